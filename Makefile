@@ -1,0 +1,55 @@
+# Two commands do everything: `make run` shows the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LAB_OPT := $(if $(DATA),--data $(DATA),)
+
+.PHONY: run test lint bench clean lock
+
+run: $(VENV)/.run
+	$(BIN)/python -m lab $(LAB_OPT) $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+# Debian's python3 has neither pip nor ensurepip: root gets the package, anyone else the one line to type.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "exchange: Python 3.11 or later is needed / il faut Python 3.11 ou plus récent" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy python3-venv; \
+	  else \
+	    echo "exchange: python3-venv is missing / il manque python3-venv :  sudo apt-get install -y python3-venv" >&2; exit 1; \
+	  fi; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements-dev.lock $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Maintainers only: writes both lock files anew (hashed, universal over platforms and Python versions).
+lock: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet uv
+	printf 'hatchling\neditables\n' > $(VENV)/build.in
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  -q pyproject.toml $(VENV)/build.in -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  -q --extra dev -c requirements.lock pyproject.toml $(VENV)/build.in -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .lab

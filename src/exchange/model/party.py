@@ -1,0 +1,175 @@
+"""With whom we exchange and under which terms: peers, sources, targets, collections, agreements, accounts.
+
+These are the values that the configuration produces and the rooms are given; no room reads a settings file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from exchange.model.marking import Tlp
+
+SourceKind = Literal["taxii", "misp", "misp-feed", "file"]
+TargetKind = Literal["taxii"]
+Duplicates = Literal["list", "fold"]
+ANY_MARKING = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One feed of a peer: a TAXII collection, a MISP instance, a MISP feed, or files handed to `exchange import`."""
+
+    peer: str
+    id: str
+    kind: SourceKind
+    url: str = ""
+    collection: str = ""
+    every: float = 900.0
+    """Seconds between two pulls."""
+    since: datetime | None = None
+    max_day: int | None = None
+    """Ceiling of new objects a day (RULES R32); None: no ceiling."""
+    orgs: frozenset[str] = frozenset()
+    """MISP: uuids of the creator organisations accepted from this source; empty: only the peer's own."""
+    internal: bool = False
+    """The peer has the role `home` (RULES R4)."""
+    enabled: bool = True
+
+    @property
+    def key(self) -> str:
+        """`peer/source`, the name that operators type and the store keeps."""
+        return f"{self.peer}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where we hand objects over: a TAXII collection of the peer's that we may write."""
+
+    peer: str
+    id: str
+    kind: TargetKind
+    url: str
+    collection: str
+    enabled: bool = True
+
+    @property
+    def key(self) -> str:
+        """`peer/target`."""
+        return f"{self.peer}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """Secrets by name (`credential:NAME`, `file:/PATH`, `env:NAME`), not their values; user names are plain."""
+
+    user: str = ""
+    password: str = ""
+    token: str = ""
+    key: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Resolved secrets of one peer, held only by the process that uses them (RULES R29)."""
+
+    user: str = ""
+    password: str = ""
+    token: str = ""
+    key: str = ""
+    client_cert: str = ""
+    """Path of a PEM file."""
+    client_key: str = ""
+    """Path of a PEM file."""
+    ca: str = ""
+    """Path of a PEM file; empty: the system's authorities."""
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A partner. Its id is the name of its configuration file."""
+
+    id: str
+    name: str
+    contact: str = ""
+    home: bool = False
+    """Inside our own organisation (RULES R4)."""
+    identities: frozenset[str] = frozenset()
+    """Identity ids and MISP organisation uuids whose objects this peer may version (RULES R5)."""
+    sources: tuple[Source, ...] = ()
+    targets: tuple[Target, ...] = ()
+    auth: Auth = Auth()
+    ca: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """What subscribers read and write over TAXII, and read as a MISP feed."""
+
+    id: str
+    alias: str
+    """The name of its configuration file; operators type it, and URLs may hold it in the id's place."""
+    title: Mapping[str, str]
+    """Language → text."""
+    description: Mapping[str, str]
+    readers: tuple[str, ...]
+    writers: tuple[str, ...]
+    ceiling: Tlp
+    types: frozenset[str] | None = None
+    """STIX types listed; None: all."""
+    duplicates: Duplicates = "list"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receive:
+    """What we take from the parties. `unmarked` None: unmarked content is held."""
+
+    ceiling: Tlp
+    unmarked: Tlp | None = None
+    informational_markings: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """What the parties may have. `onward`: may what *they* gave us go further, beyond what its label says?"""
+
+    ceiling: Tlp
+    types: frozenset[str] | None = None
+    onward: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Who may get what, why, until when (RULES R2). Its id is the name of its configuration file."""
+
+    id: str
+    title: str
+    parties: tuple[str, ...]
+    start: date
+    end: date
+    """The last day on which it is in force."""
+    purpose: str
+    receive: Receive | None = None
+    send: Send | None = None
+
+    def active(self, now: datetime) -> bool:
+        """Whether it is in force at `now` (days are those of UTC, both ends included)."""
+        return self.start <= now.date() <= self.end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Everything that decides who may have what: the values of which the policy is made."""
+
+    peers: Mapping[str, Peer]
+    collections: Mapping[str, Collection]
+    """By id."""
+    agreements: tuple[Agreement, ...]
+    node_identity: str

@@ -1,0 +1,217 @@
+"""STIX 2.1 objects: parse, validate, version order, references, and the normal form that is compared.
+
+`parse` takes the bytes of one object and gives a `StixObject`, or raises `ContentError` with the reason under which
+the object is quarantined. Sources: STIX 2.1 sections 2.7 (identifiers), 3.2 (common properties), 3.4 (versioning).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from exchange.errors import ContentError
+from exchange.model import facts, marking, schema
+from exchange.model.marking import Label, Tlp
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes of one object; the largest in real data is 243 kB."""
+DEEPEST = 64
+"""Levels of nesting; real objects have fewer than ten."""
+
+_ID = re.compile(r"^[a-z][a-z0-9-]{1,250}--[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_TYPE = re.compile(r"^[a-z0-9][a-z0-9-]{1,248}[a-z0-9]$")
+_INSTANT = re.compile(
+    r"^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60))(?:\.(\d{1,9}))?Z$"
+)
+_UNVERSIONED_FIELDS = ("modified", "x_opencti_modified_at")
+# Rearranging a relationship, a sighting, a note or an opinion says something about its ends (RULES R10).
+END_PROPERTIES: Mapping[str, tuple[str, ...]] = {
+    "relationship": ("source_ref", "target_ref"),
+    "sighting": ("sighting_of_ref", "observed_data_refs", "where_sighted_refs"),
+    "note": ("object_refs",),
+    "opinion": ("object_refs",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StixObject:
+    """One version of one object as somebody stated it; `body` is what is served, `raw` what was received."""
+
+    id: str
+    type: str
+    version: str
+    """Sortable instant without its `Z`, at least six digits; empty for an object that has no version of its own."""
+    raw: bytes
+    body: bytes
+    digest: str
+    """SHA-256 of the normal form."""
+    content: str
+    """SHA-256 of the normal form without `modified`: equal content under a new version is a touch (RULES R9)."""
+    label: Label
+    creator: str
+    """`created_by_ref`; empty: the creator is not named."""
+    revoked: bool
+    refs: frozenset[str]
+    ends: frozenset[str]
+    fact: str
+    values: tuple[tuple[str, str], ...]
+    repairs: tuple[str, ...] = ()
+
+    def under(self, floor: Label) -> StixObject:
+        """The same object under a label at least as strict as `floor`."""
+        return replace(self, label=self.label.join(floor))
+
+
+def instant(text: str) -> str:
+    """A STIX timestamp as sortable text: digits of the fraction as received, at least six, no `Z`.
+
+    Raises ContentError for a timestamp that STIX 2.1 section 2.2 does not allow.
+    """
+    match = _INSTANT.match(text)
+    if match is None:
+        raise ContentError("content.timestamp", value=text[:40])
+    seconds, fraction = match.groups()
+    return f"{seconds}.{(fraction or '').rstrip('0').ljust(6, '0')}"
+
+
+def version_of(stix: Mapping[str, Any]) -> str:
+    """`modified`, else `created`, else empty (TAXII 2.1 section 3.4.1; RULES R14 for the empty case)."""
+    text = stix.get("modified") or stix.get("created")
+    return instant(text) if isinstance(text, str) else ""
+
+
+def normal_form(stix: Mapping[str, Any]) -> bytes:
+    """What is compared: keys in order, no white space. Values are never changed."""
+    return orjson.dumps(stix, option=orjson.OPT_SORT_KEYS)
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(normal_form(document)).hexdigest()
+
+
+def _references(value: Any, depth: int = 0) -> Iterator[str]:
+    """Every id in a property whose name ends in _ref or _refs, at any depth; raises for too deep a nesting."""
+    if depth > DEEPEST:
+        raise ContentError("content.depth", limit=DEEPEST)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name.endswith("_ref") and isinstance(inner, str):
+                yield inner
+            elif name.endswith("_refs") and isinstance(inner, list):
+                yield from (item for item in inner if isinstance(item, str))
+            elif isinstance(inner, dict | list):
+                yield from _references(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            if isinstance(inner, dict | list):
+                yield from _references(inner, depth + 1)
+
+
+def _ends(stix: Mapping[str, Any]) -> frozenset[str]:
+    found: set[str] = set()
+    for name in END_PROPERTIES.get(stix["type"], ()):
+        value = stix.get(name)
+        found.update(value if isinstance(value, list) else [value] if value else [])
+    return frozenset(found)
+
+
+def _tlp1(level: Tlp, identifier: str) -> dict[str, Any]:
+    colour = "white" if level is Tlp.CLEAR else level.name.lower()
+    return {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": identifier,
+        "created": "2017-01-20T00:00:00.000Z",
+        "definition_type": "tlp",
+        "name": f"TLP:{colour.upper()}",
+        "definition": {"tlp": colour},
+    }
+
+
+def _tlp2(level: Tlp) -> dict[str, Any]:
+    return {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": marking.TLP2_ID[level],
+        "created": "2022-10-01T00:00:00.000Z",
+        "name": level.label,
+        "extensions": {
+            "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d": {
+                "extension_type": "property-extension",
+                "tlp_2_0": level.tag.removeprefix("tlp:"),
+            }
+        },
+    }
+
+
+def tlp_definition(identifier: str) -> dict[str, Any]:
+    """The canonical marking-definition for a TLP id of the table (RULES R6), whatever form it came in."""
+    level = marking.TLP_IDS[identifier]
+    if identifier == marking.TLP2_ID[level] or level is Tlp.AMBER_STRICT:
+        return _tlp2(level)
+    return _tlp1(level, identifier)
+
+
+def _repair(stix: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Lossless renderings that keep id and version (RULES R6), each with its code."""
+    if stix.get("type") == "marking-definition" and stix.get("id") in marking.TLP_IDS:
+        canonical = tlp_definition(stix["id"])
+        return (canonical, ("repair.tlp_definition",)) if canonical != stix else (stix, ())
+    return stix, ()
+
+
+def _check_frame(stix: Any) -> dict[str, Any]:
+    """The properties without which an object has no name: type and id; and the version of the standard."""
+    if not isinstance(stix, dict):
+        raise ContentError("content.not_an_object")
+    kind, identifier = stix.get("type"), stix.get("id")
+    if not isinstance(kind, str) or not _TYPE.match(kind):
+        raise ContentError("content.type", value=str(kind)[:80])
+    if not isinstance(identifier, str) or not _ID.match(identifier) or not identifier.startswith(kind + "--"):
+        raise ContentError("content.id", value=str(identifier)[:120])
+    if stix.get("spec_version") != "2.1" and not ("spec_version" not in stix and kind in schema.observable_types()):
+        raise ContentError("content.spec_version", value=str(stix.get("spec_version", "2.0"))[:20])
+    return stix
+
+
+def decode(raw: bytes) -> dict[str, Any]:
+    """The JSON object in `raw`; raises ContentError for what I-JSON does not allow (RFC 7493)."""
+    if len(raw) > LARGEST:
+        raise ContentError("content.size", size=len(raw), limit=LARGEST)
+    try:
+        return _check_frame(orjson.loads(raw))
+    except orjson.JSONDecodeError as error:
+        raise ContentError("content.json", detail=str(error)[:200]) from None
+
+
+def parse(raw: bytes) -> StixObject:
+    """One STIX 2.1 object from its bytes. Raises ContentError; nothing of the input is lost by that."""
+    stix, repairs = _repair(decode(raw))
+    references = frozenset(_references(stix)) - marking.TLP_IDS.keys()
+    wrong = schema.problem(stix["type"], stix)
+    if wrong is not None:
+        raise ContentError("content.schema", detail=wrong)
+    values = facts.observables(stix)
+    is_tlp = stix["id"] in marking.TLP_IDS
+    return StixObject(
+        id=stix["id"],
+        type=stix["type"],
+        version=version_of(stix),
+        raw=raw,
+        body=orjson.dumps(stix),
+        digest=_digest(stix),
+        content=_digest({name: value for name, value in stix.items() if name not in _UNVERSIONED_FIELDS}),
+        label=Label(tlp=Tlp.CLEAR) if is_tlp else marking.of_object(stix),
+        creator=stix.get("created_by_ref", ""),
+        revoked=stix.get("revoked") is True,
+        refs=references - {stix["id"]},
+        ends=_ends(stix),
+        fact=facts.fact_key(stix, values),
+        values=values,
+        repairs=repairs,
+    )

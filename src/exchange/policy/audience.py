@@ -1,0 +1,102 @@
+"""Audiences: classes of recipients with the same clauses (RULES R1), made of the terms and never configured."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exchange.model.marking import Tlp
+from exchange.model.party import Terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """The members for whom one set of listings is decided: of a collection, or of one push target."""
+
+    key: str
+    """Stable over restarts; it holds no member, so adding one to an agreement keeps the listings."""
+    channel: str
+    """`collection:ID` or `target:PEER/TARGET`."""
+    members: tuple[str, ...]
+    agreements: frozenset[str]
+    """The agreements that name every member; one of them must permit each release (RULES R2)."""
+    home: bool
+    ceiling: Tlp
+    """Of the channel: nothing stricter, whatever an agreement allows."""
+    types: frozenset[str] | None
+    fold: bool
+
+    @property
+    def single(self) -> str | None:
+        """The only member, if there is one: then nothing goes back to it (RULES R3)."""
+        return self.members[0] if len(self.members) == 1 else None
+
+    @property
+    def pushes(self) -> bool:
+        """Whether its listings are handed over by us instead of fetched."""
+        return self.channel.startswith("target:")
+
+
+def collection_channel(collection_id: str) -> str:
+    """The channel of a collection."""
+    return f"collection:{collection_id}"
+
+
+def target_channel(target_key: str) -> str:
+    """The channel of a push target."""
+    return f"target:{target_key}"
+
+
+def _clauses(terms: Terms, peer: str) -> tuple[frozenset[str], bool]:
+    named = frozenset(a.id for a in terms.agreements if a.send is not None and peer in a.parties)
+    return named, terms.peers[peer].home
+
+
+def _group(terms: Terms, peers: Iterable[str]) -> dict[tuple[frozenset[str], bool], list[str]]:
+    groups: dict[tuple[frozenset[str], bool], list[str]] = {}
+    for peer in sorted(set(peers)):
+        groups.setdefault(_clauses(terms, peer), []).append(peer)
+    return groups
+
+
+def _key(channel: str, agreements: frozenset[str], home: bool) -> str:
+    text = "\0".join((channel, "home" if home else "", *sorted(agreements)))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def audiences(terms: Terms) -> tuple[Audience, ...]:
+    """Every audience that the terms make. A writer of a collection reads back what it wrote, so it is a member too."""
+    made = []
+    for collection in terms.collections.values():
+        channel = collection_channel(collection.id)
+        for (agreements, home), members in _group(terms, (*collection.readers, *collection.writers)).items():
+            made.append(
+                Audience(
+                    key=_key(channel, agreements, home),
+                    channel=channel,
+                    members=tuple(members),
+                    agreements=agreements,
+                    home=home,
+                    ceiling=collection.ceiling,
+                    types=collection.types,
+                    fold=collection.duplicates == "fold",
+                )
+            )
+    for peer in terms.peers.values():
+        for target in peer.targets:
+            agreements, home = _clauses(terms, peer.id)
+            channel = target_channel(target.key)
+            made.append(
+                Audience(
+                    key=_key(channel, agreements, home),
+                    channel=channel,
+                    members=(peer.id,),
+                    agreements=agreements,
+                    home=home,
+                    ceiling=Tlp.RED,
+                    types=None,
+                    fold=False,
+                )
+            )
+    return tuple(made)

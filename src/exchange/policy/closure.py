@@ -1,0 +1,49 @@
+"""The label under which an object is judged, when it states none itself (RULES R10 and R11).
+
+Labels flow one hop, from stated marks, within one source only. A marked object is never changed by a referrer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from exchange.model.marking import Label, Tlp
+
+
+class Basis(StrEnum):
+    """Where a statement's label comes from; shown by `exchange why`."""
+
+    STATED = "label.stated"
+    ENDS = "label.ends"
+    REFERRER = "label.referrer"
+    DEFAULT = "label.default"
+    NONE = "label.none"
+
+
+def _strictness(label: Label) -> tuple[bool, int, int]:
+    return bool(label.unknown), -1 if label.tlp is None else int(label.tlp), int(label.reach)
+
+
+def resolve(
+    own: Label, *, ends: Iterable[Label], referrers: Iterable[Label], default: Tlp | None
+) -> tuple[Label | None, Basis]:
+    """The effective label and where it comes from; (None, NONE) means held.
+
+    `own`: what the statement itself carries (its marks, and the reach that MISP gave it). `ends` and `referrers` are
+    the *stated* labels of the same source: of the ends of a relationship, sighting, note or opinion, and of the
+    objects that contain or refer to this one. Both together join to the stricter. `default`: the agreement's.
+    """
+    if own.stated:
+        return own, Basis.STATED
+    label, basis = None, Basis.NONE
+    for end in ends:
+        if end.stated:
+            label, basis = end.join(label) if label else end, Basis.ENDS
+    marked = [referrer for referrer in referrers if referrer.stated]
+    if marked:
+        loosest = min(marked, key=_strictness)
+        label, basis = (label.join(loosest), basis) if label else (loosest, Basis.REFERRER)
+    if label is None and default is not None:
+        label, basis = Label(tlp=default), Basis.DEFAULT
+    return (None, Basis.NONE) if label is None else (own.join(label), basis)

@@ -1,0 +1,236 @@
+"""`decide`: may this audience have this statement, why, and under which agreement.
+
+Every verdict carries reason codes that an operator can ask for (`exchange why`). No rule means hold; every default
+is deny. There is no switch that skips it (RULES R30).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+
+from exchange.model.marking import Label, Reach, Tlp
+from exchange.model.party import ANY_MARKING, Agreement, Receive, Terms
+from exchange.policy.audience import Audience, audiences
+
+
+class Verdict(StrEnum):
+    """What happens to a statement for an audience."""
+
+    RELEASE = "release"
+    HOLD = "hold"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a decision is about. Equal subjects get equal decisions, so they are decided once (RULES R35)."""
+
+    peer: str
+    """The peer that stated it."""
+    type: str
+    label: Label | None
+    """Effective label; None: nothing says what it is worth (RULES R11)."""
+    posted: str = ""
+    """The channel to which the peer itself wrote it; it may always read that back (RULES R3)."""
+    barred: str = ""
+    """A reason code found on the statement itself that forbids every release (a foreign revocation, say)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The verdict, its reason codes, and for a release the agreement that permits it and until when."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    agreement: str = ""
+    not_after: datetime | None = None
+    """The instant at which the agreement ends; None: it does not end (our own house)."""
+
+    @property
+    def released(self) -> bool:
+        """Whether the audience may have it."""
+        return self.verdict is Verdict.RELEASE
+
+
+def _deny(*reasons: str) -> Decision:
+    return Decision(verdict=Verdict.DENY, reasons=reasons)
+
+
+def _hold(*reasons: str) -> Decision:
+    return Decision(verdict=Verdict.HOLD, reasons=reasons)
+
+
+def end_of(agreement: Agreement) -> datetime:
+    """The first instant at which the agreement is no longer in force."""
+    return datetime.combine(agreement.end + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
+
+
+class Rules:
+    """The terms as they stand at one instant, ready to decide. Build a new one when terms or day change."""
+
+    def __init__(self, terms: Terms, now: datetime) -> None:
+        self.terms = terms
+        self.now = now
+        self._agreements = {agreement.id: agreement for agreement in terms.agreements}
+        self._cache: dict[tuple[Subject, str], Decision] = {}
+
+    @cached_property
+    def audiences(self) -> tuple[Audience, ...]:
+        """Every audience of these terms."""
+        return audiences(self.terms)
+
+    @cached_property
+    def epoch(self) -> str:
+        """Changes whenever a decision could: the terms, and which agreements have begun."""
+        begun = sorted(a.id for a in self.terms.agreements if a.start <= self.now.date())
+        shape = repr((_canonical(self.terms), begun))
+        return hashlib.sha256(shape.encode()).hexdigest()[:32]
+
+    def _receiving(self, peer: str) -> list[Receive]:
+        """What the agreements that have begun say of content from `peer`."""
+        return [a.receive for a in self.terms.agreements if a.receive and peer in a.parties and _begun(a, self)]
+
+    def receives(self, peer: str) -> bool:
+        """Whether an agreement in force lets us take from `peer`; our own house needs none."""
+        known = self.terms.peers.get(peer)
+        return known is not None and (
+            known.home
+            or any(a.receive is not None and peer in a.parties and a.active(self.now) for a in self.terms.agreements)
+        )
+
+    def understood(self, peer: str, label: Label) -> Label:
+        """`label` without the markings that the agreement with `peer` lists as informational (RULES R12)."""
+        if not label.unknown:
+            return label
+        ignored = frozenset[str]().union(*(r.informational_markings for r in self._receiving(peer)))
+        unknown = frozenset() if ANY_MARKING in ignored else label.unknown - ignored
+        return replace(label, unknown=unknown)
+
+    def clearance(self, audience: Audience) -> Tlp:
+        """The strictest level that this audience may ever have, for the second gate."""
+        ceilings = [a.send.ceiling for name in audience.agreements if (a := self._agreements[name]).send]
+        return audience.ceiling if audience.home else min(audience.ceiling, max(ceilings, default=Tlp.CLEAR))
+
+    def default_label(self, peer: str) -> Tlp | None:
+        """What unmarked content of `peer` is worth by its agreement in force; the strictest of several."""
+        found = [
+            a.receive.unmarked
+            for a in self.terms.agreements
+            if a.receive and peer in a.parties and a.active(self.now) and a.receive.unmarked is not None
+        ]
+        return max(found, default=None)
+
+    def decide(self, subject: Subject, audience: Audience) -> Decision:
+        """May `audience` have `subject`? Cached; uncached it reads no more than the terms."""
+        key = (subject, audience.key)
+        decision = self._cache.get(key)
+        if decision is None:
+            decision = self._cache[key] = self._decide(subject, audience)
+        return decision
+
+    def _decide(self, subject: Subject, audience: Audience) -> Decision:
+        label = subject.label
+        if subject.barred:
+            return _deny(subject.barred)
+        if label is None:
+            return _hold("label.none")
+        stopped = self._received(subject, label) or self._returns(subject, audience)
+        if stopped:
+            return stopped
+        if audience.types is not None and subject.type not in audience.types:
+            return _deny("collection.type")
+        if label.tlp is None or label.tlp > audience.ceiling:
+            return _deny("collection.ceiling")
+        if audience.home:
+            return Decision(verdict=Verdict.RELEASE, reasons=("release.home",))
+        if label.reach > Reach.CONNECTED:
+            return _deny("distribution.reach")
+        return self._onward(subject, label, audience) or self._sent(subject, label.tlp, audience)
+
+    def _received(self, subject: Subject, label: Label) -> Decision | None:
+        """What the agreement with the one who gave it says: markings we may ignore, and what is kept for review."""
+        peer = self.terms.peers.get(subject.peer)
+        if peer is None:
+            return _hold("peer.unknown")
+        receiving = [
+            a.receive for a in self.terms.agreements if a.receive and subject.peer in a.parties and _begun(a, self)
+        ]
+        ignored = frozenset[str]().union(*(r.informational_markings for r in receiving)) if receiving else frozenset()
+        if label.unknown - ignored and ANY_MARKING not in ignored:
+            return _deny("marking.unknown")
+        if label.tlp is None:
+            return _hold("label.none")
+        if peer.home:
+            return None
+        receiving = self._receiving(subject.peer)
+        if not receiving:
+            return _hold("agreement.receive_none")
+        if label.tlp > max(r.ceiling for r in receiving):
+            return _hold("receive.ceiling")
+        return None
+
+    def _returns(self, subject: Subject, audience: Audience) -> Decision | None:
+        """Never back to the peer it came from (RULES R3)."""
+        if audience.single == subject.peer and subject.posted != audience.channel:
+            return _deny("origin.returns")
+        return None
+
+    def _onward(self, subject: Subject, label: Label, audience: Audience) -> Decision | None:
+        """TLP:AMBER and stricter stay with us and those who gave them, unless the giver agreed that they go further."""
+        if label.tlp is None or label.tlp < Tlp.AMBER or self.terms.peers[subject.peer].home:
+            return None
+        if set(audience.members) == {subject.peer}:
+            return None
+        agreed = any(
+            a.send is not None and a.send.onward and subject.peer in a.parties and a.active(self.now)
+            for a in self.terms.agreements
+        )
+        return None if agreed else _deny("onward.forbidden")
+
+    def _sent(self, subject: Subject, tlp: Tlp, audience: Audience) -> Decision:
+        """One active agreement that names every member must permit it (RULES R2)."""
+        reasons = []
+        permitting = []
+        for name in sorted(audience.agreements):
+            agreement = self._agreements[name]
+            send = agreement.send
+            if send is None or not _begun(agreement, self):
+                reasons.append("agreement.not_begun")
+            elif tlp > send.ceiling:
+                reasons.append("agreement.ceiling")
+            elif send.types is not None and subject.type not in send.types:
+                reasons.append("agreement.type")
+            else:
+                permitting.append(agreement)
+        if not permitting:
+            return _hold("agreement.none") if not reasons else _deny(*dict.fromkeys(reasons))
+        best = max(permitting, key=lambda a: (a.end, a.id))
+        if not best.active(self.now):
+            return Decision(
+                verdict=Verdict.HOLD, reasons=("agreement.ended",), agreement=best.id, not_after=end_of(best)
+            )
+        return Decision(
+            verdict=Verdict.RELEASE, reasons=("release.agreement",), agreement=best.id, not_after=end_of(best)
+        )
+
+
+def _begun(agreement: Agreement, rules: Rules) -> bool:
+    return agreement.start <= rules.now.date()
+
+
+def _canonical(value: object) -> object:
+    """`value` with its sets in order, so that the epoch is the same in every process."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(name), _canonical(inner)) for name, inner in value.items()))
+    if isinstance(value, frozenset):
+        return tuple(sorted(map(str, value)))
+    if isinstance(value, tuple | list):
+        return tuple(_canonical(inner) for inner in value)
+    if hasattr(value, "__dataclass_fields__"):
+        return tuple((name, _canonical(getattr(value, name))) for name in value.__dataclass_fields__)
+    return str(value)

@@ -1,0 +1,107 @@
+"""Subscribers: accounts of peers, the hashes of their secrets, the status of their POSTs; and the brake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from exchange.store.tables import account, brake, secret, status
+
+ALL = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One subscriber account; it belongs to one peer (RULES R1)."""
+
+    name: str
+    peer: str
+
+
+def of_secret(tx: Connection, digest: str, now: int) -> Account | None:
+    """The account whose secret has this SHA-256, if neither is revoked or rotated away at `now`."""
+    query = (
+        select(account.c.name, account.c.peer)
+        .join(secret, secret.c.account == account.c.name)
+        .where(
+            secret.c.hash == digest,
+            account.c.revoked.is_(None),
+            or_(secret.c.not_after.is_(None), secret.c.not_after > now),
+        )
+    )
+    row = tx.execute(query).one_or_none()
+    return None if row is None else Account(name=row.name, peer=row.peer)
+
+
+def open_account(tx: Connection, name: str, peer: str, digest: str, now: int) -> bool:
+    """Make an account with its first secret; False: the name is taken."""
+    if tx.execute(select(account.c.name).where(account.c.name == name)).scalar() is not None:
+        return False
+    tx.execute(insert(account).values(name=name, peer=peer, created=now, revoked=None))
+    tx.execute(insert(secret).values(hash=digest, account=name, created=now, not_after=None))
+    return True
+
+
+def rotate(tx: Connection, name: str, digest: str, now: int, old_until: int) -> bool:
+    """Give a live account a new secret; the old ones stay valid until `old_until`. False: no such live account."""
+    live = select(account.c.name).where(account.c.name == name, account.c.revoked.is_(None))
+    if tx.execute(live).scalar() is None:
+        return False
+    still = or_(secret.c.not_after.is_(None), secret.c.not_after > old_until)
+    tx.execute(update(secret).where(secret.c.account == name, still).values(not_after=old_until))
+    tx.execute(insert(secret).values(hash=digest, account=name, created=now, not_after=None))
+    return True
+
+
+def revoke(tx: Connection, name: str, now: int) -> bool:
+    """Shut the account; it acts on its next request (RULES R24). False: no such live account."""
+    gone = update(account).where(account.c.name == name, account.c.revoked.is_(None)).values(revoked=now)
+    if tx.execute(gone).rowcount == 0:
+        return False
+    tx.execute(delete(secret).where(secret.c.account == name))
+    return True
+
+
+def accounts(tx: Connection) -> Sequence[Mapping[str, Any]]:
+    """Every account, revoked ones too."""
+    return [dict(row) for row in tx.execute(select(account).order_by(account.c.peer, account.c.name)).mappings()]
+
+
+def keep_status(tx: Connection, id_: str, owner: str, root: str, body: Mapping[str, Any], now: int) -> None:
+    """Keep the status of a POST for its owner; those older than two days go (TAXII 2.1 section 4.3: at least one)."""
+    tx.execute(delete(status).where(status.c.created < now - 2 * 86_400 * 1_000_000))
+    tx.execute(insert(status).values(id=id_, account=owner, root=root, body=json.dumps(body), created=now))
+
+
+def status_of(tx: Connection, id_: str, owner: str) -> Mapping[str, Any] | None:
+    """The status resource, for its owner only."""
+    body = tx.execute(select(status.c.body).where(status.c.id == id_, status.c.account == owner)).scalar()
+    return None if body is None else dict(json.loads(body))
+
+
+def pull_brake(tx: Connection, peer: str, direction: str, who: str, why: str, now: int) -> None:
+    """Stop exchange with `peer` (or `*`) in this direction, in every process, until it is let go (RULES R31)."""
+    let_go(tx, peer, direction)
+    tx.execute(insert(brake).values(peer=peer, direction=direction, who=who, why=why, at=now))
+
+
+def let_go(tx: Connection, peer: str, direction: str) -> bool:
+    """Let the brake go; whether it was pulled."""
+    gone = tx.execute(delete(brake).where(brake.c.peer == peer, brake.c.direction == direction))
+    return gone.rowcount > 0
+
+
+def brakes(tx: Connection) -> Sequence[Mapping[str, Any]]:
+    """Every brake that is pulled."""
+    return [dict(row) for row in tx.execute(select(brake).order_by(brake.c.peer, brake.c.direction)).mappings()]
+
+
+def braked(tx: Connection, peer: str, direction: str) -> Mapping[str, Any] | None:
+    """The brake that stops `peer` in this direction, if any."""
+    query = select(brake).where(brake.c.peer.in_([peer, ALL]), brake.c.direction == direction)
+    row = tx.execute(query).mappings().first()
+    return None if row is None else dict(row)

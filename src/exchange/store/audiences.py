@@ -1,0 +1,93 @@
+"""Audience rows: who reads which listing, whether it is open now, and where its `date_added` stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from exchange.store.tables import audience, meta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceRow:
+    """One audience as stored."""
+
+    key: str
+    channel: str
+    members: tuple[str, ...]
+    agreements: tuple[str, ...]
+    ends: int | None
+    open: bool
+    retired: bool
+    last_added: int
+
+
+def everyone(tx: Connection) -> dict[str, AudienceRow]:
+    """Key → every audience, retired ones too."""
+    rows = tx.execute(select(audience)).mappings()
+    return {
+        row["key"]: AudienceRow(
+            **{
+                **row,
+                "members": tuple(json.loads(row["members"])),
+                "agreements": tuple(json.loads(row["agreements"])),
+            }
+        )
+        for row in rows
+    }
+
+
+def declare(tx: Connection, wanted: Sequence[AudienceRow]) -> None:
+    """Make the rows match `wanted`: new ones begin, others keep their place, those no longer wanted retire.
+
+    All of them are shut until `reopen`: their listings are about to be decided again.
+    """
+    known = everyone(tx)
+    tx.execute(update(audience).values(open=False, retired=True))
+    for row in wanted:
+        values = {
+            "channel": row.channel,
+            "members": json.dumps(row.members),
+            "agreements": json.dumps(row.agreements),
+            "ends": row.ends,
+            "open": False,
+            "retired": False,
+        }
+        if row.key in known:
+            tx.execute(update(audience).where(audience.c.key == row.key).values(**values))
+        else:
+            tx.execute(insert(audience).values(key=row.key, last_added=0, **values))
+
+
+def reopen(tx: Connection) -> None:
+    """Every audience that the terms make is decided: it may be read."""
+    tx.execute(update(audience).where(~audience.c.retired).values(open=True))
+
+
+def advance(tx: Connection, last_added: Mapping[str, int]) -> None:
+    """Move the `date_added` mark of these audiences."""
+    for key, added in last_added.items():
+        tx.execute(update(audience).where(audience.c.key == key).values(last_added=added))
+
+
+def of_reader(tx: Connection, peer: str, channel: str) -> AudienceRow | None:
+    """The one audience to which `peer` belongs in `channel` (RULES R1)."""
+    return next((row for row in everyone(tx).values() if row.channel == channel and _has(row, peer)), None)
+
+
+def _has(row: AudienceRow, peer: str) -> bool:
+    return not row.retired and peer in row.members
+
+
+def note(tx: Connection, name: str) -> str:
+    """A single value by name; empty: not set."""
+    return tx.execute(select(meta.c.value).where(meta.c.name == name)).scalar() or ""
+
+
+def set_note(tx: Connection, name: str, value: str) -> None:
+    """Set a single value."""
+    if tx.execute(update(meta).where(meta.c.name == name).values(value=value)).rowcount == 0:
+        tx.execute(insert(meta).values(name=name, value=value))

@@ -1,0 +1,166 @@
+"""The engine under the store: SQLite (WAL) or PostgreSQL, transactions, the writer lock, and the sign of change.
+
+One writer at a time: `BEGIN IMMEDIATE` on SQLite, one advisory lock on PostgreSQL taken before anything is read and
+held to the commit (RULES R18). A writer that waits over two seconds raises StoreBusy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import StaticPool
+
+from exchange.errors import StoreBusy, StoreError
+from exchange.store.tables import reads
+
+WAIT = 2.0
+"""Seconds that a writer waits for the lock."""
+_LOCK = 0x65786368
+_SIGNAL = "exchange_changed"
+
+
+def _pragmas(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={int(WAIT * 1000)}", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("exchange_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("exchange_writes", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(WAIT * 1000)}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        else:
+            engine = create_engine(url)
+        event.listen(engine, "connect", _pragmas)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    engine = create_engine(url, pool_pre_ping=True, pool_size=8, isolation_level="REPEATABLE READ")
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+class Store:
+    """What we hold. `reading` and `writing` give a transaction; the nouns of this room work inside one."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _engine(url)
+        self.sqlite = self.engine.dialect.name == "sqlite"
+        self.memory = memory = self.sqlite and make_url(url).database in (None, "", ":memory:")
+        self.commits = 0
+        # One connection serves every thread of an in-memory store, so its transactions take turns here.
+        self._turn: AbstractContextManager[Any] = threading.RLock() if memory else nullcontext()
+        self.read_engine = self.engine if memory or not self.sqlite else _engine(_ledger_url(url))
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A snapshot; nothing may be written in it."""
+        with self._turn, self._translated(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """The one writer's transaction: all of it is committed, or nothing. Raises StoreBusy after two seconds."""
+        with self._turn, self._translated(), self.engine.connect() as plain:
+            connection = plain.execution_options(exchange_writes=True)
+            with connection.begin():
+                yield connection
+                if not self.sqlite:
+                    connection.exec_driver_sql(f"NOTIFY {_SIGNAL}")
+            self.commits += 1
+
+    @contextmanager
+    def noting(self) -> Iterator[Connection]:
+        """A transaction on the read ledger, which has a file of its own on SQLite (RULES R27)."""
+        with self._turn, self._translated(), self.read_engine.connect() as plain:
+            connection = plain.execution_options(exchange_writes=self.sqlite)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            detail = str(error.orig)
+            if "locked" in detail or "lock timeout" in detail:
+                raise StoreBusy("store.busy", seconds=WAIT) from error
+            raise StoreError("store.unavailable", detail=detail.splitlines()[0][:200]) from error
+        except DBAPIError as error:
+            raise StoreError("store.failed", detail=str(error.orig).splitlines()[0][:200]) from error
+
+    def create_reads(self) -> None:
+        """Make the read ledger's table where it is not there yet; it holds no history worth a migration of its own."""
+        _create(self.read_engine, reads)
+
+    def watch(self) -> Watch:
+        """Something that tells, cheaply and often, whether another process has committed (RULES R34)."""
+        return Watch(self)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+        if self.read_engine is not self.engine:
+            self.read_engine.dispose()
+
+
+def _create(engine: Engine, tables: MetaData) -> None:
+    with engine.connect() as plain, plain.execution_options(exchange_writes=True).begin() as transaction:
+        tables.create_all(transaction.connection)
+
+
+def _ledger_url(url: str) -> str:
+    path = Path(make_url(url).database or "")
+    return make_url(url).set(database=str(path.with_name(path.stem + "-reads" + path.suffix))).render_as_string(False)
+
+
+class Watch:
+    """Whether the store changed since the last look: PRAGMA data_version on SQLite, LISTEN on PostgreSQL."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last = -1
+        self._connection: Any = None
+        if not store.memory:
+            pooled = store.engine.raw_connection()
+            self._connection = pooled.driver_connection
+            pooled.detach()
+        if not store.sqlite:
+            self._connection.autocommit = True
+            self._connection.execute(f"LISTEN {_SIGNAL}")
+
+    def changed(self) -> bool:
+        """True when something was committed since the last call, and at the first one."""
+        if self._store.memory:
+            version = self._store.commits
+        elif self._store.sqlite:
+            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        else:
+            version = max(self._last, 0) + len(list(self._connection.notifies(timeout=0)))
+        moved, self._last = version != self._last, version
+        return moved
+
+    def close(self) -> None:
+        """Close the connection that watches."""
+        if self._connection is not None:
+            self._connection.close()

@@ -1,0 +1,318 @@
+"""The tables: what we hold. One text of SQL for SQLite and PostgreSQL; every time is microseconds since 1970, UTC.
+
+Listings belong to (collection, audience) and are closed, never deleted (RULES R1, R8); a statement is one version of
+one object as one source said it, and keeps the bytes received (R5); the audience row carries the last `date_added`
+(R20). Text that is ordered is ordered by code point on both engines.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Ordered as bytes everywhere: PostgreSQL would otherwise follow the locale of the database.
+Ordered = String().with_variant(String(collation="C"), "postgresql")
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="single values: the policy epoch, the node's secret for derived ids",
+)
+
+document = Table(
+    "document",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("source", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("document_id", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    UniqueConstraint("source", "document_id", "version"),
+    comment="originals of which statements are projections (MISP events), as received",
+)
+
+statement = Table(
+    "statement",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=False),
+    Column("source", String, nullable=False),
+    Column("peer", String, nullable=False),
+    Column("posted", String, nullable=False, comment="the channel it was written to; empty: pulled or imported"),
+    Column("stix_id", Ordered, nullable=False),
+    Column("type", String, nullable=False),
+    Column("version", Ordered, nullable=False, comment="instant without Z; empty: the object has no version"),
+    Column("digest", String, nullable=False),
+    Column("content", String, nullable=False, comment="digest without modified: equal content is a touch (R9)"),
+    Column("creator", String, nullable=False),
+    Column("fact", String, nullable=False),
+    Column("stated", Text, nullable=False, comment="the label that the object itself carries"),
+    Column("marked", Boolean, nullable=False, comment="whether it states a mark of its own (R10)"),
+    Column("label", Text, nullable=True, comment="the label it is judged under; null: held"),
+    Column("basis", String, nullable=False),
+    Column("waiting", Boolean, nullable=False, comment="unmarked, and its drain is not complete (R11)"),
+    Column("newest", Boolean, nullable=False, comment="of its source's chain of versions"),
+    Column("touch", Boolean, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+    Column("repairs", String, nullable=False),
+    Column("document", BigInteger, ForeignKey("document.id"), nullable=True),
+    Column("received", BigInteger, nullable=False),
+    Column("raw", LargeBinary, nullable=True, comment="null: exactly the body"),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("source", "stix_id", "version"),
+    Index("ix_statement_stix_id", "stix_id", "seq"),
+    Index("ix_statement_fact", "fact"),
+    Index("ix_statement_waiting", "source", sqlite_where=text("waiting"), postgresql_where=text("waiting")),
+)
+
+reference = Table(
+    "reference",
+    metadata,
+    Column("seq", BigInteger, ForeignKey("statement.seq"), primary_key=True, autoincrement=False),
+    Column("target", Ordered, primary_key=True),
+    Column("ends", Boolean, nullable=False, comment="the target is an end of a relationship, sighting, note, opinion"),
+    Index("ix_reference_target", "target"),
+)
+
+observable = Table(
+    "observable",
+    metadata,
+    Column("seq", BigInteger, ForeignKey("statement.seq"), primary_key=True, autoincrement=False),
+    Column("path", String, primary_key=True),
+    Column("value", Ordered, primary_key=True),
+    Index("ix_observable_value", "value"),
+)
+
+audience = Table(
+    "audience",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("channel", String, nullable=False),
+    Column("members", Text, nullable=False, comment="JSON list of peers"),
+    Column("agreements", Text, nullable=False, comment="JSON list"),
+    Column("ends", BigInteger, nullable=True, comment="when the last of its agreements ends; null: never"),
+    Column("open", Boolean, nullable=False, comment="false: no longer made by the terms, or being decided again"),
+    Column("retired", Boolean, nullable=False, comment="no longer made by the terms"),
+    Column("last_added", BigInteger, nullable=False),
+    Index("ix_audience_channel", "channel"),
+)
+
+listing = Table(
+    "listing",
+    metadata,
+    Column("audience", String, ForeignKey("audience.key"), primary_key=True),
+    Column("added", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, ForeignKey("statement.seq"), nullable=False),
+    Column("stix_id", Ordered, nullable=False),
+    Column("type", String, nullable=False),
+    Column("version", Ordered, nullable=False),
+    Column("fact", String, nullable=False),
+    Column("rank", Integer, nullable=False, comment="1: the authoritative chain; 0: an opinion (R5)"),
+    Column("latest", Boolean, nullable=False, comment="what a request without match[version] gets"),
+    Column("folded", Boolean, nullable=False, comment="behind the one that represents the fact (R23)"),
+    Column("agreement", String, nullable=False),
+    Column("not_after", BigInteger, nullable=False, comment="end of that agreement (R19)"),
+    Column("closed", BigInteger, nullable=True),
+    Column("closed_code", String, nullable=True),
+    Index(
+        "uq_listing_open",
+        "audience",
+        "stix_id",
+        "version",
+        unique=True,
+        sqlite_where=text("closed IS NULL"),
+        postgresql_where=text("closed IS NULL"),
+    ),
+    Index(
+        "ix_listing_page",
+        "audience",
+        "added",
+        sqlite_where=text("closed IS NULL AND latest AND NOT folded"),
+        postgresql_where=text("closed IS NULL AND latest AND NOT folded"),
+    ),
+    Index("ix_listing_object", "stix_id", sqlite_where=text("closed IS NULL"), postgresql_where=text("closed IS NULL")),
+    Index(
+        "ix_listing_fact",
+        "audience",
+        "fact",
+        sqlite_where=text("closed IS NULL"),
+        postgresql_where=text("closed IS NULL"),
+    ),
+    Index("ix_listing_seq", "seq"),
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("cursor", Text, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("lease_owner", String, nullable=True),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("last_start", BigInteger, nullable=True),
+    Column("last_end", BigInteger, nullable=True),
+    Column("last_complete", BigInteger, nullable=True, comment="when a drain last reached the end"),
+    Column("last_outcome", String, nullable=True),
+    Column("last_error", Text, nullable=True, comment="JSON: code and fields"),
+    Column("failures", Integer, nullable=False, comment="in a row"),
+    Column("day", String, nullable=False, comment="the UTC day that `day_count` counts (R32)"),
+    Column("day_count", Integer, nullable=False),
+    comment="sources and targets: when due, who works on them, where they stand",
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("key", String, nullable=False, comment="source, target, or file import"),
+    Column("started", BigInteger, nullable=False),
+    Column("ended", BigInteger, nullable=True),
+    Column("outcome", String, nullable=False),
+    Column("counts", Text, nullable=False, comment="JSON: outcome → number"),
+    Index("ix_run_key", "key", "id"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("source", String, nullable=False),
+    Column("stix_id", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("fields", Text, nullable=False, comment="JSON"),
+    Column("digest", String, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("seen", Integer, nullable=False, comment="how often these bytes came"),
+    UniqueConstraint("source", "digest"),
+    Index("ix_quarantine_stix_id", "stix_id"),
+)
+
+skipped = Table(
+    "skipped",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("remote_id", String, primary_key=True),
+    Column("code", String, nullable=False),
+    Column("fields", Text, nullable=False, comment="JSON"),
+    Column("seen", BigInteger, nullable=False),
+    Index("ix_skipped_remote_id", "remote_id"),
+    comment="seen at a peer and deliberately not taken: the last reason for each",
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("peer", String, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger, nullable=True),
+    comment="subscribers",
+)
+
+secret = Table(
+    "secret",
+    metadata,
+    Column("hash", String, primary_key=True, comment="SHA-256 of a generated secret (R28)"),
+    Column("account", String, ForeignKey("account.name"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=True, comment="rotated away: valid until then"),
+    Index("ix_secret_account", "account"),
+)
+
+status = Table(
+    "status",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False),
+    Column("root", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("audience", String, primary_key=True),
+    Column("added", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String, nullable=False, comment="pending, accepted, refused, known, withdrawn"),
+    Column("attempts", Integer, nullable=False),
+    Column("message", Text, nullable=False, comment="what the peer said"),
+    Index(
+        "ix_outbox_pending",
+        "audience",
+        "added",
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("peer", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("stix_id", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("agreement", String, nullable=False),
+    Column("outcome", String, nullable=False, comment="delivered, accepted, refused"),
+    Index("ix_ledger_stix_id", "stix_id"),
+    comment="who was handed which version, when (what was fetched stands in the read ledger)",
+)
+
+brake = Table(
+    "brake",
+    metadata,
+    Column("peer", String, primary_key=True, comment="a peer, or * for all"),
+    Column("direction", String, primary_key=True, comment="in or out"),
+    Column("who", String, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+# The read ledger has a file of its own on SQLite, so that readers never wait for the store's writer (RULES R27).
+reads = MetaData()
+read = Table(
+    "read",
+    reads,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("account", String, nullable=False),
+    Column("peer", String, nullable=False),
+    Column("audience", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Index("ix_read_audience", "audience", "first"),
+)
