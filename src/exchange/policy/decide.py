@@ -116,6 +116,19 @@ class Rules:
         ceilings = [a.send.ceiling for name in audience.agreements if (a := self._agreements[name]).send]
         return audience.ceiling if audience.home else min(audience.ceiling, max(ceilings, default=Tlp.CLEAR))
 
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        """The uuid of each identity or organisation that a peer owns → that peer."""
+        return {
+            identity.removeprefix("identity--").lower(): peer.id
+            for peer in self.terms.peers.values()
+            for identity in peer.identities
+        }
+
+    def owner(self, creator: str) -> str:
+        """The peer that owns the identity `creator` and so may version its objects (RULES R5); empty: nobody."""
+        return self._owners.get(creator.removeprefix("identity--").lower(), "")
+
     def default_label(self, peer: str) -> Tlp | None:
         """What unmarked content of `peer` is worth by its agreement in force; the strictest of several."""
         found = [

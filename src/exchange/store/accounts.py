@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import secrets
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +15,23 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 from exchange.store.tables import account, brake, secret, status
 
 ALL = "*"
+_ALPHABET = string.ascii_letters + string.digits
+_PREFIX = "ex"
+_LENGTH = 40
+
+
+def new_secret() -> tuple[str, str]:
+    """A secret of exactly 40 characters [A-Za-z0-9], and the SHA-256 under which it is kept (RULES R28).
+
+    It serves as Bearer token, Basic password and MISP authkey alike.
+    """
+    secret = _PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH - len(_PREFIX)))
+    return secret, digest_of(secret)
+
+
+def digest_of(secret: str) -> str:
+    """What is kept of a secret: its SHA-256, in hexadecimal; 232 random bits need no slower hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

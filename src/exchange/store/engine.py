@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
@@ -159,6 +159,11 @@ class Watch:
             version = max(self._last, 0) + len(list(self._connection.notifies(timeout=0)))
         moved, self._last = version != self._last, version
         return moved
+
+    def wait(self, seconds: float) -> bool:
+        """Give the others `seconds`, then look."""
+        threading.Event().wait(seconds)
+        return self.changed()
 
     def close(self) -> None:
         """Close the connection that watches."""

@@ -90,8 +90,8 @@ class New:
     """A statement about to be stored."""
 
     object: StixObject
-    stated: Label
     label: Label | None
+    """What it is worth by its own marks; None: it has none that count, and waits to be judged."""
     basis: str
     newest: bool
     touch: bool
@@ -132,11 +132,11 @@ def _row(new: New, seq: int, source: str, peer: str, posted: str, document: int 
         "content": item.content,
         "creator": item.creator,
         "fact": item.fact,
-        "stated": new.stated.to_text(),
-        "marked": new.stated.stated,
+        "stated": item.label.to_text(),
+        "marked": new.label is not None,
         "label": None if new.label is None else new.label.to_text(),
         "basis": new.basis,
-        "waiting": not new.stated.stated,
+        "waiting": new.label is None,
         "newest": new.newest,
         "touch": new.touch,
         "revoked": item.revoked,
@@ -154,15 +154,39 @@ def supersede(tx: Connection, seqs: Collection[int]) -> None:
         tx.execute(update(statement).where(statement.c.seq.in_(numbers)).values(newest=False))
 
 
-def judge(tx: Connection, labels: Sequence[tuple[int, Label | None, str]]) -> None:
-    """Write down what these statements are worth: (number, effective label, basis). None waits any longer."""
-    if labels:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What a statement is worth: the label it is judged under (None: held), where that comes from, own marks or not."""
+
+    seq: int
+    label: Label | None
+    basis: str
+    marked: bool
+
+
+def judge(tx: Connection, worths: Sequence[Worth]) -> None:
+    """Write down what these statements are worth; none of them waits any longer."""
+    if worths:
         tx.execute(
             update(statement)
             .where(statement.c.seq == bindparam("at"))
-            .values(label=bindparam("text"), basis=bindparam("why"), waiting=False),
-            [{"at": seq, "text": label.to_text() if label else None, "why": basis} for seq, label, basis in labels],
+            .values(label=bindparam("text"), basis=bindparam("why"), marked=bindparam("own"), waiting=False),
+            [
+                {
+                    "at": worth.seq,
+                    "text": worth.label.to_text() if worth.label else None,
+                    "why": worth.basis,
+                    "own": worth.marked,
+                }
+                for worth in worths
+            ],
         )
+
+
+def tighten(tx: Connection, labels: Mapping[int, Label]) -> None:
+    """These statements state more than their own bytes do: the giver contradicted itself, and the stricter holds."""
+    for seq, label in labels.items():
+        tx.execute(update(statement).where(statement.c.seq == seq).values(stated=label.to_text()))
 
 
 def waiting(tx: Connection, source: str, most: int) -> list[int]:

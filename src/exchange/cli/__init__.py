@@ -1,0 +1,28 @@
+"""`exchange`: what operators type. One file per noun; no logic of its own; French or English by the locale."""
+
+from __future__ import annotations
+
+import typer
+
+from exchange.cli import brake, flow, look, node, quarantine, subscriber
+from exchange.cli.terminal import say
+
+app = typer.Typer(help=say("cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command("init", help=say("cli.init.help"))(node.init)
+app.command("check", help=say("cli.check.help"))(node.check)
+app.command("migrate", help=say("cli.migrate.help"))(node.migrate)
+app.command("run", help=say("cli.run.help"))(node.run)
+app.command("sync", help=say("cli.sync.help"))(flow.sync)
+app.command("import", help=say("cli.import.help"))(flow.import_)
+app.command("peers", help=say("cli.peers.help"))(look.peers)
+app.command("show", help=say("cli.show.help"))(look.show)
+app.command("why", help=say("cli.why.help"))(look.why)
+app.command("pause", help=say("cli.pause.help"))(brake.pause)
+app.command("resume", help=say("cli.resume.help"))(brake.resume)
+app.add_typer(subscriber.app, name="subscriber", help=say("cli.subscriber.help"))
+app.add_typer(quarantine.app, name="quarantine", help=say("cli.quarantine.help"))
+
+
+def main() -> None:
+    """The command's entry point."""
+    app(prog_name="exchange")

@@ -1,0 +1,134 @@
+"""What moves intelligence by hand: a pull now, a file in."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange import daemon, log
+from exchange.cli.terminal import (
+    DEFAULT_FOLDER,
+    LANGUAGE,
+    AsJson,
+    Folder,
+    counts_text,
+    guarded,
+    load,
+    now,
+    opened,
+    out,
+    peer_of,
+    rules_of,
+    say,
+    show_json,
+    show_table,
+    source_of,
+)
+from exchange.config import Settings
+from exchange.i18n import text
+from exchange.store import Store, audiences, micros, sources
+from exchange.sync.imports import import_files
+from exchange.sync.overview import Line, overview
+from exchange.sync.pull import pull
+from exchange.sync.push import push
+from exchange.sync.schedule import HEARTBEAT, Schedule
+from exchange.sync.terms import adopt
+
+_ALIVE = 15_000_000
+"""µs since its last sign of life after which a daemon counts as not running."""
+_PATIENCE = 600.0
+
+
+@guarded
+def sync(
+    peer: Annotated[str, typer.Argument(help=say("cli.sync.peer"))] = "",
+    folder: Folder = Path(DEFAULT_FOLDER),
+    as_json: AsJson = False,
+) -> int:
+    """Pull from (and push to) a peer, or all, now: by the daemon if it runs, else by this command itself."""
+    settings = load(folder)
+    peers = [peer_of(settings, peer)] if peer else list(settings.terms.peers.values())
+    log.configure(LANGUAGE, "console")
+    with opened(settings) as store:
+        names = {p.id for p in peers}
+        with store.reading() as tx:
+            beat = int(audiences.note(tx, HEARTBEAT) or 0)
+        if micros(now()) - beat < _ALIVE:
+            _by_the_daemon(store, settings, names)
+        else:
+            _by_ourselves(store, settings, names)
+        lines = [line for line in overview(store, settings.terms, now()) if line.peer in names]
+    if as_json:
+        show_json(lines)
+    else:
+        show_table(
+            ("cli.column.where", "cli.column.outcome", "cli.column.counts"),
+            [(line.key, outcome_text(line), counts_text(line.counts)) for line in lines if line.kind != "file"],
+        )
+    return 1 if any(line.state == "failing" for line in lines) else 0
+
+
+def _by_ourselves(store: Store, settings: Settings, peers: set[str]) -> None:
+    schedule = Schedule(store, settings.terms, daemon.clients, clock=daemon.clock, outbound=settings.sync.outbound)
+    schedule.prepare()
+    for source in schedule.sources().values():
+        if source.peer in peers:
+            pull(schedule.work, source, schedule.client(source), forced=True)
+    for target in schedule.targets().values():
+        if target.peer in peers:
+            push(schedule.work, target, schedule.client(target), forced=True)
+
+
+def _by_the_daemon(store: Store, settings: Settings, peers: set[str]) -> None:
+    """Make the sources due at once and wait until each has been through."""
+    keys = {s.key for name in peers for s in settings.terms.peers[name].sources if s.enabled and s.kind != "file"}
+    asked = micros(now())
+    with store.writing() as tx:
+        sources.hurry(tx, keys, asked)
+    deadline = time.monotonic() + _PATIENCE
+    watch = store.watch()
+    with out.status(say("cli.sync.waiting")):
+        while time.monotonic() < deadline:
+            with store.reading() as tx:
+                standings = sources.standings(tx)
+            if all((standings[key].last_end or 0) >= asked for key in keys if key in standings):
+                break
+            watch.wait(0.2)
+    watch.close()
+
+
+def outcome_text(line: Line) -> str:
+    """The last outcome in words, with the error if there was one."""
+    if line.error:
+        return text(str(line.error["code"]), LANGUAGE, **dict(line.error["fields"]))
+    return say(f"state.{line.outcome}") if line.outcome else say("state.never")
+
+
+@guarded
+def import_(
+    file: Annotated[Path, typer.Argument(help=say("cli.import.file"))],
+    source: Annotated[str, typer.Option("--source", help=say("cli.import.source"), metavar="PEER/SOURCE")],
+    folder: Folder = Path(DEFAULT_FOLDER),
+    as_json: AsJson = False,
+) -> int:
+    """Take a file, or a folder of files, as from one of a peer's sources."""
+    settings = load(folder)
+    origin = source_of(settings, source)
+    log.configure(LANGUAGE, "console")
+    rules, total, files = rules_of(settings), Counter[str](), []
+    with opened(settings) as store:
+        adopt(store, rules, now())
+        for imported in import_files(store, rules, file, origin, now):
+            total.update(imported.counts)
+            files.append({"file": str(imported.path), "counts": imported.counts})
+            if not as_json:
+                out.print(f"{imported.path.name}: {counts_text(imported.counts)}", soft_wrap=True, markup=False)
+    if as_json:
+        show_json({"source": source, "files": files, "total": dict(total)})
+    elif len(files) > 1:
+        out.print(say("cli.import.total", files=len(files), counts=counts_text(total)), markup=False)
+    return 65 if total["rejected"] and not total.keys() - {"rejected", "skipped"} else 0

@@ -1,0 +1,162 @@
+"""Looking: how it stands with each partner, what we hold of something, and why it went, or did not go, to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from exchange.cli.flow import outcome_text
+from exchange.cli.terminal import (
+    DEFAULT_FOLDER,
+    AsJson,
+    Folder,
+    ago,
+    counts_text,
+    guarded,
+    load,
+    now,
+    opened,
+    out,
+    plain,
+    rules_of,
+    say,
+    show_json,
+    show_table,
+    span,
+    tell,
+)
+from exchange.config import Settings
+from exchange.store import accounts, moment, statements
+from exchange.store.statements import Held
+from exchange.sync.explain import Answer, Explained, Explanation, explain, search
+from exchange.sync.overview import overview
+
+_COLOURS = {"ok": "green", "failing": "red", "paused": "bold red", "disabled": "dim", "running": "cyan"}
+_VERDICTS = {"release": "green", "hold": "yellow", "deny": "red"}
+Asked = Annotated[str, typer.Argument(help=say("cli.show.asked"))]
+
+
+@guarded
+def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
+    """State, lag, last outcome and next run of every source and target."""
+    settings = load(folder)
+    with opened(settings) as store:
+        lines = overview(store, settings.terms, now())
+        with store.reading() as tx:
+            brakes = accounts.brakes(tx)
+    if as_json:
+        show_json({"lines": lines, "brakes": brakes})
+        return 0
+    rows = []
+    for line in lines:
+        colour = _COLOURS.get(line.state, "yellow")
+        arrow = "→ " if line.direction == "out" else "← "
+        left = say("cli.peers.waiting", n=line.waiting) if line.direction == "out" else counts_text(line.counts)
+        rows.append((
+            arrow + line.key, f"[{colour}]{say('state.' + line.state)}[/]", span(line.lag), escape(outcome_text(line)),
+            escape(left), str(line.quarantined or ""), "–" if line.next is None else ago(line.next).replace("-", "+"),
+        ))  # fmt: skip
+    show_table(
+        (
+            "cli.column.where", "cli.column.state", "cli.column.lag", "cli.column.outcome", "cli.column.counts",
+            "cli.column.quarantine", "cli.column.next",
+        ),
+        rows,
+    )  # fmt: skip
+    for brake in brakes:
+        fields = {**brake, "at": ago(_moment(brake)), "direction": say("cli." + brake["direction"])}
+        out.print(f"[bold red]{escape(say('cli.peers.brake', **fields))}[/]")
+    return 0
+
+
+def _moment(row: Mapping[str, Any]) -> datetime:
+    return moment(int(row["at"]))
+
+
+@guarded
+def show(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), raw: bool = False, as_json: AsJson = False) -> int:
+    """What we hold of a STIX id, a MISP uuid or a value, as each source said it."""
+    settings = load(folder)
+    with opened(settings) as store, store.reading() as tx:
+        found = search(tx, asked)
+        bodies = statements.bodies(tx, [held.seq for held in found])
+        originals = {held.seq: statements.raw(tx, held.seq) for held in found} if raw else {}
+    if as_json:
+        show_json([{**plain(h), "object": bodies[h.seq], "raw": originals.get(h.seq)} for h in found])
+    for held in found if not as_json else ():
+        out.print(f"[bold]{escape(held.stix_id)}[/] {held.version}  {escape(held.source)}  {_label(held)}")
+        out.print(originals.get(held.seq, bodies[held.seq]).decode("utf-8", "replace"), markup=False, soft_wrap=True)
+    if not found and not as_json:
+        tell("cli.show.nothing", asked=asked)
+    return 0 if found else 1
+
+
+@guarded
+def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
+    """Who may have it, who may not, and the reason for each; for what was never seen, where we looked."""
+    settings = load(folder)
+    with opened(settings) as store:
+        explanation = explain(store, rules_of(settings), asked, now())
+    if as_json:
+        show_json(explanation)
+        return 0 if explanation.statements else 1
+    for item in explanation.statements:
+        _print_statement(item, settings)
+    for row in explanation.deliveries:
+        if row.get("outcome"):
+            tell("cli.why.delivered", **{**row, "at": ago(_moment(row)), "outcome": say("count." + row["outcome"])})
+        else:
+            tell("cli.why.parcel", **{**row, "state": say("count." + row["state"])})
+    _print_absent(explanation)
+    return 0 if explanation.statements else 1
+
+
+def _label(held: Held) -> str:
+    if held.label is None or held.label.tlp is None:
+        return say("cli.label.none")
+    return str(held.label.tlp.label)
+
+
+def _print_statement(item: Explained, settings: Settings) -> None:
+    held = item.held
+    out.print(f"[bold]{escape(held.stix_id)}[/] {held.version.rstrip('0').rstrip('.')}")
+    tell("cli.why.source", source=held.source, ago=ago(moment(held.received)))
+    tell("cli.why.label", label=_label(held), basis=say(held.basis))
+    if not item.rank:
+        tell("cli.why.opinion")
+    rows = [_answer_row(answer, settings) for answer in item.answers]
+    show_table(("cli.column.for", "cli.column.verdict", "cli.column.reason"), rows)
+
+
+def _answer_row(answer: Answer, settings: Settings) -> tuple[str, str, str]:
+    kind, _, name = answer.channel.partition(":")
+    collection = settings.terms.collections.get(name)
+    channel = collection.alias if collection else name
+    reasons = "; ".join(say(reason, agreement=answer.agreement) for reason in answer.reasons)
+    if answer.closed and answer.listed is None:
+        reasons += " — " + say("cli.why.was_listed", reason=say(answer.closed))
+    verdict = say(f"verdict.{answer.verdict}")
+    if answer.listed is not None:
+        verdict += " " + say("cli.why.folded" if answer.folded else "cli.why.listed", ago=ago(answer.listed))
+    where = say(f"cli.{kind}", name=channel, members=", ".join(answer.members))
+    return escape(where), f"[{_VERDICTS[answer.verdict]}]{escape(verdict)}[/]", escape(reasons)
+
+
+def _print_absent(explanation: Explanation) -> None:
+    for row in explanation.quarantine:
+        tell("cli.why.quarantined", number=row["id"], source=row["source"], reason=say(row["code"], **row["fields"]))
+    for row in explanation.passed_over:
+        tell("cli.why.passed_over", source=row["source"], reason=say(row["code"], **row["fields"]))
+    if explanation.statements or explanation.quarantine or explanation.passed_over:
+        return
+    tell("cli.why.never_seen", asked=explanation.asked)
+    for source, drained in explanation.drains.items():
+        if drained is None:
+            tell("cli.why.never_drained", source=source)
+        else:
+            tell("cli.why.drained", source=source, at=drained.strftime("%Y-%m-%d %H:%M:%S UTC"), ago=ago(drained))

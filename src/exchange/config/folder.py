@@ -1,0 +1,137 @@
+"""A folder of TOML files → settings, or every mistake in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from exchange.config import agreement, collection, node, peer, terms
+from exchange.config.form import Form
+from exchange.config.problems import WHOLE_FILE, near, problem
+from exchange.config.reading import Document, read, rests_on
+from exchange.config.settings import Settings
+from exchange.config.values import is_short_id, slug
+from exchange.errors import ConfigError, Problem
+from exchange.model.party import Terms
+
+F = TypeVar("F", bound=Form)
+
+# A complaint between keys that rests on other keys than its own is not made while one of those is wrong itself.
+_RESTS_ON: Mapping[str, tuple[str, ...]] = {
+    "config.listen_in_clear": ("tls_cert", "proxies"),
+    "config.public_url_needed": ("listen",),
+    "config.source_needs": ("kind",),
+    "config.source_cannot": ("kind",),
+    "config.misp_without_key": ("auth", "source"),
+    "config.misp_without_orgs": ("identities", "role"),
+    "config.until_before_from": ("from",),
+    "config.agreement_empty": ("receive",),
+    "config.unmarked_above_ceiling": ("ceiling",),
+}
+
+_FOLDERS = (peer.FOLDER, agreement.FOLDER, collection.FOLDER)
+
+
+def load(folder: Path) -> Settings:
+    """The settings that the folder holds; raises ConfigError with every mistake in it."""
+    files = terms.Files(
+        node=read(folder / node.FILE, node.FILE, node.NodeForm),
+        peers=_documents(folder, peer.FOLDER, peer.PeerForm),
+        agreements=_documents(folder, agreement.FOLDER, agreement.AgreementForm),
+        collections=_documents(folder, collection.FOLDER, collection.CollectionForm),
+    )
+    problems = [*_stray(folder), *_within(files), *terms.mistakes(files)]
+    if problems:
+        raise ConfigError(_in_order(problems))
+    return _build(folder, files)
+
+
+def _documents(folder: Path, name: str, form: type[F]) -> list[Document[F]]:
+    try:
+        paths = sorted((folder / name).glob("*.toml"))
+    except OSError:
+        paths = []
+    return [read(path, f"{name}/{path.name}", form) for path in paths if not path.name.startswith(".")]
+
+
+def _stray(folder: Path) -> Iterator[Problem]:
+    """Folders whose names are nearly those that are read: what stands in them would be passed over in silence."""
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    except FileNotFoundError:
+        return  # that the node's file is missing says it
+    except OSError as error:
+        yield problem("config.folder_unreadable", node.FILE, WHOLE_FILE, path=str(folder), reason=error.strerror or "")
+        return
+    for name in names:
+        meant = near(name, _FOLDERS, likeness=0.7)
+        if name not in _FOLDERS and meant and not (folder / meant).is_dir():
+            yield problem("config.folder_misnamed", f"{name}/", WHOLE_FILE, name=name, near=meant)
+    for name in _FOLDERS:
+        try:
+            list((folder / name).iterdir()) if name in names else None
+        except OSError as error:
+            reason = error.strerror or ""
+            yield problem("config.folder_unreadable", f"{name}/", WHOLE_FILE, path=str(folder / name), reason=reason)
+
+
+def _within(files: terms.Files) -> Iterator[Problem]:
+    """What is wrong inside each file: by itself, then between its keys."""
+    for document in files.all():
+        if document is not files.node and not is_short_id(document.id):
+            fixed = (slug(document.id) or "nom") + ".toml"
+            yield problem("config.bad_file_name", document.file, WHOLE_FILE, name=document.id, fixed=fixed)
+        yield from document.problems
+    yield from _between_keys(files.node, node.mistakes)
+    for partner in files.peers:
+        yield from _between_keys(partner, peer.mistakes)
+    for treaty in files.agreements:
+        yield from _between_keys(treaty, agreement.mistakes)
+    for shelf in files.collections:
+        yield from _between_keys(shelf, collection.mistakes)
+
+
+def _between_keys(document: Document[F], mistakes: Callable[[F, str], Iterator[Problem]]) -> Iterator[Problem]:
+    """The mistakes between keys, without those at a key that is wrong already."""
+    if document.form is None:
+        return
+    for found in mistakes(document.form, document.file):
+        table, _, name = found.key.rpartition(".")
+        names = (name, *_RESTS_ON.get(found.code, ()))
+        if not any(rests_on(wrong, table, names) for wrong in document.problems):
+            yield found
+
+
+def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:
+    """The node's file first, then file by file; within a file as found, each once."""
+    once: dict[tuple[str, str, str], Problem] = {}
+    for each in problems:
+        once.setdefault((each.file, each.key, each.code), each)
+    return tuple(sorted(once.values(), key=lambda each: (each.file != node.FILE, each.file)))
+
+
+def _build(folder: Path, files: terms.Files) -> Settings:
+    assert files.node.form is not None  # noqa: S101 (no problems: every form is there)
+    ours, store, serve, sync = node.build(files.node.form, folder)
+    peers = {
+        document.id: peer.build(
+            document.id, document.form, every=sync.every, node_identity=ours.identity, folder=folder
+        )
+        for document in files.peers
+        if document.form
+    }
+    collections = [collection.build(document.id, document.form) for document in files.collections if document.form]
+    return Settings(
+        node=ours,
+        store=store,
+        serve=serve,
+        sync=sync,
+        terms=Terms(
+            peers=peers,
+            collections={each.id: each for each in collections},
+            agreements=tuple(agreement.build(each.id, each.form) for each in files.agreements if each.form),
+            node_identity=ours.identity,
+        ),
+        folder=folder,
+    )

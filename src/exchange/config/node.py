@@ -1,0 +1,126 @@
+"""`exchange.toml`: the node itself, its store, how others reach it and how it reaches others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from exchange.config import settings
+from exchange.config.form import Form
+from exchange.config.problems import problem
+from exchange.config.values import (
+    Duration,
+    Identity,
+    Listen,
+    Positive,
+    Proxy,
+    Size,
+    StoreUrl,
+    WebUrl,
+    Words,
+    is_loopback,
+)
+from exchange.errors import Problem
+
+FILE = "exchange.toml"
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (what an operator may have typed; nothing listens here)
+
+
+class NodeTable(Form):
+    """`[node]`."""
+
+    name: Words = Field(examples=["CERT-QC"])
+    identity: Identity = Field(examples=["identity--5b7f0d1e-2c49-4f6a-9d31-8a0c6e2f4b17"])
+    language: Literal["fr", "en"] = Field(default="fr", examples=["fr"])
+
+
+class StoreTable(Form):
+    """`[store]`."""
+
+    url: StoreUrl = Field(
+        default="sqlite:////var/lib/exchange/exchange.db", examples=["sqlite:////var/lib/exchange/exchange.db"]
+    )
+    keep_free: Size = Field(default=5 << 30, examples=["5 GiB"])
+
+
+class ServeTable(Form):
+    """`[serve]`."""
+
+    listen: Listen = Field(default=("127.0.0.1", 8443), examples=["127.0.0.1:8443"])
+    public_url: WebUrl | None = Field(default=None, examples=["https://echange.cert-qc.example"])
+    proxies: list[Proxy] = Field(default=[], examples=[["127.0.0.1"]])
+    tls_cert: Words | None = Field(default=None, examples=["/etc/exchange/tls/serve.crt"])
+    tls_key: Words | None = Field(default=None, examples=["/etc/exchange/tls/serve.key"])
+    workers: Positive = Field(default=1, examples=[1])
+    max_content_length: Size = Field(default=10 << 20, examples=["10 MiB"])
+
+
+class SyncTable(Form):
+    """`[sync]`; an absent `outbound` is the safe choice: nothing leaves."""
+
+    outbound: bool = Field(default=False, examples=[True])
+    every: Duration = Field(default=900.0, examples=["15m"])
+
+
+class NodeForm(Form):
+    """The whole of `exchange.toml`."""
+
+    node: NodeTable
+    store: StoreTable = StoreTable()
+    serve: ServeTable = ServeTable()
+    sync: SyncTable = SyncTable()
+
+
+def public_url(serve: ServeTable) -> str:
+    """The address that partners type; where none is given, the one that the node listens on."""
+    if serve.public_url:
+        return serve.public_url.rstrip("/")
+    host, port = serve.listen
+    scheme = "https" if serve.tls_cert else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def is_closed(serve: ServeTable) -> bool:
+    """Whether only this machine can reach the node (RULES R30): it listens on loopback and says nothing else."""
+    return is_loopback(serve.listen[0]) and is_loopback(urlsplit(public_url(serve)).hostname or "")
+
+
+def mistakes(form: NodeForm, file: str) -> Iterator[Problem]:
+    """What is wrong between the keys of the file."""
+    serve = form.serve
+    host, port = serve.listen
+    for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if getattr(serve, given) and not getattr(serve, missing):
+            yield problem("config.goes_with", file, f"serve.{missing}", given=given, missing=missing)
+    if not is_loopback(host) and not serve.tls_cert and not serve.proxies:
+        yield problem("config.listen_in_clear", file, "serve.listen", host=host, port=port)
+    if not serve.public_url and host in _EVERYWHERE:
+        yield problem("config.public_url_needed", file, "serve.public_url", host=host)
+        return
+    parts = urlsplit(public_url(serve))
+    if serve.public_url and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        yield problem("config.public_url_in_clear", file, "serve.public_url", host=parts.hostname)
+
+
+def build(form: NodeForm, folder: Path) -> tuple[settings.Node, settings.Store, settings.Serve, settings.Sync]:
+    """The node's part of the settings; a relative path stands under the configuration's folder."""
+    serve = form.serve
+    return (
+        settings.Node(name=form.node.name, identity=form.node.identity, language=form.node.language),
+        settings.Store(url=form.store.url, keep_free=form.store.keep_free),
+        settings.Serve(
+            host=serve.listen[0],
+            port=serve.listen[1],
+            public_url=public_url(serve),
+            proxies=tuple(serve.proxies),
+            tls_cert=folder / serve.tls_cert if serve.tls_cert else None,
+            tls_key=folder / serve.tls_key if serve.tls_key else None,
+            workers=serve.workers,
+            max_content_length=serve.max_content_length,
+        ),
+        settings.Sync(outbound=form.sync.outbound, every=form.sync.every),
+    )

@@ -1,0 +1,183 @@
+"""`peers/ID.toml`: a partner, what we take from it, where we hand over to it, and by what secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from exchange.config.form import Form
+from exchange.config.problems import problem
+from exchange.config.values import (
+    Duration,
+    IdentityOrOrganisation,
+    Moment,
+    PathReference,
+    Positive,
+    Reference,
+    ShortId,
+    TheirCollection,
+    Uuid,
+    WebUrl,
+    Words,
+    is_loopback,
+    organisation,
+)
+from exchange.errors import Problem
+from exchange.model.party import Auth, Peer, Source, SourceKind, Target, TargetKind
+
+FOLDER = "peers"
+_URL = "https://taxii.ccc.example/api1/"
+_COLLECTION = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
+
+# What each kind of source needs, and what it may have besides `id`, `kind` and `enabled`.
+_NEEDS = {"taxii": ("url", "collection"), "misp": ("url",), "misp-feed": ("url",), "file": ()}
+_PULLED = {"url", "every", "since", "max_day"}
+_TAKES = {
+    "taxii": _PULLED | {"collection"},
+    "misp": _PULLED | {"orgs"},
+    "misp-feed": _PULLED | {"orgs"},
+    "file": {"max_day"},
+}
+
+
+class SourceTable(Form):
+    """`[[source]]`: what we take."""
+
+    id: ShortId = Field(examples=["alertes"])
+    kind: SourceKind = Field(examples=["taxii"])
+    url: WebUrl | None = Field(default=None, examples=[_URL])
+    collection: TheirCollection | None = Field(default=None, examples=[_COLLECTION])
+    every: Duration | None = Field(default=None, examples=["15m"])
+    since: Moment | None = Field(default=None, examples=[date(2025, 9, 23)])
+    max_day: Positive | None = Field(default=None, examples=[50_000])
+    orgs: list[Uuid] = Field(default=[], examples=[["55f6ea5e-2c60-40e5-964f-47a8950d210f"]])
+    enabled: bool = Field(default=True, examples=[True])
+
+
+class TargetTable(Form):
+    """`[[target]]`: where we hand over."""
+
+    id: ShortId = Field(examples=["depot"])
+    kind: TargetKind = Field(examples=["taxii"])
+    url: WebUrl = Field(examples=[_URL])
+    collection: TheirCollection = Field(examples=["52892447-4d7e-4f70-b94d-d7f22742ff63"])
+    enabled: bool = Field(default=True, examples=[True])
+
+
+class AuthTable(Form):
+    """`[auth]`: secrets by name."""
+
+    user: Words | None = Field(default=None, examples=["cert-qc"])
+    password: Reference | None = Field(default=None, examples=["credential:ccc.password"])
+    token: Reference | None = Field(default=None, examples=["credential:ccc.token"])
+    key: Reference | None = Field(default=None, examples=["credential:circl.key"])
+    client_cert: PathReference | None = Field(default=None, examples=["credential:ccc.crt"])
+    client_key: PathReference | None = Field(default=None, examples=["credential:ccc.key"])
+
+
+class TlsTable(Form):
+    """`[tls]`."""
+
+    ca: Words | None = Field(default=None, examples=["/etc/exchange/ca/ccc.pem"])
+
+
+class PeerForm(Form):
+    """The whole of `peers/ID.toml`."""
+
+    name: Words = Field(examples=["CIRCL"])
+    contact: Words | None = Field(default=None, examples=["info@circl.example"])
+    role: Literal["partner", "home"] = Field(default="partner", examples=["partner"])
+    identities: list[IdentityOrOrganisation] = Field(
+        default=[], examples=[["identity--0f1c9c1e-7a53-4c39-9d0f-2f8d5f6f8f11"]]
+    )
+    source: list[SourceTable] = Field(default=[])
+    target: list[TargetTable] = Field(default=[])
+    auth: AuthTable = AuthTable()
+    tls: TlsTable = TlsTable()
+
+
+def mistakes(form: PeerForm, file: str) -> Iterator[Problem]:
+    """What is wrong between the keys of the file."""
+    yield from _of_auth(form, file)
+    seen: set[str] = set()
+    flows = [(f"source[{n}]", flow.id) for n, flow in enumerate(form.source)]
+    flows += [(f"target[{n}]", flow.id) for n, flow in enumerate(form.target)]
+    for key, flow_id in flows:
+        if flow_id in seen:
+            yield problem("config.id_twice", file, f"{key}.id", value=flow_id)
+        seen.add(flow_id)
+    for number, source in enumerate(form.source):
+        yield from _of_source(form, source, file, f"source[{number}]")
+    for number, target in enumerate(form.target):
+        yield from _in_clear(form, target.url, file, f"target[{number}].url")
+
+
+def _of_auth(form: PeerForm, file: str) -> Iterator[Problem]:
+    auth = form.auth
+    pairs = (("user", "password"), ("password", "user"), ("client_cert", "client_key"), ("client_key", "client_cert"))
+    for given, missing in pairs:
+        if getattr(auth, given) and not getattr(auth, missing):
+            yield problem("config.goes_with", file, f"auth.{missing}", given=given, missing=missing)
+    if auth.token and auth.password:
+        yield problem("config.two_logins", file, "auth.token")
+    kinds = {source.kind for source in form.source} | {target.kind for target in form.target}
+    if "misp" in kinds and not auth.key:
+        yield problem("config.misp_without_key", file, "auth.key")
+
+
+def _of_source(form: PeerForm, source: SourceTable, file: str, key: str) -> Iterator[Problem]:
+    for needed in _NEEDS[source.kind]:
+        if not getattr(source, needed):
+            yield problem("config.source_needs", file, f"{key}.{needed}", kind=source.kind, name=needed)
+    for name in sorted(source.model_fields_set - {"id", "kind", "enabled"} - _TAKES[source.kind]):
+        yield problem("config.source_cannot", file, f"{key}.{name}", kind=source.kind, name=name)
+    if source.kind == "misp" and not source.orgs and not form.identities and form.role != "home":
+        yield problem("config.misp_without_orgs", file, f"{key}.orgs")
+    if source.url:
+        yield from _in_clear(form, source.url, file, f"{key}.url")
+
+
+def _in_clear(form: PeerForm, url: str, file: str, key: str) -> Iterator[Problem]:
+    parts = urlsplit(url)
+    if parts.scheme == "http" and form.auth.model_fields_set and not is_loopback(parts.hostname or ""):
+        yield problem("config.secret_in_clear", file, key, host=parts.hostname, fixed="https" + url[len("http") :])
+
+
+def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, folder: Path) -> Peer:
+    """The peer; `every` is the node's default, and a relative path stands under the configuration's folder."""
+    home = form.role == "home"
+    own = frozenset(map(organisation, form.identities)) or (
+        frozenset({organisation(node_identity)}) if home else frozenset()
+    )
+    auth = {name: value or "" for name, value in form.auth.model_dump().items()}
+    return Peer(
+        id=peer_id,
+        name=form.name,
+        contact=form.contact or "",
+        home=home,
+        identities=frozenset(form.identities),
+        sources=tuple(
+            Source(
+                peer=peer_id,
+                id=source.id,
+                kind=source.kind,
+                url=source.url or "",
+                collection=source.collection or "",
+                every=source.every or every,
+                since=source.since,
+                max_day=source.max_day,
+                orgs=(frozenset(source.orgs) or own) if source.kind in ("misp", "misp-feed") else frozenset(),
+                internal=home,
+                enabled=source.enabled,
+            )
+            for source in form.source
+        ),
+        targets=tuple(Target(peer=peer_id, **target.model_dump()) for target in form.target),
+        auth=Auth(**auth),
+        ca=str(folder / form.tls.ca) if form.tls.ca else "",
+    )

@@ -1,0 +1,310 @@
+"""The values that the configuration is written in: durations, sizes, TLP labels, ids, addresses, secrets by name.
+
+Each reader takes what TOML gave and returns the value, or complains with a message id of ours (`config.…`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any
+from unicodedata import combining, normalize
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from exchange.config.problems import near, shown
+from exchange.model.marking import MARKING_PREFIX, TLP_IDS, Tlp, parse_tlp
+from exchange.model.party import ANY_MARKING
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ALMOST_UUID = re.compile(r"[0-9a-fA-F{}-]{20,}")
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
+_SHORT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_DURATION = re.compile(r"([0-9]{1,7}) ?([smhd])")
+_SIZE = re.compile(r"([0-9]{1,9}) ?(B|[kKMGT]i?B)")
+_TYPE = re.compile(r"[a-z][a-z0-9-]{2,249}")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})")
+_REFERENCE = re.compile(r"credential:(?!\.{1,2}$)[A-Za-z0-9._@-]{1,255}|file:/[^\x00-\x1f]+|env:[A-Za-z_][A-Za-z0-9_]*")
+_SECRET_NAMES = ("key", "token", "password", "passwd", "secret")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LAST_PORT = 65535
+_IDENTITY = "identity--"
+
+TLP_LABELS = tuple(level.label for level in Tlp)
+# fmt: off
+STIX_TYPES = frozenset({
+    "attack-pattern", "campaign", "course-of-action", "grouping", "identity", "incident", "indicator",
+    "infrastructure", "intrusion-set", "location", "malware", "malware-analysis", "note", "observed-data",
+    "opinion", "report", "threat-actor", "tool", "vulnerability", "relationship", "sighting",
+    "language-content", "marking-definition", "extension-definition", "artifact", "autonomous-system",
+    "directory", "domain-name", "email-addr", "email-message", "file", "ipv4-addr", "ipv6-addr", "mac-addr",
+    "mutex", "network-traffic", "process", "software", "url", "user-account", "windows-registry-key",
+    "x509-certificate",
+})
+# fmt: on
+
+
+def wrong(code: str, **fields: Any) -> PydanticCustomError:
+    """A complaint about one value; pydantic adds where it stands, reading the key's own `example` if one is asked."""
+    return PydanticCustomError(code, code, fields)
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine and nothing else."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.casefold().rstrip(".") == "localhost"
+
+
+def _words(value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong("config.not_text", example="…")
+    if not value.strip() or not value.isprintable():
+        raise wrong("config.empty", example="…")
+    return value.strip()
+
+
+def _duration(value: object) -> float:
+    match = _DURATION.fullmatch(_string(value))
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    if not 1 <= seconds <= 366 * _SECONDS["d"]:
+        raise wrong("config.bad_duration", value=shown(value))
+    return float(seconds)
+
+
+def _size(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 60:
+        return value
+    match = _SIZE.fullmatch(_string(value))
+    if not match:
+        raise wrong("config.bad_size", value=shown(value))
+    base = 1024 if "i" in match[2] else 1000
+    return int(match[1]) * int(base ** "BKMGT".index(match[2][0].upper()))
+
+
+def _tlp(value: object) -> Tlp:
+    level = parse_tlp(_string(value))
+    if level is None:
+        allowed = ", ".join(TLP_LABELS)
+        meant = near(_string(value), TLP_LABELS, likeness=0.7)
+        if meant:
+            raise wrong("config.bad_tlp_near", value=shown(value), near=meant, allowed=allowed)
+        raise wrong("config.bad_tlp", value=shown(value), allowed=allowed)
+    return level
+
+
+def _uuid(value: object) -> str:
+    folded = _string(value).lower()
+    if not _UUID.fullmatch(folded):
+        raise wrong("config.bad_uuid", value=shown(value))
+    return folded
+
+
+def _identity(value: object) -> str:
+    folded = _string(value).lower()
+    if not folded.startswith(_IDENTITY) or not _UUID.fullmatch(folded.removeprefix(_IDENTITY)):
+        raise wrong("config.bad_identity", value=shown(value))
+    return folded
+
+
+def _identity_or_organisation(value: object) -> str:
+    folded = _string(value).lower()
+    if not _UUID.fullmatch(folded.removeprefix(_IDENTITY)):
+        raise wrong("config.bad_identity_or_organisation", value=shown(value))
+    return folded
+
+
+def organisation(identity: str) -> str:
+    """The MISP organisation uuid of an identity id (`identity--UUID`) or of a bare uuid."""
+    return identity.removeprefix(_IDENTITY)
+
+
+def slug(name: str) -> str:
+    """`name` in the form of our short ids: small letters without accents, digits and hyphens."""
+    plain = "".join(sign for sign in normalize("NFKD", name) if not combining(sign))
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:64].strip("-")
+
+
+def is_short_id(name: str) -> bool:
+    """Whether `name` may be the id of a peer, source, target, agreement, or a collection's alias."""
+    return bool(_SHORT_ID.fullmatch(name))
+
+
+def _short_id(value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong("config.not_text", example="…")
+    if not is_short_id(value):
+        raise wrong("config.bad_id", value=shown(value), fixed=slug(value) or "flux-1")
+    return value
+
+
+def _their_collection(value: object) -> str:
+    text = _string(value)
+    if _ALMOST_UUID.fullmatch(text):
+        return _uuid(text)
+    if not _ALIAS.fullmatch(text):
+        raise wrong("config.bad_collection", value=shown(value))
+    return text
+
+
+def _web_url(value: object) -> str:
+    text = _string(value)
+    try:
+        parts = urlsplit(text)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        raise wrong("config.bad_url", value=shown(value)) from None
+    asked = [name.casefold() for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if "@" in parts.netloc or any(secret in name for name in asked for secret in _SECRET_NAMES):
+        raise wrong("config.secret_in_url")
+    spaced = not text.isprintable() or any(sign.isspace() for sign in text)
+    if parts.scheme not in ("http", "https") or not host or spaced or parts.fragment:
+        raise wrong("config.bad_url", value=shown(value))
+    return text
+
+
+def _listen(value: object) -> tuple[str, int]:
+    match = _LISTEN.fullmatch(_string(value))
+    host = (match[1] or match[2]) if match else ""
+    port = int(match[3]) if match else 0
+    try:
+        ip_address(host)
+    except ValueError:
+        if not _HOST.fullmatch(host) or (match and match[1]):
+            port = 0
+    if not 1 <= port <= _LAST_PORT:
+        raise wrong("config.bad_listen", value=shown(value))
+    return host, port
+
+
+def _proxy(value: object) -> str:
+    try:
+        network = ip_network(_string(value), strict=False)
+    except ValueError:
+        raise wrong("config.bad_proxy", value=shown(value)) from None
+    if network.prefixlen == 0:
+        raise wrong("config.proxy_everyone", value=shown(value))
+    return _string(value)
+
+
+def _store_url(value: object) -> str:
+    text = _string(value)
+    try:
+        parts = urlsplit(text)
+        password = parts.password
+    except ValueError:
+        raise wrong("config.bad_store_url", value=shown(value)) from None
+    if password or any("password" in name.casefold() for name, _ in parse_qsl(parts.query)):
+        raise wrong("config.secret_in_store_url")
+    if parts.scheme == "postgresql+psycopg":
+        return text
+    if parts.scheme != "sqlite" or parts.netloc or not text.isprintable():
+        raise wrong("config.bad_store_url", value=shown(value))
+    if parts.path in ("", "/", "/:memory:") or "mode=memory" in parts.query:
+        raise wrong("config.store_in_memory")
+    if not parts.path.startswith("//"):
+        raise wrong(
+            "config.store_not_absolute", value=shown(value), fixed="sqlite:///" + "/var/lib/exchange" + parts.path
+        )
+    return text
+
+
+def _reference(value: object) -> str:
+    if not is_reference(_string(value)):
+        raise wrong("config.not_a_reference")  # what stands there may be a secret: it is never shown
+    return _string(value)
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` names a secret: `credential:NAME`, `file:/PATH` or `env:NAME`."""
+    return bool(_REFERENCE.fullmatch(text))
+
+
+def _path_reference(value: object) -> str:
+    reference = _reference(value)
+    if reference.startswith("env:"):
+        raise wrong("config.reference_not_a_file")
+    return reference
+
+
+def _stix_type(value: object) -> str:
+    text = _string(value)  # a partner's own type is fine, one that is nearly a standard type is a slip
+    meant = None if text in STIX_TYPES else near(text, STIX_TYPES, likeness=0.8)
+    if meant:
+        raise wrong("config.bad_type_near", value=shown(value), near=meant)
+    if not _TYPE.fullmatch(text):
+        raise wrong("config.bad_type", value=shown(value))
+    return text
+
+
+def _marking(value: object) -> str:
+    folded = "".join(_string(value).split()).casefold()
+    if folded in TLP_IDS or parse_tlp(folded) is not None:
+        raise wrong("config.tlp_not_informational", value=shown(value))
+    definition = folded.startswith(MARKING_PREFIX) and _UUID.fullmatch(folded.removeprefix(MARKING_PREFIX))
+    tag = ":" in folded.strip(":") and not folded.startswith(MARKING_PREFIX)
+    if folded != ANY_MARKING and not definition and not tag:
+        raise wrong("config.bad_marking", value=shown(value))
+    return folded
+
+
+def _day(value: object) -> date:
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise wrong("config.bad_day", value=shown(value))
+    return value
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, datetime):
+        try:
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        except OverflowError:
+            raise wrong("config.bad_moment", value=shown(value)) from None
+    if isinstance(value, date):
+        return datetime.combine(value, time(), UTC)
+    raise wrong("config.bad_moment", value=shown(value))
+
+
+def _languages(value: object) -> dict[str, str]:
+    """Text in our two languages; one that is not given takes the other's words."""
+    if isinstance(value, str):
+        value = {"fr": value, "en": value}
+    if not isinstance(value, dict) or not value or not set(value) <= {"fr", "en"}:
+        raise wrong("config.bad_languages")
+    words = {language: item.strip() if isinstance(item, str) else "" for language, item in value.items()}
+    if not all(text and text.isprintable() for text in words.values()):
+        raise wrong("config.bad_languages")
+    given = next(iter(words.values()))
+    return {language: words.get(language, given) for language in ("fr", "en")}
+
+
+Words = Annotated[str, PlainValidator(_words)]
+Duration = Annotated[float, PlainValidator(_duration)]
+Size = Annotated[int, PlainValidator(_size)]
+TlpLevel = Annotated[Tlp, PlainValidator(_tlp)]
+Uuid = Annotated[str, PlainValidator(_uuid)]
+Identity = Annotated[str, PlainValidator(_identity)]
+IdentityOrOrganisation = Annotated[str, PlainValidator(_identity_or_organisation)]
+ShortId = Annotated[str, PlainValidator(_short_id)]
+TheirCollection = Annotated[str, PlainValidator(_their_collection)]
+WebUrl = Annotated[str, PlainValidator(_web_url)]
+Listen = Annotated[tuple[str, int], PlainValidator(_listen)]
+Proxy = Annotated[str, PlainValidator(_proxy)]
+StoreUrl = Annotated[str, PlainValidator(_store_url)]
+Reference = Annotated[str, PlainValidator(_reference)]
+PathReference = Annotated[str, PlainValidator(_path_reference)]
+StixType = Annotated[str, PlainValidator(_stix_type)]
+Marking = Annotated[str, PlainValidator(_marking)]
+Day = Annotated[date, PlainValidator(_day)]
+Moment = Annotated[datetime, PlainValidator(_moment)]
+Languages = Annotated[dict[str, str], PlainValidator(_languages)]
+Positive = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]

@@ -1,0 +1,249 @@
+"""The only wiring: builds the rooms from the settings, starts them, stops them, tells systemd, minds the signals.
+
+`exchange run` is a supervisor of two processes that share nothing but the store: `--only sync` (scheduler, clients,
+peers' secrets, listens on nothing) and `--only serve` (HTTP, knows no peer's secret).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from exchange import config, log
+from exchange.config import Settings
+from exchange.errors import ConfigError, StoreError, meaning
+from exchange.model.envelope import PeerClient
+from exchange.model.party import Peer, SourceKind
+from exchange.peers import client_for
+from exchange.policy import Rules
+from exchange.serve import Site, application, server
+from exchange.store import Store, open_store, ready
+from exchange.sync.schedule import Schedule
+
+logger = structlog.get_logger()
+
+Part = Literal["sync", "serve"]
+FOLDER = "EXCHANGE_CONFIG"
+LOG_FORM = "EXCHANGE_LOG"
+GRACE = 8.0
+"""Seconds that a part has to finish after SIGTERM; the whole exits within ten."""
+_FASTEST, _SLOWEST = 0.5, 30.0
+_PR_SET_PDEATHSIG = 1
+
+
+def clock() -> datetime:
+    """The time of day, UTC; everything below is given it."""
+    return datetime.now(UTC)
+
+
+def notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)); nothing happens outside of it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def clients(peer: Peer, kind: SourceKind, wait: Callable[[float], bool]) -> PeerClient:
+    """A client for `peer`; its secrets are read now, by this process alone."""
+    return client_for(peer, kind, config.credentials(peer), clock=clock, wait=wait)
+
+
+def _until_signalled() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    done = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: done.set())
+    return done
+
+
+def run_sync(settings: Settings) -> int:
+    """The scheduler's process, until it is told to stop; exit code."""
+    done = _until_signalled()
+    store = open_store(settings.store.url)
+    schedule = Schedule(
+        store, settings.terms, clients, clock=clock,
+        outbound=settings.sync.outbound, keep_free=settings.store.keep_free,
+    )  # fmt: skip
+    schedule.start()
+    notify("READY=1")
+    logger.info("sync.ready", sources=len(schedule.sources()), targets=len(schedule.targets()))
+    while not done.wait(5.0):
+        notify("WATCHDOG=1")
+    notify("STOPPING=1")
+    drained = schedule.stop(GRACE)
+    logger.info("sync.stopped")
+    if not drained:
+        # A peer still holds a request open. Nothing is lost: what is not committed is fetched again.
+        sys.stderr.flush()
+        os._exit(0)
+    store.close()
+    return 0
+
+
+def serve_application() -> Any:
+    """What each HTTP worker runs: the WSGI application over the store, from the folder named by the environment."""
+    settings = config.load(Path(os.environ[FOLDER]))
+    log.configure(settings.node.language, log_form())
+    return application(site(settings, open_store(settings.store.url, create=False)))
+
+
+def site(settings: Settings, store: Store) -> Site:
+    """What the serve room is given: values, no settings and no peer's secret."""
+    return Site(
+        store=store,
+        rules=_current(settings),
+        public_url=settings.serve.public_url,
+        title=settings.node.name,
+        language=settings.node.language,
+        proxies=settings.serve.proxies,
+        max_content_length=settings.serve.max_content_length,
+        clock=clock,
+        outbound=settings.sync.outbound,
+    )
+
+
+def _current(settings: Settings) -> Callable[[], Rules]:
+    """The rules of the day: agreements begin and end at midnight, UTC."""
+    held: list[Rules] = []
+
+    def current() -> Rules:
+        now = clock()
+        if not held or held[0].now.date() != now.date():
+            held[:] = [Rules(settings.terms, now)]
+        return held[0]
+
+    return current
+
+
+def run_serve(settings: Settings) -> int:
+    """The HTTP process, until it is told to stop; exit code. It waits for the schema, which is not its to make."""
+    done = _until_signalled()
+    waited = False
+    while not done.is_set():
+        try:
+            store = open_store(settings.store.url, create=False)
+            store.close()
+            break
+        except StoreError as error:
+            if not waited:
+                logger.warning("serve.waiting", error=error)
+            waited = True
+            done.wait(0.5)
+    if done.is_set():
+        return 0
+    os.environ[FOLDER] = str(settings.folder)
+    logger.info("serve.ready", listen=f"{settings.serve.host}:{settings.serve.port}", url=settings.serve.public_url)
+    server.run(
+        "exchange.daemon:serve_application",
+        host=settings.serve.host,
+        port=settings.serve.port,
+        workers=settings.serve.workers,
+        tls_cert=settings.serve.tls_cert,
+        tls_key=settings.serve.tls_key,
+        started=lambda: notify("READY=1"),
+    )
+    return 0
+
+
+def log_form() -> log.Format:
+    """How this process logs, as its command or its supervisor said."""
+    form = os.environ.get(LOG_FORM, "auto")
+    return form if form in ("console", "json", "journal") else "auto"  # type: ignore[return-value]
+
+
+def _tied() -> None:
+    """In a new child: die with the supervisor, even when that is killed outright (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class _Child:
+    """One supervised part; started again when it dies, later and later while it keeps dying."""
+
+    def __init__(self, part: Part, folder: Path) -> None:
+        self.part = part
+        self._command = [sys.executable, "-m", "exchange", "run", "--only", part, "--config", str(folder)]
+        self._pause = _FASTEST
+        self._next = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def look(self, now: float) -> int | None:
+        """Start it if it is not running and it is time; gives the exit code of a configuration error."""
+        if self.process is not None:
+            code = self.process.poll()
+            if code is None:
+                return None
+            self.process = None
+            if code == meaning(ConfigError).exit:
+                return code
+            logger.error("daemon.child_died", part=self.part, code=code, seconds=self._pause)
+            self._next, self._pause = now + self._pause, min(self._pause * 2, _SLOWEST)
+        if now >= self._next:
+            self.process = subprocess.Popen(self._command, preexec_fn=_tied)  # noqa: S603, PLW1509 (own command; the child must die with us)
+        return None
+
+    def settled(self) -> None:
+        """It has lived for a while: the next death is a first one."""
+        self._pause = _FASTEST
+
+    def end(self, deadline: float) -> None:
+        """SIGTERM, and SIGKILL at `deadline`."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def supervise(settings: Settings) -> int:
+    """Both processes on one machine, by one command; exit code."""
+    done = _until_signalled()
+    ready_store = open_store(settings.store.url)
+    ready(ready_store, create=True)
+    ready_store.close()
+    children = [_Child("sync", settings.folder), _Child("serve", settings.folder)]
+    started = time.monotonic()
+    notify("READY=1")
+    code = 0
+    while not done.wait(0.2):
+        now = time.monotonic()
+        failed = [found for child in children if (found := child.look(now)) is not None]
+        if failed:
+            code = failed[0]
+            break
+        if now - started > _SLOWEST:
+            started = now
+            for child in children:
+                child.settled()
+    notify("STOPPING=1")
+    deadline = time.monotonic() + GRACE + 1.0
+    for child in children:
+        if child.process is not None:
+            child.process.terminate()
+    for child in children:
+        child.end(deadline)
+    return code
+
+
+def run(settings: Settings, only: Part | None) -> int:
+    """Run the daemon, whole or one part of it; exit code."""
+    if only == "sync":
+        return run_sync(settings)
+    if only == "serve":
+        return run_serve(settings)
+    return supervise(settings)

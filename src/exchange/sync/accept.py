@@ -1,0 +1,277 @@
+"""The one door in: a pulled page, a subscriber's POST, a MISP push and a file all enter here.
+
+One transaction stores objects, provenance, quarantine, listings, outbox and cursor, or nothing. What the page left
+undecided (unmarked objects, RULES R11) is settled when the drain or envelope that brought it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from exchange.errors import StoreError, StoreOutdated
+from exchange.model.envelope import Page, Rejected
+from exchange.model.marking import Label
+from exchange.model.stix import StixObject
+from exchange.policy import Basis, Rules, resolve
+from exchange.store import Store, audiences, sources, statements
+from exchange.store.clock import micros
+from exchange.store.statements import Held, New, Worth
+from exchange.sync.listing import Lister
+
+STEP = 500
+"""Statements judged in one transaction; RULES R18 allows a thousand."""
+EPOCH = "policy_epoch"
+
+
+class LeaseLost(StoreError):
+    """Another daemon has taken this source over, because we were too slow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one object. `code`: stored, known, touch, conflict, rejected."""
+
+    id: str
+    version: str
+    code: str
+    reason: str = ""
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def success(self) -> bool:
+        """Whether the giver may count it as taken."""
+        return self.code in ("stored", "known", "touch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of a page: an outcome for each object, in order, and the counts."""
+
+    outcomes: Sequence[Outcome]
+    counts: Mapping[str, int]
+    stopped: Sequence[tuple[str, str]] = ()
+    """(id, audience) that the second gate refused although the decision had released it."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """A version that this source gave before: stored under `seq`, or (None) earlier in the same page."""
+
+    digest: str
+    content: str
+    label: Label
+    seq: int | None
+    newest: bool
+
+
+@dataclass(slots=True)
+class _Intake:
+    """The objects of one page, sorted into what is new and what is not."""
+
+    news: dict[tuple[str, str], New] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    set_aside: list[Rejected] = field(default_factory=list)
+    superseded: set[int] = field(default_factory=set)
+    tightened: dict[int, tuple[StixObject, Label]] = field(default_factory=dict)
+    """Stored statement → an object that contradicts it, and the strictest of both labels."""
+
+
+def accept(
+    store: Store,
+    rules: Rules,
+    page: Page,
+    source_key: str,
+    peer: str,
+    now: datetime,
+    *,
+    posted: str = "",
+    lease: tuple[str, int] | None = None,
+) -> Accepted:
+    """Take `page` from the source `source_key` of `peer`. Twice is once.
+
+    `posted`: the channel to which the peer wrote it. `lease`: (owner, until in µs) of the pull that brings it; it is
+    prolonged in the same transaction. Raises StoreBusy when the writer lock is not free, StoreOutdated when the
+    policy that this process holds is not the one that the store was decided under, and LeaseLost.
+    """
+    with store.writing() as tx:
+        if lease is not None and not sources.extend(tx, source_key, *lease):
+            raise LeaseLost("store.lease_lost", source=source_key)
+        if audiences.note(tx, EPOCH) != rules.epoch:
+            raise StoreOutdated("store.policy_changed", found=audiences.note(tx, EPOCH)[:8], needed=rules.epoch[:8])
+        intake, stopped = _take(tx, rules, page, source_key, peer, posted, now)
+        if page.cursor is not None:
+            sources.save_cursor(tx, source_key, page.cursor)
+    if page.last:
+        stopped += settle(store, rules, source_key, now)
+    counts = Counter(outcome.code for outcome in intake.outcomes)
+    counts["skipped"] += len(page.skipped)
+    return Accepted(outcomes=intake.outcomes, counts=+counts, stopped=stopped)
+
+
+def _take(
+    tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime
+) -> tuple[_Intake, list[tuple[str, str]]]:
+    at = micros(now)
+    document = None
+    if page.document is not None:
+        kept = page.document
+        document = statements.keep_document(tx, source_key, kept.kind, kept.id, kept.version, kept.raw, at)
+    known = statements.held(tx, {item.id for item in page.objects})
+    intake = _sort(page.objects, known, source_key, peer, rules)
+    for rejected in page.rejected:
+        intake.outcomes.append(
+            Outcome(id=rejected.id, version="", code="rejected", reason=rejected.code, fields=rejected.fields)
+        )
+    statements.supersede(tx, intake.superseded)
+    news = list(intake.news.values())
+    statements.add_all(tx, news, source=source_key, peer=peer, posted=posted, document=document, now=at)
+    statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
+    _set_aside(tx, (*page.rejected, *intake.set_aside), source_key, at)
+    for skipped in page.skipped:
+        sources.pass_over(tx, source_key, skipped.id, skipped.code, skipped.fields, at)
+    sources.count_day(tx, source_key, now.date().isoformat(), len(news))
+    lister = Lister(tx, rules, now)
+    changed = dict.fromkeys(new.object.id for new in news)
+    changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake))
+    lister.relist(changed)
+    return intake, lister.refused
+
+
+def _sort(
+    objects: Sequence[StixObject], known: Mapping[str, Sequence[Held]], source_key: str, peer: str, rules: Rules
+) -> _Intake:
+    """Which versions are new to this source, which it gave before, and which contradict what it gave before."""
+    intake = _Intake()
+    chains: dict[str, dict[str, _Known]] = {}
+    for item in objects:
+        chain = chains.get(item.id)
+        if chain is None:
+            chain = chains[item.id] = {
+                held.version: _Known(held.digest, held.content, held.stated, held.seq, held.newest)
+                for held in known.get(item.id, ())
+                if held.source == source_key
+            }
+        if item.version in chain:
+            _repeat(intake, item, chain[item.version])
+        else:
+            _add(intake, item, chain, rules.understood(peer, item.label))
+    return intake
+
+
+def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label) -> None:
+    """A version that this source has not given before; a touch if only its date is new (RULES R9)."""
+    older = max((version for version in chain if version < item.version), default=None)
+    newer = min((version for version in chain if version > item.version), default=None)
+    touch = any(chain[near].content == item.content for near in (older, newer) if near is not None)
+    if newer is None and older is not None:
+        _supersede(intake, item.id, older, chain[older])
+    intake.news[item.id, item.version] = New(
+        object=item,
+        label=own if own.stated else None,
+        basis=Basis.STATED if own.stated else Basis.NONE,
+        newest=newer is None,
+        touch=touch,
+    )
+    intake.outcomes.append(Outcome(id=item.id, version=item.version, code="touch" if touch else "stored"))
+    chain[item.version] = _Known(item.digest, item.content, item.label, None, newer is None)
+
+
+def _supersede(intake: _Intake, stix_id: str, version: str, before: _Known) -> None:
+    """The version that was the newest so far no longer is, whether it is stored or came earlier in this page."""
+    before.newest = False
+    if before.seq is not None:
+        intake.superseded.add(before.seq)
+    else:
+        intake.news[stix_id, version] = replace(intake.news[stix_id, version], newest=False)
+
+
+def _repeat(intake: _Intake, item: StixObject, before: _Known) -> None:
+    """The same version again: known, or a contradiction, which is kept aside and can only tighten."""
+    strictest = before.label.join(item.label)
+    if strictest != before.label:
+        before.label = strictest
+        if before.seq is not None:
+            intake.tightened[before.seq] = (item, strictest)
+        else:
+            new = intake.news[item.id, item.version]
+            label = None if new.label is None and not strictest.stated else strictest
+            intake.news[item.id, item.version] = replace(
+                new,
+                object=replace(new.object, label=strictest),
+                label=label,
+                basis=Basis.STATED if label else new.basis,
+            )
+    if before.digest == item.digest:
+        intake.outcomes.append(Outcome(id=item.id, version=item.version, code="known"))
+        return
+    fields = {"id": item.id, "version": item.version}
+    intake.set_aside.append(Rejected(raw=item.raw, code="version.conflict", fields=fields, id=item.id))
+    intake.outcomes.append(
+        Outcome(id=item.id, version=item.version, code="conflict", reason="version.conflict", fields=fields)
+    )
+
+
+def _set_aside(tx: Connection, rejected: Sequence[Rejected], source_key: str, at: int) -> None:
+    for item in rejected:
+        sources.set_aside(
+            tx,
+            source_key,
+            raw=item.raw,
+            digest=hashlib.sha256(item.raw).hexdigest(),
+            stix_id=item.id,
+            code=item.code,
+            fields=item.fields,
+            now=at,
+        )
+
+
+def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: _Intake) -> list[str]:
+    """Judge anew what was contradicted more strictly, and the unmarked statements whose worth changes; their ids."""
+    marked = [new.object for new in intake.news.values() if new.label is not None]
+    marked += [item for item, _ in intake.tightened.values()]
+    refs = {target for item in marked for target in item.refs}
+    changed = statements.dependants(tx, source_key, {item.id for item in marked}, refs)
+    return judge(tx, rules, [*intake.tightened, *changed])
+
+
+def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
+    """Work out what these statements are worth (RULES R10 and R11) and write it down; gives their ids."""
+    by_source: dict[tuple[str, str], list[Held]] = {}
+    for held in statements.by_seq(tx, seqs):
+        by_source.setdefault((held.source, held.peer), []).append(held)
+    worths = []
+    for (source_key, peer), subjects in by_source.items():
+        own = {held.seq: rules.understood(peer, held.stated) for held in subjects}
+        unmarked = [held for held in subjects if not own[held.seq].stated]
+        around = statements.neighbours(tx, source_key, unmarked)
+        default = rules.default_label(peer)
+        for held in subjects:
+            near = around.get(held.seq)
+            label, basis = resolve(
+                own[held.seq],
+                ends=[rules.understood(peer, end) for end in near.ends] if near else (),
+                referrers=[rules.understood(peer, other) for other in near.referrers] if near else (),
+                default=default,
+            )
+            worths.append(Worth(seq=held.seq, label=label, basis=basis, marked=own[held.seq].stated))
+    statements.judge(tx, worths)
+    return [held.stix_id for subjects in by_source.values() for held in subjects]
+
+
+def settle(store: Store, rules: Rules, source_key: str, now: datetime) -> list[tuple[str, str]]:
+    """Judge and list what waits for the end of the drain, a step at a time; safe to repeat after a crash."""
+    stopped: list[tuple[str, str]] = []
+    while True:
+        with store.writing() as tx:
+            seqs = statements.waiting(tx, source_key, STEP)
+            if not seqs:
+                return stopped
+            lister = Lister(tx, rules, now)
+            lister.relist(judge(tx, rules, seqs))
+            stopped += lister.refused

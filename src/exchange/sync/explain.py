@@ -1,0 +1,153 @@
+"""Why: what we hold of something, who may have it and who may not, with the reason codes behind each answer.
+
+The answers are made by the same `policy.decide` that lists and pushes; nothing here decides anything itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from exchange.model import normalise
+from exchange.policy import Audience, Decision, Rules, gate
+from exchange.store import Store, listings, sources, statements
+from exchange.store.clock import moment
+from exchange.store.statements import Held
+from exchange.sync.subjects import Judged, ahead, judged
+
+_STIX_ID = re.compile(r"^[a-z][a-z0-9-]*--[0-9a-fA-F-]{36}$")
+_UUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One audience's answer for one statement. `listed`: since when it stands there; None: it does not."""
+
+    channel: str
+    members: tuple[str, ...]
+    verdict: str
+    reasons: tuple[str, ...]
+    agreement: str
+    listed: datetime | None
+    folded: bool
+    closed: str
+    """Reason code of the last closing, when it stood there once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """One statement: what it is worth, where that comes from, and every audience's answer."""
+
+    held: Held
+    rank: int
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Everything we can say of what was asked."""
+
+    asked: str
+    statements: tuple[Explained, ...]
+    quarantine: Sequence[Mapping[str, Any]]
+    passed_over: Sequence[Mapping[str, Any]]
+    deliveries: Sequence[Mapping[str, Any]]
+    drains: Mapping[str, datetime | None]
+    """Source → end of its last complete drain: what was never seen was not there then."""
+
+
+def candidates(value: str) -> set[str]:
+    """The canonical values that `value`, as people have it (defanged too), may stand for."""
+    plain = normalise.refang(value)
+    forms = (str.strip, str.lower, normalise.domain, normalise.address, normalise.url, normalise.email)
+    return {form(plain) for form in forms}
+
+
+def search(tx: Connection, asked: str) -> list[Held]:
+    """The statements about a STIX id, a MISP uuid, or an observable's value; oldest first."""
+    asked = asked.strip()
+    if _STIX_ID.match(asked):
+        return statements.find(tx, stix_id=asked)
+    if _UUID.match(asked):
+        return statements.find(tx, uuid=asked.lower())
+    return statements.find(tx, values=candidates(asked))
+
+
+def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanation:
+    """Why this is, or is not, with each partner."""
+    with store.reading() as tx:
+        found = search(tx, asked)
+        ids = list(dict.fromkeys(held.stix_id for held in found))
+        groups = statements.held(tx, ids)
+        history = listings.history(tx, {held.seq for group in groups.values() for held in group})
+        bodies = statements.bodies(tx, {held.seq for held in found})
+        wanted = {held.seq for held in found}
+        explained = tuple(
+            _explained(item, rules, history, bodies[item.held.seq], now)
+            for group in groups.values()
+            for item in judged(rules, group, now)
+            if item.held.seq in wanted
+        )
+        key = asked.strip()
+        return Explanation(
+            asked=asked,
+            statements=explained,
+            quarantine=[row for id_ in {key, *ids} for row in sources.quarantined(tx, stix_id=id_)],
+            passed_over=sources.passed_over(tx, key),
+            deliveries=listings.deliveries(tx, ids) if ids else [],
+            drains=_drains(tx, rules),
+        )
+
+
+def _drains(tx: Connection, rules: Rules) -> dict[str, datetime | None]:
+    standings = sources.standings(tx)
+    keys = [source.key for peer in rules.terms.peers.values() for source in peer.sources]
+    return {
+        key: None if (at := standings[key].last_complete) is None else moment(at) for key in keys if key in standings
+    }
+
+
+def _explained(
+    item: Judged, rules: Rules, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
+) -> Explained:
+    answers = tuple(_answer(item, audience, rules, history, body, now) for audience in rules.audiences)
+    return Explained(held=item.held, rank=item.rank, answers=answers)
+
+
+def _answer(
+    item: Judged, audience: Audience, rules: Rules, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
+) -> Answer:
+    decision = rules.decide(item.subject, audience)
+    rows = [row for row in history if row["audience"] == audience.key and row["seq"] == item.held.seq]
+    standing = next((row for row in rows if row["closed"] is None), None)
+    return Answer(
+        channel=audience.channel,
+        members=audience.members,
+        verdict=str(decision.verdict),
+        reasons=_reasons(item, decision, standing, rules.clearance(audience), body, now),
+        agreement=decision.agreement,
+        listed=None if standing is None else moment(standing["added"]),
+        folded=bool(standing and standing["folded"]),
+        closed=next((row["closed_code"] for row in reversed(rows) if row["closed_code"]), ""),
+    )
+
+
+def _reasons(
+    item: Judged, decision: Decision, standing: Mapping[str, Any] | None, clearance: int, body: bytes, now: datetime
+) -> tuple[str, ...]:
+    """The decision's reasons, and those that are not the policy's: not judged yet, the future, a twin, the gate."""
+    more: list[str] = []
+    if item.held.waiting:
+        return ("label.waiting",)
+    if ahead(item.held, now):
+        return ("version.future",)
+    if decision.released and standing is None:
+        more.append("listing.same_version_stands" if gate(body, clearance) else "gate.marking")
+    if standing is not None and standing["folded"]:
+        more.append("fold.behind_twin")
+    return (*decision.reasons, *more)

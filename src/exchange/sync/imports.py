@@ -1,0 +1,142 @@
+"""Files through the same door: a bundle, an envelope, a list, one object, a MISP event, a folder of them; gzip too.
+
+Each file is a drain of its own: what is unmarked is settled when the file is at its end. Big bundles are streamed, so
+memory does not grow with the file.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from exchange.convert import split
+from exchange.errors import ContentError, UsageError
+from exchange.model.envelope import PAGE, Document, Page, Rejected, sift, stream
+from exchange.model.party import Source
+from exchange.model.stix import LARGEST
+from exchange.policy import Rules
+from exchange.store import Store, sources
+from exchange.store.clock import micros
+from exchange.sync.accept import accept
+from exchange.sync.pull import pages
+
+_HEAD = 4096
+_LARGEST_EVENT = 256 * 1024 * 1024
+_SUFFIXES = (".json", ".json.gz", ".stix2", ".stix2.gz", ".stix", ".stix.gz")
+_INDEXES = {"manifest.json", "manifest.json.gz"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What one file brought: counts per outcome."""
+
+    path: Path
+    counts: dict[str, int]
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or every file of a folder that may hold intelligence, in order of name."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UsageError("cli.no_such_file", path=str(path))
+    found = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(_SUFFIXES) and p.name not in _INDEXES)
+    if not found:
+        raise UsageError("cli.empty_folder", path=str(path), suffixes=" ".join(_SUFFIXES))
+    return found
+
+
+def import_files(
+    store: Store, rules: Rules, path: Path, source: Source, clock: Callable[[], datetime]
+) -> Iterator[Imported]:
+    """Take every file at `path` as from `source`; one result for each, as it is done."""
+    for file in files_of(path):
+        with store.writing() as tx:
+            number = sources.begin_run(tx, source.key, micros(clock()))
+        counts: Counter[str] = Counter()
+        for page in _pages(file, source, clock):
+            accepted = accept(store, rules, page, source.key, source.peer, clock())
+            counts.update(accepted.counts)
+        with store.writing() as tx:
+            sources.end_run(tx, number, micros(clock()), "complete", counts)
+        yield Imported(path=file, counts=dict(counts))
+
+
+def _open(path: Path) -> BinaryIO:
+    with path.open("rb") as plain:
+        packed = plain.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
+
+
+def _pages(path: Path, source: Source, clock: Callable[[], datetime]) -> Iterator[Page]:
+    """The pages of one file; what cannot be read of it becomes one rejection with the reason."""
+    try:
+        with _open(path) as file:
+            head = file.read(_HEAD)
+            file.seek(0)
+            if _is_event(head):
+                yield from _event(file, source, clock())
+            else:
+                yield from _objects(file, path)
+    except (ContentError, OSError, EOFError) as error:
+        code = error.code if isinstance(error, ContentError) else "content.file"
+        fields = dict(error.fields) if isinstance(error, ContentError) else {"detail": str(error)[:200]}
+        yield Page(
+            rejected=[Rejected(raw=_beginning(path), code=code, fields={**fields, "file": path.name})], last=True
+        )
+
+
+def _is_event(head: bytes) -> bool:
+    """Whether this is a MISP event (bare, wrapped, or in a response) and not STIX."""
+    return any(mark in head for mark in (b'"Event"', b'"Orgc"', b'"threat_level_id"', b'"Attribute"'))
+
+
+def _event(file: BinaryIO, source: Source, now: datetime) -> Iterator[Page]:
+    raw = file.read(_LARGEST_EVENT + 1)
+    if len(raw) > _LARGEST_EVENT:
+        raise ContentError("content.size", size=len(raw), limit=_LARGEST_EVENT)
+    for event in split(raw):
+        document = Document(kind="misp-event", id="", version="", raw=event)
+        yield from pages(Page(document=document), source, now)
+    yield Page(last=True)
+
+
+def _objects(file: BinaryIO, path: Path) -> Iterator[Page]:
+    """Pages of a streamed list of objects; a file that is a single object is a page of one."""
+    batch: list[bytes] = []
+    pending: Page | None = None
+    try:
+        for raw in stream(file):
+            batch.append(raw)
+            if len(batch) == PAGE:
+                if pending is not None:
+                    yield pending
+                pending, batch = _page(batch), []
+    except ContentError:
+        if pending is None and not batch and path.stat().st_size <= LARGEST:
+            file.seek(0)
+            yield replace(_page([file.read()]), last=True)
+            return
+        if pending is not None:
+            yield pending
+        yield _page(batch)
+        raise
+    if pending is not None:
+        yield pending
+    yield replace(_page(batch), last=True)
+
+
+def _page(raws: list[bytes]) -> Page:
+    good, bad = sift(raws)
+    return Page(objects=good, rejected=bad)
+
+
+def _beginning(path: Path) -> bytes:
+    """What is kept of a file that cannot be read as a whole: all of it, up to the largest object."""
+    with path.open("rb") as file:
+        return file.read(LARGEST)

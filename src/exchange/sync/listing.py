@@ -1,0 +1,224 @@
+"""Decisions become listings: what each audience may have is listed, what it may no longer have is closed.
+
+This runs inside the writer's transaction, under the writer lock (RULES R18), on the statements as they stand there.
+Rows are closed with a reason, never deleted; `date_added` rises in the order of this transaction (R20).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from exchange.policy import Audience, Decision, Rules, gate
+from exchange.store import audiences, listings, statements
+from exchange.store.clock import FOREVER, following, micros
+from exchange.store.listings import Listed
+from exchange.sync.subjects import Judged, judged
+
+NOT_YET = -1
+"""`added` of a row that has no `date_added` yet."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one pass changes for one audience."""
+
+    begun: list[Listed] = field(default_factory=list)
+    closed: list[tuple[Listed, str]] = field(default_factory=list)
+    stay: dict[tuple[str, str], Listed] = field(default_factory=dict)
+    """(id, version) → open rows that were there before and stay."""
+    before: dict[tuple[str, str], Listed] = field(default_factory=dict)
+
+
+def _not_after(decision: Decision) -> int:
+    return FOREVER if decision.not_after is None else micros(decision.not_after)
+
+
+def _row(item: Judged, audience: Audience, decision: Decision) -> Listed:
+    held = item.held
+    return Listed(
+        audience=audience.key,
+        added=NOT_YET,
+        seq=held.seq,
+        stix_id=held.stix_id,
+        type=held.type,
+        version=held.version,
+        # What is revoked states nothing any more: it neither folds nor represents its twins (RULES R23).
+        fact=held.stix_id if held.revoked else held.fact,
+        rank=item.rank,
+        latest=True,
+        folded=False,
+        agreement=decision.agreement,
+        not_after=_not_after(decision),
+    )
+
+
+def _foldable(row: Listed) -> bool:
+    return row.fact != row.stix_id
+
+
+class Lister:
+    """Brings the listings of every audience in line with the decisions, for the ids that it is given."""
+
+    def __init__(self, tx: Connection, rules: Rules, now: datetime) -> None:
+        self.tx = tx
+        self.rules = rules
+        self.now = now
+        rows = audiences.everyone(tx)
+        self.audiences = [a for a in rules.audiences if a.key in rows and not rows[a.key].retired]
+        self.last_added = {key: row.last_added for key, row in rows.items()}
+        self.refused: list[tuple[str, str]] = []
+        """(id, audience) that the second gate stopped: the two judgements differ, which is an alarm."""
+
+    def relist(self, stix_ids: Iterable[str]) -> int:
+        """Decide everything stated about `stix_ids`; the number of rows that were listed or closed."""
+        groups = {
+            stix_id: judged(self.rules, group, self.now)
+            for stix_id, group in statements.held(self.tx, dict.fromkeys(stix_ids)).items()
+        }
+        standing: dict[tuple[str, str], list[Listed]] = {}
+        for row in listings.standing(self.tx, groups):
+            standing.setdefault((row.audience, row.stix_id), []).append(row)
+        made = {a.key: self._changes(a, groups, standing) for a in self.audiences}
+        self._second_gate(made)
+        for changes in made.values():
+            _mark_latest(changes)
+        self._fold(made)
+        return self._write(made)
+
+    def _changes(
+        self, audience: Audience, groups: dict[str, list[Judged]], standing: dict[tuple[str, str], list[Listed]]
+    ) -> Changes:
+        changes = Changes()
+        for stix_id, group in groups.items():
+            rows = {row.version: row for row in standing.get((audience.key, stix_id), ())}
+            changes.before.update({(stix_id, version): row for version, row in rows.items()})
+            self._close(audience, group, rows, changes)
+            self._begin(audience, group, rows, changes)
+            changes.stay.update({(stix_id, version): row for version, row in rows.items()})
+        changes.begun.sort(key=lambda row: row.seq)
+        return changes
+
+    def _close(self, audience: Audience, group: Sequence[Judged], rows: dict[str, Listed], changes: Changes) -> None:
+        by_seq = {item.held.seq: item for item in group}
+        for version, row in list(rows.items()):
+            item = by_seq[row.seq]
+            decision = self.rules.decide(item.subject, audience)
+            # The end of an agreement suspends by `not_after`; renewal resumes the same listing (RULES R19).
+            if decision.released or decision.reasons == ("agreement.ended",):
+                rows[version] = replace(
+                    row, agreement=decision.agreement, not_after=_not_after(decision), rank=item.rank
+                )
+            else:
+                changes.closed.append((row, decision.reasons[0]))
+                del rows[version]
+
+    def _begin(self, audience: Audience, group: Sequence[Judged], rows: dict[str, Listed], changes: Changes) -> None:
+        taken = set(rows)
+        for item in sorted(group, key=lambda item: -item.rank):
+            held, there = item.held, rows.get(item.held.version)
+            decision = self.rules.decide(item.subject, audience)
+            if not decision.released or (there and there.seq == held.seq):
+                continue
+            if held.version in taken:
+                # (id, version) is unique and the first stays (R21), but the owner's own words outrank an opinion.
+                if there is None or there.rank or not item.rank:
+                    continue
+                changes.closed.append((there, "version.owner_speaks"))
+                del rows[held.version]
+            taken.add(held.version)
+            changes.begun.append(_row(item, audience, decision))
+
+    def _second_gate(self, made: dict[str, Changes]) -> None:
+        """Judge the bytes of what is about to be listed, apart from the decision on the model (RULES R25)."""
+        bodies = statements.bodies(self.tx, {row.seq for changes in made.values() for row in changes.begun})
+        for audience in self.audiences:
+            changes, clearance = made[audience.key], self.rules.clearance(audience)
+            stopped = {row.seq for row in changes.begun if not gate(bodies[row.seq], clearance)}
+            self.refused += [(row.stix_id, audience.key) for row in changes.begun if row.seq in stopped]
+            changes.begun = [row for row in changes.begun if row.seq not in stopped]
+
+    def _fold(self, made: dict[str, Changes]) -> None:
+        """One statement per fact stands in front; the others stay reachable behind it (RULES R23)."""
+        folding = {a.key for a in self.audiences if a.fold}
+        facts = {
+            row.fact
+            for key in folding
+            for row in (*made[key].begun, *made[key].stay.values(), *made[key].before.values())
+            if _foldable(row)
+        }
+        if not facts:
+            return
+        twins: dict[tuple[str, str], list[Listed]] = {}
+        for row in listings.of_facts(self.tx, folding, facts):
+            twins.setdefault((row.audience, row.fact), []).append(row)
+        for key in folding:
+            touched = dict.fromkeys(
+                row.fact
+                for row in (*made[key].before.values(), *made[key].stay.values(), *made[key].begun)
+                if _foldable(row)
+            )
+            for fact in touched:
+                _fold_fact(made[key], fact, twins.get((key, fact), []))
+
+    def _write(self, made: dict[str, Changes]) -> int:
+        now, moved = micros(self.now), 0
+        pushing = {a.key for a in self.audiences if a.pushes}
+        advanced = {}
+        for key, changes in made.items():
+            listings.close(self.tx, changes.closed, now)
+            begun = []
+            for row in changes.begun:
+                self.last_added[key] = following(self.last_added[key], now)
+                begun.append(replace(row, added=self.last_added[key]))
+            listings.begin(self.tx, begun)
+            if key in pushing:
+                listings.hand_over(self.tx, begun)
+            if begun:
+                advanced[key] = self.last_added[key]
+            listings.adjust(self.tx, [row for name, row in changes.stay.items() if row != changes.before.get(name)])
+            moved += len(begun) + len(changes.closed)
+        audiences.advance(self.tx, advanced)
+        return moved
+
+
+def _mark_latest(changes: Changes) -> None:
+    """The newest version of the most authoritative chain is what a plain request gets."""
+    best: dict[str, Listed] = {}
+    for row in (*changes.stay.values(), *changes.begun):
+        other = best.get(row.stix_id)
+        if other is None or (row.rank, row.version) > (other.rank, other.version):
+            best[row.stix_id] = row
+    for name, row in changes.stay.items():
+        changes.stay[name] = replace(row, latest=best[row.stix_id] is row)
+    changes.begun = [replace(row, latest=best[row.stix_id] is row) for row in changes.begun]
+
+
+def _fold_fact(changes: Changes, fact: str, twins: Sequence[Listed]) -> None:
+    """Fold the begun rows of `fact` behind the one that stands in front, or bring the oldest folded one forward."""
+    gone = {row.added for row, _ in changes.closed}
+    stand = {}
+    for twin in twins:
+        row = changes.stay.get((twin.stix_id, twin.version), twin)
+        if twin.added not in gone and row.latest:
+            stand[twin.added] = row
+    front = next((row for row in stand.values() if not row.folded), None)
+    if front is None and stand:
+        oldest = stand[min(stand)]
+        changes.closed.append((oldest, "fold.promoted"))
+        changes.stay.pop((oldest.stix_id, oldest.version), None)
+        front = replace(oldest, folded=False, added=NOT_YET)
+        changes.begun.append(front)
+    folded = []
+    for row in changes.begun:
+        if row.fact != fact or not row.latest or row is front:
+            folded.append(row)
+        elif front is None:
+            front = row
+            folded.append(row)
+        else:
+            folded.append(replace(row, folded=row.stix_id != front.stix_id))
+    changes.begun = folded

@@ -1,0 +1,100 @@
+"""Where we stand with each partner: state, lag, last outcome, next run, what waits; in values, not in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from exchange.model.party import Source, Target, Terms
+from exchange.policy import Rules
+from exchange.policy.audience import target_channel
+from exchange.store import Store, accounts, listings, sources
+from exchange.store.clock import moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One source or target of a peer. `state`: ok, failing, paused, disabled, never, running,
+    day_full, no_agreement."""
+
+    peer: str
+    key: str
+    direction: str
+    kind: str
+    state: str
+    lag: float | None
+    """Seconds since everything that was there had been fetched (or handed over)."""
+    last: datetime | None
+    next: datetime | None
+    outcome: str
+    error: Mapping[str, Any] | None
+    counts: Mapping[str, int]
+    waiting: int
+    quarantined: int
+
+
+def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
+    """A line for each source and target, in the order of the configuration."""
+    rules = Rules(terms, now)
+    with store.reading() as tx:
+        standings = sources.standings(tx)
+        brakes = {(row["peer"], row["direction"]) for row in accounts.brakes(tx)}
+        pending = listings.pending(tx)
+        aside = sources.quarantine_counts(tx)
+        entries: list[Source | Target] = []
+        for peer in terms.peers.values():
+            entries += [*peer.sources, *peer.targets]
+        counts = {entry.key: next(iter(sources.runs(tx, entry.key, 1)), None) for entry in entries}
+    waiting = {a.channel: pending.get(a.key, 0) for a in rules.audiences}
+    return [
+        _line(
+            entry, standings.get(entry.key), counts[entry.key], brakes, now,
+            waiting=waiting.get(target_channel(entry.key), 0), quarantined=aside.get(entry.key, 0),
+        )
+        for entry in entries
+    ]  # fmt: skip
+
+
+def _line(
+    entry: Source | Target,
+    standing: sources.Standing | None,
+    run: Mapping[str, Any] | None,
+    brakes: set[tuple[str, str]],
+    now: datetime,
+    *,
+    waiting: int,
+    quarantined: int,
+) -> Line:
+    direction = "in" if isinstance(entry, Source) else "out"
+    braked = (entry.peer, direction) in brakes or (accounts.ALL, direction) in brakes
+    complete = None if standing is None or standing.last_complete is None else moment(standing.last_complete)
+    return Line(
+        peer=entry.peer,
+        key=entry.key,
+        direction=direction,
+        kind=entry.kind,
+        state="paused" if braked else _state(entry, standing),
+        lag=None if complete is None else (now - complete).total_seconds(),
+        last=None if standing is None or standing.last_end is None else moment(standing.last_end),
+        next=None if standing is None or entry.kind == "file" else moment(standing.due),
+        outcome="" if standing is None else standing.last_outcome or "",
+        error=None if standing is None or standing.last_error is None else json.loads(standing.last_error),
+        counts={} if run is None else run["counts"],
+        waiting=waiting,
+        quarantined=quarantined,
+    )
+
+
+def _state(entry: Source | Target, standing: sources.Standing | None) -> str:
+    if not entry.enabled:
+        return "disabled"
+    if standing is None or standing.last_start is None:
+        return "never"
+    if standing.lease_owner is not None:
+        return "running"
+    if standing.last_error is not None:
+        return "failing"
+    return "ok" if standing.last_outcome in ("complete", "waiting", "stopping") else standing.last_outcome or "never"

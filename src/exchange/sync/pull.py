@@ -1,0 +1,181 @@
+"""A pull: lease, drain the source page by page through the one door in, write down how it went.
+
+Each page commits with its cursor, so a crash loses nothing and doubles nothing. A drain takes every page in one run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from exchange.convert import to_page
+from exchange.errors import ContentError, ExchangeError, PeerBusy, PeerError, PeerRefused
+from exchange.model.envelope import PAGE, Document, Page, PeerClient, Rejected
+from exchange.model.party import Source
+from exchange.policy import Rules
+from exchange.store import Store, accounts, sources
+from exchange.store.clock import micros
+from exchange.sync.accept import LeaseLost, accept
+
+log = structlog.get_logger()
+
+LEASE = timedelta(minutes=10)
+_LONGEST_WAIT = timedelta(hours=1)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How one pull or push ended: outcome code, counts per outcome, and the error that ended it, if any."""
+
+    key: str
+    outcome: str
+    counts: dict[str, int]
+    error: ExchangeError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a worker of the schedule needs: the store, the rules in force, the clock, and who it is."""
+
+    store: Store
+    rules: Callable[[], Rules]
+    clock: Callable[[], datetime]
+    owner: str
+    stopping: Callable[[], bool]
+
+
+def pull(work: Work, source: Source, client: Callable[[], PeerClient], *, forced: bool = False) -> Run | None:
+    """Drain `source`; None: not due, or somebody else is at it. Every error of the peer ends in the run's record."""
+    now = work.clock()
+    with work.store.writing() as tx:
+        if not sources.lease(tx, source.key, work.owner, micros(now), micros(now + LEASE), forced=forced):
+            return None
+        number = sources.begin_run(tx, source.key, micros(now))
+        cursor = json.loads(sources.standings(tx)[source.key].cursor)
+    counts: Counter[str] = Counter()
+    outcome: str = "complete"
+    error: ExchangeError | None = None
+    try:
+        outcome = _barrier(work, source) or _drain(work, source, client(), cursor, counts)
+    except LeaseLost as lost:
+        outcome, error = "lease_lost", lost
+    except ExchangeError as failed:
+        outcome, error = "failed", failed
+    run = Run(key=source.key, outcome=outcome, counts=dict(counts), error=error)
+    _finish(work, source, run, number)
+    return run
+
+
+def _barrier(work: Work, source: Source) -> str:
+    """Why nothing may be taken from this source now; empty: nothing stands in the way."""
+    if not work.rules().receives(source.peer):
+        return "no_agreement"
+    with work.store.reading() as tx:
+        if accounts.braked(tx, source.peer, "in"):
+            return "paused"
+        standing = sources.standings(tx)[source.key]
+    today = work.clock().date().isoformat()
+    if source.max_day is not None and standing.day == today and standing.day_count >= source.max_day:
+        return "day_full"
+    return "stopping" if work.stopping() else ""
+
+
+def _drain(work: Work, source: Source, client: PeerClient, cursor: dict[str, object], counts: Counter[str]) -> str:
+    for brought in client.pull(source, cursor):
+        for page in pages(brought, source, work.clock()):
+            now = work.clock()
+            accepted = accept(
+                work.store, work.rules(), page, source.key, source.peer, now,
+                lease=(work.owner, micros(now + LEASE)),
+            )  # fmt: skip
+            counts.update(accepted.counts)
+            for stix_id, audience in accepted.stopped:
+                log.error("gate.stopped", source=source.key, id=stix_id, audience=audience)
+        stop = "" if brought.last else _barrier(work, source)
+        if stop:
+            return stop
+    return "complete"
+
+
+def pages(brought: Page, source: Source, now: datetime) -> Iterator[Page]:
+    """What a client brought, converted and cut for one transaction each; only the last carries cursor and end."""
+    page = brought
+    if brought.document is not None and not brought.objects:
+        page = _converted(brought, brought.document, source, now)
+    starts = range(0, max(len(page.objects), 1), PAGE)
+    for start in starts:
+        final = start == starts[-1]
+        yield Page(
+            objects=page.objects[start : start + PAGE],
+            rejected=page.rejected if start == 0 else (),
+            skipped=page.skipped if start == 0 else (),
+            document=page.document,
+            cursor=page.cursor if final else None,
+            last=page.last and final,
+        )
+
+
+def _converted(brought: Page, document: Document, source: Source, now: datetime) -> Page:
+    """`brought` with the objects made of its event; an event that cannot be taken is set aside whole."""
+    try:
+        made = to_page(document.raw, source, now=now)
+    except ContentError as error:
+        bad = Rejected(raw=document.raw, code=error.code, fields=error.fields, id=document.id)
+        return replace(brought, document=None, rejected=(*brought.rejected, bad))
+    return replace(
+        brought,
+        objects=made.objects,
+        rejected=(*brought.rejected, *made.rejected),
+        skipped=(*brought.skipped, *made.skipped),
+        document=made.document,
+    )
+
+
+def due_after(every: float, error: ExchangeError | None, failures: int, outcome: str, now: datetime) -> datetime:
+    """When to come again: as scheduled; as the peer asked; later and later after failures; tomorrow when full."""
+    interval = timedelta(seconds=every)
+    if outcome == "day_full":
+        return datetime.combine(now.date() + _DAY, datetime.min.time(), tzinfo=now.tzinfo)
+    if isinstance(error, PeerBusy) and error.retry_after is not None:
+        return now + max(interval, timedelta(seconds=error.retry_after))
+    if isinstance(error, PeerRefused):
+        return now + max(interval, _LONGEST_WAIT)
+    if error is not None:
+        return now + max(interval, min(interval * float(2 ** min(failures, 10)), _LONGEST_WAIT))
+    return now + interval
+
+
+def _finish(work: Work, source: Source, run: Run, number: int) -> None:
+    now = work.clock()
+    with work.store.writing() as tx:
+        failures = sources.standings(tx)[source.key].failures
+        due = due_after(source.every, run.error, failures, run.outcome, now)
+        sources.finish(
+            tx, source.key, work.owner, now=micros(now), due=micros(due), outcome=run.outcome,
+            complete=run.outcome == "complete", error=error_text(run.error),
+        )  # fmt: skip
+        sources.end_run(tx, number, micros(now), run.outcome, run.counts)
+    report(run, "pull", source.peer, source.key)
+
+
+def error_text(error: ExchangeError | None) -> str | None:
+    """An error as the store keeps it: code and fields, in no language."""
+    return None if error is None else json.dumps({"code": error.code, "fields": dict(error.fields)}, default=str)
+
+
+def report(run: Run, verb: str, peer: str, key: str) -> None:
+    """One event for a run, with its counts; a failure says what failed."""
+    if run.error is not None:
+        level = log.error if isinstance(run.error, PeerRefused) or not isinstance(run.error, PeerError) else log.warning
+        level(f"{verb}.failed", peer=peer, key=key, error=run.error, **run.counts)
+    elif run.outcome == "complete":
+        changed = any(run.counts.get(name) for name in ("stored", "rejected", "conflict", "accepted", "refused"))
+        (log.info if changed else log.debug)(f"{verb}.done", peer=peer, key=key, counts=run.counts)
+    else:
+        log.warning(f"{verb}.{run.outcome}", peer=peer, key=key)

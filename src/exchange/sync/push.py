@@ -1,0 +1,130 @@
+"""A push: what waits in a target's outbox leaves in envelopes; each object's receipt goes to outbox and ledger.
+
+A refused object does not hold back the others; a lost answer is sent again and does no harm.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from exchange.errors import ExchangeError
+from exchange.model.envelope import Outgoing, PeerClient
+from exchange.model.party import Target
+from exchange.policy import Audience, gate
+from exchange.policy.audience import target_channel
+from exchange.store import accounts, listings, sources, statements
+from exchange.store.clock import micros
+from exchange.store.listings import Parcel
+from exchange.sync.pull import LEASE, Run, Work, due_after, error_text, report
+
+log = structlog.get_logger()
+
+BATCH = 200
+"""Objects taken from the outbox at a time."""
+RETRY = 5.0
+"""Seconds before a target that failed is tried again; doubles with each failure."""
+MOST_ATTEMPTS = 20
+"""A peer that keeps saying *pending* for an object has refused it."""
+
+Settled = tuple[Parcel, str, str]
+
+
+def audience_of(work: Work, target: Target) -> Audience | None:
+    """The audience that `target` is (RULES R1: exactly one)."""
+    channel = target_channel(target.key)
+    return next((a for a in work.rules().audiences if a.channel == channel), None)
+
+
+def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced: bool = False) -> Run | None:
+    """Hand over everything that waits for `target`; None: nothing waits, not due, or somebody else is at it."""
+    audience = audience_of(work, target)
+    now = work.clock()
+    if audience is None:
+        return None
+    with work.store.writing() as tx:
+        if not listings.parcels(tx, audience.key, micros(now), 1) or accounts.braked(tx, target.peer, "out"):
+            return None
+        if not sources.lease(tx, target.key, work.owner, micros(now), micros(now + LEASE), forced=forced):
+            return None
+        number = sources.begin_run(tx, target.key, micros(now))
+    counts: Counter[str] = Counter()
+    outcome: str = "complete"
+    error: ExchangeError | None = None
+    try:
+        outcome = _empty(work, target, audience, client(), counts)
+    except ExchangeError as failed:
+        outcome, error = "failed", failed
+    run = Run(key=target.key, outcome=outcome, counts=dict(counts), error=error)
+    _finish(work, target, run, number)
+    return run
+
+
+def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, counts: Counter[str]) -> str:
+    """Send until the outbox is empty; what is sent was decided against everything committed before (RULES R17)."""
+    while not work.stopping():
+        now = work.clock()
+        with work.store.reading() as tx:
+            if accounts.braked(tx, target.peer, "out"):
+                return "paused"
+            parcels = listings.parcels(tx, audience.key, micros(now), BATCH)
+            held = statements.held_by(tx, target.peer, {parcel.stix_id for parcel in parcels})
+        if not parcels:
+            return "complete"
+        settled, leaving = _sift(parcels, held, int(work.rules().clearance(audience)), target)
+        if leaving:
+            settled += _hand_over(leaving, target, client)
+        now = work.clock()
+        with work.store.writing() as tx:
+            listings.settle(tx, settled, peer=target.peer, channel=audience.channel, now=micros(now))
+            sources.extend(tx, target.key, work.owner, micros(now + LEASE))
+        counts.update(state for _, state, _ in settled)
+        if all(state == "pending" for _, state, _ in settled):
+            return "waiting"
+    return "stopping"
+
+
+def _sift(
+    parcels: Sequence[Parcel], held: set[tuple[str, str]], clearance: int, target: Target
+) -> tuple[list[Settled], list[Parcel]]:
+    """What need not or must not leave, with why; and what leaves."""
+    settled: list[Settled] = []
+    leaving = []
+    for parcel in parcels:
+        if (parcel.stix_id, parcel.version) in held:
+            settled.append((parcel, "known", "push.peer_gave_it"))
+        elif not gate(parcel.body, clearance):
+            log.error("gate.stopped", source=target.key, id=parcel.stix_id, audience=parcel.audience)
+            settled.append((parcel, "stopped", "gate.marking"))
+        else:
+            leaving.append(parcel)
+    return settled, leaving
+
+
+def _hand_over(leaving: Sequence[Parcel], target: Target, client: PeerClient) -> list[Settled]:
+    outgoing = [Outgoing(id=parcel.stix_id, version=parcel.version, body=parcel.body) for parcel in leaving]
+    receipts = {(receipt.id, receipt.version): receipt for receipt in client.push(target, outgoing)}
+    settled: list[Settled] = []
+    for parcel in leaving:
+        receipt = receipts.get((parcel.stix_id, parcel.version))
+        state = "pending" if receipt is None else receipt.outcome
+        if state == "pending" and parcel.attempts >= MOST_ATTEMPTS:
+            state = "refused"
+        settled.append((parcel, state, "" if receipt is None else receipt.message))
+    return settled
+
+
+def _finish(work: Work, target: Target, run: Run, number: int) -> None:
+    now = work.clock()
+    with work.store.writing() as tx:
+        failures = sources.standings(tx)[target.key].failures
+        waits = RETRY if run.error is not None or run.outcome == "waiting" else 0.0
+        due = due_after(waits, run.error, failures, run.outcome, now)
+        sources.finish(
+            tx, target.key, work.owner, now=micros(now), due=micros(due), outcome=run.outcome,
+            complete=run.outcome == "complete", error=error_text(run.error),
+        )  # fmt: skip
+        sources.end_run(tx, number, micros(now), run.outcome, run.counts)
+    report(run, "push", target.peer, target.key)

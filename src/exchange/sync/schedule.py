@@ -1,0 +1,212 @@
+"""WHEN: one tick leases what is due and hands it to a bounded pool; a commit anywhere wakes the pushes at once.
+
+The schedule is data: *due* and *lease* are columns, this holds no state that a restart would lose. Several daemons on
+one store share the work by the leases.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import make_url
+
+from exchange.errors import ExchangeError
+from exchange.model.envelope import PeerClient
+from exchange.model.party import Peer, Source, SourceKind, Target, Terms
+from exchange.policy import Rules
+from exchange.store import Store, audiences, listings, sources, statements
+from exchange.store.accounts import braked
+from exchange.store.clock import micros
+from exchange.sync.accept import settle
+from exchange.sync.pull import Run, Work, pull
+from exchange.sync.push import audience_of, push
+from exchange.sync.terms import adopt
+
+log = structlog.get_logger()
+
+TICK = 1.0
+LOOK = 0.1
+"""Seconds between two looks at whether the store changed (RULES R34)."""
+WORKERS = 8
+HEARTBEAT = "sync_heartbeat"
+_BEAT = timedelta(seconds=5)
+
+Clients = Callable[[Peer, SourceKind, Callable[[float], bool]], PeerClient]
+"""Makes the client of a peer for a protocol; its waits end early when the schedule stops."""
+
+
+class Schedule:
+    """Pulls what is due, pushes what waits, keeps the terms current. `start` returns at once; `stop` drains."""
+
+    def __init__(
+        self,
+        store: Store,
+        terms: Terms,
+        clients: Clients,
+        *,
+        clock: Callable[[], datetime],
+        outbound: bool = True,
+        keep_free: int = 0,
+    ) -> None:
+        self.store, self.terms, self.clients, self.clock = store, terms, clients, clock
+        self.outbound, self.keep_free = outbound, keep_free
+        self.stopping = threading.Event()
+        self._rules = Rules(terms, clock())
+        self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="exchange")
+        self._busy: dict[str, Future[Run | None]] = {}
+        self._ticker = BackgroundScheduler(timezone="UTC")
+        self._looker = threading.Thread(target=self._look, name="exchange-outbox", daemon=True)
+        self._beaten: datetime | None = None
+        self._low = False
+        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.work = Work(
+            store=store, rules=lambda: self._rules, clock=clock, owner=owner, stopping=self.stopping.is_set
+        )
+
+    def prepare(self) -> None:
+        """Follow the terms, and settle what a crash left undecided."""
+        now = self.clock()
+        self._rules = Rules(self.terms, now)
+        changed = adopt(self.store, self._rules, now)
+        if changed:
+            log.info("policy.adopted", changed=changed)
+        with self.store.reading() as tx:
+            waiting = statements.waiting_sources(tx)
+        for key in waiting:
+            settle(self.store, self._rules, key, now)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self.prepare()
+        self._ticker.add_job(self.tick, "interval", seconds=TICK, max_instances=1, coalesce=True, id="tick")
+        self._ticker.start()
+        self._looker.start()
+
+    def stop(self, patience: float) -> bool:
+        """Stop ticking and let the workers finish their pages; False: some were still busy after `patience` s."""
+        self.stopping.set()
+        if self._ticker.running:
+            self._ticker.shutdown(wait=False)
+        _, late = wait(list(self._busy.values()), timeout=patience)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return not late
+
+    def tick(self) -> None:
+        """Hand every source that is due to the pool; new terms of the day are adopted first."""
+        now = self.clock()
+        try:
+            fresh = Rules(self.terms, now)
+            if fresh.epoch != self._rules.epoch:
+                self._rules = fresh
+                log.info("policy.adopted", changed=adopt(self.store, fresh, now))
+            elif fresh.now.date() != self._rules.now.date():
+                self._rules = fresh
+            self._beat(now)
+            due = self._due(now)
+        except ExchangeError as error:
+            log.error("schedule.tick_failed", error=error)
+            return
+        if due and self._space_low():
+            return
+        for source in due:
+            self._submit(source.key, partial(pull, self.work, source, self.client(source)))
+
+    def _beat(self, now: datetime) -> None:
+        if self._beaten is None or now - self._beaten >= _BEAT:
+            with self.store.writing() as tx:
+                audiences.set_note(tx, HEARTBEAT, str(micros(now)))
+            self._beaten = now
+
+    def _due(self, now: datetime) -> list[Source]:
+        with self.store.reading() as tx:
+            standings = sources.standings(tx)
+        at = micros(now)
+        return [
+            source
+            for source in self.sources().values()
+            if (standing := standings.get(source.key)) and standing.due <= at and standing.lease_until <= at
+        ]
+
+    def sources(self) -> Mapping[str, Source]:
+        """Key → every source that is polled."""
+        return {
+            source.key: source
+            for peer in self.terms.peers.values()
+            for source in peer.sources
+            if source.enabled and source.kind != "file"
+        }
+
+    def targets(self) -> Mapping[str, Target]:
+        """Key → every target that is served; none while nothing may leave."""
+        if not self.outbound:
+            return {}
+        return {target.key: target for peer in self.terms.peers.values() for target in peer.targets if target.enabled}
+
+    def _space_low(self) -> bool:
+        """Whether the store's disk is below its floor (RULES R32): pulls stop, serving goes on, one alarm."""
+        path = make_url(self.store.url).database
+        if not self.keep_free or not self.store.sqlite or not path or not Path(path).exists():
+            return False
+        free = shutil.disk_usage(Path(path).parent).free
+        low = free < self.keep_free
+        if low and not self._low:
+            log.critical("store.space_low", free=free, floor=self.keep_free)
+        self._low = low
+        return low
+
+    def client(self, entry: Source | Target) -> Callable[[], PeerClient]:
+        """What makes a client for this source or target, when its turn comes."""
+        return lambda: self.clients(self.terms.peers[entry.peer], entry.kind, self.stopping.wait)
+
+    def _submit(self, key: str, job: Callable[[], Run | None]) -> None:
+        running = self._busy.get(key)
+        if self.stopping.is_set() or (running is not None and not running.done()):
+            return
+        self._busy[key] = self._pool.submit(self._guarded, key, job)
+
+    def _guarded(self, key: str, job: Callable[[], Run | None]) -> Run | None:
+        try:
+            return job()
+        except ExchangeError as error:
+            log.error("schedule.job_failed", key=key, error=error)
+        except Exception as error:
+            log.critical("schedule.job_broken", key=key, detail=repr(error)[:300], exc_info=True)
+        return None
+
+    def _look(self) -> None:
+        """A new object leaves at once: look at the store ten times a second, push when something was committed."""
+        watch = self.store.watch()
+        quiet = 0.0
+        while not self.stopping.wait(LOOK):
+            quiet += LOOK
+            try:
+                if watch.changed() or quiet >= TICK:
+                    quiet = 0.0
+                    self._push_waiting()
+            except ExchangeError as error:
+                log.error("schedule.tick_failed", error=error)
+        watch.close()
+
+    def _push_waiting(self) -> None:
+        now = micros(self.clock())
+        with self.store.reading() as tx:
+            waiting = listings.pending(tx)
+            standings = sources.standings(tx) if waiting else {}
+            stopped = {t.key for t in self.targets().values() if waiting and braked(tx, t.peer, "out")}
+        for target in self.targets().values():
+            audience, standing = audience_of(self.work, target), standings.get(target.key)
+            if audience is None or not waiting.get(audience.key) or target.key in stopped:
+                continue
+            if standing and standing.due <= now and standing.lease_until <= now:
+                self._submit(target.key, partial(push, self.work, target, self.client(target)))
