@@ -54,7 +54,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _pragmas)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    engine = create_engine(url, pool_pre_ping=True, pool_size=8, isolation_level="REPEATABLE READ")
+    engine = create_engine(url, pool_pre_ping=True, pool_size=8)
     event.listen(engine, "begin", _begin_postgresql)
     return engine
 
@@ -75,8 +75,12 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A snapshot; nothing may be written in it."""
-        with self._turn, self._translated(), self.engine.connect() as connection, connection.begin():
-            yield connection
+        with self._turn, self._translated(), self.engine.connect() as plain:
+            # On PostgreSQL a writer must not read a snapshot taken before it got the lock, so writers stay at READ
+            # COMMITTED (alone, they see one state anyway); readers want one state for all their statements.
+            connection = plain if self.sqlite else plain.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

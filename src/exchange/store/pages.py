@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     added: int
     stix_id: str
     version: str
-    body: bytes = b""
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,9 @@ def _scan_query(bodies: bool, ids: int, types: int) -> Select[Any]:
         conditions.append(or_(*(row.type == bindparam(f"type_{i}") for i in range(types))))
     columns: list[Any] = [row.added, row.stix_id, row.version]
     origin: Any = listing
-    if bodies:
+    if not bodies:
+        columns.append(literal_column("''"))
+    else:
         columns.append(statement.c.body)
         origin = listing.join(statement, statement.c.seq == row.seq)
     return select(*columns).select_from(origin).where(and_(*conditions)).order_by(added).limit(bindparam("most"))
@@ -159,6 +161,8 @@ class Shown:
     stix_id: str
     version: str
     creator: str
+    label: str
+    """What it is judged under, as `Label.to_text` writes it."""
     body: bytes
 
 
@@ -166,12 +170,15 @@ def shown(tx: Connection, key: str, now: int) -> Sequence[Shown]:
     """Everything that the audience reads at `now`, in order of `added`."""
     row = listing.c
     query = (
-        select(row.added, row.stix_id, row.version, statement.c.creator, statement.c.body)
+        select(row.added, row.stix_id, row.version, statement.c.creator, statement.c.label, statement.c.body)
         .join(statement, statement.c.seq == row.seq)
         .where(row.audience == key, *_OPEN, _IN_FRONT, row.not_after > now)
         .order_by(row.added)
     )
-    return [Shown(**{**found._mapping, "body": bytes(found.body)}) for found in tx.execute(query)]
+    return [
+        Shown(**{**found._mapping, "label": found.label or "", "body": bytes(found.body)})
+        for found in tx.execute(query)
+    ]
 
 
 def last_closed(tx: Connection, key: str, now: int) -> Mapping[str, int]:
