@@ -177,8 +177,9 @@ def test_more_is_right_at_the_exact_boundary(house: House) -> None:
 
 
 def test_next_carries_no_right(house: House) -> None:
-    """R20: `next` of one reader, given by another, gives the other what it may see and nothing else."""
+    """R20: the `next` of one reader and collection, given elsewhere, is a date and nothing more."""
     house.give(*(indicator(f"{n}.example") for n in range(3)))
+    house.post(WRITABLE, {"objects": [indicator("mine.example")]})
     mark = house.get(OBJECTS, params={"limit": "1"}).json["next"]
-    assert house.get(WRITABLE, "circl", params={"next": mark}).json == house.get(WRITABLE, "circl").json
+    assert set(ids(house.get(WRITABLE, "circl", params={"next": mark}))) <= set(ids(house.get(WRITABLE, "circl")))
     assert house.get(OBJECTS, "maison", params={"next": mark}).status_code == 404

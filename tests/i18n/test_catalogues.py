@@ -13,6 +13,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from exchange import errors, i18n
+from exchange.policy import Basis, Verdict
 
 SOURCE = Path(i18n.__file__).parents[1]
 CATALOGUES = Path(i18n.__file__).parent
@@ -20,12 +21,17 @@ ROOMS = sorted({path.name for path in CATALOGUES.glob("*/*.po")})
 
 # Calls whose first positional argument (or `code=`) is a message id. The classes of exchange.errors and those that
 # the source derives from them are added by `error_names`.
-CALLS = {"problem", "text", "knows", "wrong"}
-# Message ids of these rooms are used by nothing but the source: one without a use is dead text.
-ALL_USED = {"config"}
+CALLS = {"problem", "text", "knows", "wrong", "say", "tell"}
+LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
+# Message ids of these catalogues are used by nothing but the source: one without a use is dead text.
+ALL_USED = {"cli.po", "config.po", "log.po", "reason.po", "store.po"}
+# In these rooms every literal of the form of a message id is one, or names an event or a file.
+REASON_ROOMS = ("convert", "peers", "policy", "sync")
+FILE_NAMES = {"manifest.json", "manifest.json.gz"}
 # Names that `text` and the errors take for themselves.
 RESERVED = {"code", "language"}
 MESSAGE_ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_]+)+")
+BEGINNING = re.compile(r"[a-z]+\.([a-z_]+\.?)*")
 
 
 def messages(language: str, room: str) -> dict[str, str]:
@@ -43,6 +49,64 @@ def fields(text: str) -> set[str]:
 
 EVERY = {room: {language: messages(language, room) for language in i18n.LANGUAGES} for room in ROOMS}
 KNOWN = {code: text for room in ROOMS for code, text in EVERY[room]["en"].items()}
+
+
+def returned(path: str, *functions: str) -> set[str]:
+    """The words (no message ids) that these functions of a source file return."""
+    tree = ast.parse((SOURCE / path).read_text(encoding="utf-8"))
+    return {
+        word
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef) and function.name in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+        for word in literals(node.value)
+        if word
+    }
+
+
+def literals(node: ast.expr | None) -> Iterator[str]:
+    """The strings that an argument may be: a literal, or either side of `a if … else b` or of `a or b`."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from literals(node.body)
+        yield from literals(node.orelse)
+    elif isinstance(node, ast.BoolOp):
+        for value in node.values:
+            yield from literals(value)
+
+
+PULLED = returned("sync/pull.py", "_barrier", "_drain")
+PUSHED = returned("sync/push.py", "_empty")
+STATES = returned("sync/overview.py", "_state") | PULLED | PUSHED | {"paused", "failed", "lease_lost"}
+COUNTS = (
+    {"stored", "known", "touch", "conflict", "rejected", "skipped"}  # sync.accept
+    | {"accepted", "refused", "pending", "stopped", "withdrawn", "delivered"}  # sync.push, the outbox and the ledger
+    | {"feed.revoked", "feed.no_form"}  # serve, of what is left out of a feed
+)
+# Message ids that the source puts together: their beginning → every ending there is.
+FORMED = {
+    "cli.": {"in", "out", "collection", "target"},
+    "cli.column.": {"where", "state", "lag", "outcome", "moved", "counts", "quarantine", "next"},
+    "cli.handout.": {"curl", "misp", "opencti", "sentinel"},
+    "count.": COUNTS,
+    "state.": STATES,
+    "verdict.": set(Verdict),
+}
+OPEN = {
+    "request.title_",  # asked for with `knows` first
+    "log.",  # the events, below
+}
+# Events that the source puts together, and the fields that they come with.
+FORMED_EVENTS = {
+    **{f"{verb}.done": {"peer", "key", "counts"} for verb in ("pull", "push")},
+    **{f"{verb}.failed": {"peer", "key", "error"} for verb in ("pull", "push")},
+    **{f"pull.{outcome}": {"peer", "key"} for outcome in PULLED - {"complete"}},
+    **{f"push.{outcome}": {"peer", "key"} for outcome in PUSHED - {"complete"}},
+    **{f"brake.{event}": {"peer", "directions", "who", "why"} for event in ("pulled", "released")},
+}
+FORMING_FILES = {"log.py", "cli/brake.py", "sync/pull.py"}
 
 
 @dataclass(frozen=True)
@@ -77,15 +141,6 @@ def last_name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def literals(node: ast.expr | None) -> Iterator[str]:
-    """The strings that an argument may be: a literal, or either side of `a if … else b`."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
-    elif isinstance(node, ast.IfExp):
-        yield from literals(node.body)
-        yield from literals(node.orelse)
-
-
 def calls(tree: ast.Module, names: set[str]) -> Iterator[tuple[ast.Call, str]]:
     """Calls that take a message id, each with every literal id that it is given."""
     for node in ast.walk(tree):
@@ -103,26 +158,112 @@ def calls(tree: ast.Module, names: set[str]) -> Iterator[tuple[ast.Call, str]]:
                 yield node, code
 
 
+def given_fields(call: ast.Call) -> frozenset[str] | None:
+    """The fields that a call gives beside the message id; None: not to be told from the source."""
+    names = {each.arg for each in call.keywords}
+    held = next((each.value for each in call.keywords if each.arg == "fields"), None)
+    if isinstance(held, ast.Dict) and all(isinstance(key, ast.Constant) for key in held.keys):
+        return frozenset(str(key.value) for key in held.keys if isinstance(key, ast.Constant))
+    if held is not None or None in names or last_name(call.func) in {"knows", "Problem"}:
+        return None
+    return frozenset(name for name in names if name)
+
+
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+
+
+TREES = trees()
+
+
+def foreign(tree: ast.Module) -> set[str]:
+    """Names of ours that a module takes from SQLAlchemy instead, whose `text` is no message."""
+    return {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy")
+        for alias in node.names
+    }
+
+
 def uses() -> list[Use]:
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
-    names = CALLS | error_names(trees)
+    names = CALLS | error_names(TREES)
     found = []
-    for path, tree in trees.items():
-        for call, code in calls(tree, names):
-            open_ended = any(each.arg is None for each in call.keywords) or last_name(call.func) in {"knows", "Problem"}
-            given = None if open_ended else frozenset(each.arg for each in call.keywords if each.arg)
+    for path, tree in TREES.items():
+        # A function of that name that a module makes for itself may give more fields than its callers do.
+        own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        for call, code in calls(tree, names - foreign(tree)):
+            given = None if last_name(call.func) in own else given_fields(call)
             found.append(Use(f"{path.relative_to(SOURCE)}:{call.lineno}", code, given))
     return found
 
 
-USES = uses()
+def columns() -> list[Use]:
+    """The message ids that stand as titles of a table's columns."""
+    return [
+        Use(f"{path.relative_to(SOURCE)}:{call.lineno}", code, frozenset())
+        for path, tree in TREES.items()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and last_name(call.func) == "show_table" and isinstance(call.args[0], ast.Tuple)
+        for title in call.args[0].elts
+        for code in literals(title)
+    ]
 
 
-def all_literals() -> set[str]:
+def events(tree: ast.Module) -> Iterator[tuple[ast.Call, str | None]]:
+    """Calls that log an event, each with its name; None: it is put together."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        functions = [node.func.body, node.func.orelse] if isinstance(node.func, ast.IfExp) else [node.func]
+        if any(isinstance(function, ast.Attribute) and _logs(function) for function in functions):
+            first = node.args[0]
+            yield node, first.value if isinstance(first, ast.Constant) else None
+
+
+def _logs(function: ast.Attribute) -> bool:
+    owner = function.value
+    if isinstance(owner, ast.Call):
+        return last_name(owner.func) == "get_logger" and function.attr in LEVELS
+    return last_name(owner) in {"log", "logger"} and function.attr in LEVELS | {"record"}
+
+
+def logged() -> list[Use]:
+    """Every event that is logged, under the message id of its sentence."""
+    found = [Use("put together", f"log.{event}", frozenset(given)) for event, given in FORMED_EVENTS.items()]
+    for path, tree in TREES.items():
+        for call, event in events(tree):
+            if event is not None:
+                found.append(Use(f"{path.relative_to(SOURCE)}:{call.lineno}", f"log.{event}", given_fields(call)))
+    return found
+
+
+def beginnings() -> Iterator[tuple[str, str]]:
+    """Where the source puts a message id together, and the beginning that stands there."""
+    for path, tree in TREES.items():
+        if path.relative_to(SOURCE).parts[0] == "config":
+            continue  # keys of the configuration are put together there, and no message ids
+        for node in ast.walk(tree):
+            first = None
+            if isinstance(node, ast.JoinedStr) and len(node.values) > 1:
+                first = node.values[0]
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+                first = node.left
+            if isinstance(first, ast.Constant) and BEGINNING.fullmatch(str(first.value)):
+                yield f"{path.relative_to(SOURCE)}:{node.lineno}", str(first.value)
+
+
+EVENTS = logged()
+USES = uses() + columns() + EVENTS
+
+
+def all_literals(*rooms: str) -> dict[str, str]:
+    """Every string of the source, or of some of its rooms, and one place where it stands."""
     return {
-        node.value
-        for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        node.value: f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path, tree in TREES.items()
+        if not rooms or path.relative_to(SOURCE).parts[0] in rooms
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 
@@ -176,9 +317,45 @@ def test_every_use_gives_the_fields_that_its_text_shows():
     assert not lacking, "\n".join(lacking)
 
 
+def test_every_reason_has_its_text():
+    names = {use.code.removeprefix("log.") for use in EVENTS} | FILE_NAMES
+    missing = sorted(
+        f"{place}: {code}"
+        for code, place in all_literals(*REASON_ROOMS).items()
+        if MESSAGE_ID.fullmatch(code) and code not in KNOWN and code not in names
+    )
+    assert not missing, "no text for\n" + "\n".join(missing)
+    assert {str(basis) for basis in Basis} <= set(KNOWN)
+
+
+def test_a_reason_needs_no_field_that_is_not_always_there():
+    """Posters and closings show reasons without fields; only a release is always shown with its agreement."""
+    allowed = {"release.agreement": {"agreement"}, "version.conflict": {"id", "version"}, "content.file": {"detail"}}
+    for code, text in EVERY["reason.po"]["en"].items():
+        assert fields(text) <= allowed.get(code, set()), code
+
+
+def test_every_message_id_that_is_put_together_has_its_text():
+    missing = sorted(f"{begin}{end}" for begin, ends in FORMED.items() for end in ends if f"{begin}{end}" not in KNOWN)
+    assert not missing, f"no text for {missing}"
+    strangers = sorted(f"{place}: {begin}" for place, begin in beginnings() if begin not in FORMED.keys() | OPEN)
+    assert not strangers, "say in FORMED what may follow\n" + "\n".join(strangers)
+
+
+def test_events_are_put_together_in_few_places():
+    forming = {
+        path.relative_to(SOURCE).as_posix()
+        for path, tree in TREES.items()
+        for _, event in events(tree)
+        if event is None
+    }
+    assert forming <= FORMING_FILES, "say in FORMED_EVENTS what they log"
+
+
 def test_no_text_is_dead():
-    written = all_literals()
-    dead = sorted(code for code in KNOWN if code.split(".")[0] in ALL_USED and code not in written)
+    used = all_literals().keys() | {use.code for use in USES}
+    used |= {f"{begin}{end}" for begin, ends in FORMED.items() for end in ends}
+    dead = sorted(code for room in ALL_USED for code in EVERY[room]["fr"] if code not in used)
     assert not dead, f"no use for {dead}"
 
 
@@ -193,6 +370,15 @@ problem("a.b" if x else "a.c", file, key, **fields); log.info("sync.started"); R
     assert "Own" in names
     assert {code for _, code in calls(tree, names)} == {"peer.own", "request.gone", "a.b", "a.c", "store.row"}
     assert len({use.code for use in USES if use.code.startswith("config.")}) > 70
+    assert len({use.code for use in USES if use.code.startswith("cli.")}) > 70
+    assert {"log.sync.ready", "log.gate.stopped", "log.pull.day_full", "log.push.waiting"} <= {e.code for e in EVENTS}
+    tree = ast.parse(
+        """log.info("a.b", x=1); structlog.get_logger().error("c.d"); (log.info if x else log.debug)(f"{v}.e")"""
+    )
+    assert [event for _, event in events(tree)] == ["a.b", "c.d", None]
+    assert {"complete", "paused", "day_full", "no_agreement", "stopping"} == PULLED
+    assert {"complete", "paused", "waiting", "stopping"} == PUSHED
+    assert {"state.", "count.", "verdict.", "cli.", "cli.handout."} <= {begin for _, begin in beginnings()}
 
 
 @pytest.mark.parametrize("language", i18n.LANGUAGES)

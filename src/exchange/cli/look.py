@@ -34,7 +34,7 @@ from exchange.config import Settings
 from exchange.store import accounts, moment, statements
 from exchange.store.statements import Held
 from exchange.sync.explain import Answer, Explained, Explanation, explain, search
-from exchange.sync.overview import overview
+from exchange.sync.overview import Line, overview
 
 _COLOURS = {"ok": "green", "failing": "red", "paused": "bold red", "disabled": "dim", "running": "cyan"}
 _VERDICTS = {"release": "green", "hold": "yellow", "deny": "red"}
@@ -52,26 +52,29 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     if as_json:
         show_json({"lines": lines, "brakes": brakes})
         return 0
-    rows = []
-    for line in lines:
-        colour = _COLOURS.get(line.state, "yellow")
-        arrow = "→ " if line.direction == "out" else "← "
-        left = say("cli.peers.waiting", n=line.waiting) if line.direction == "out" else counts_text(line.counts)
-        rows.append((
-            arrow + line.key, f"[{colour}]{say('state.' + line.state)}[/]", span(line.lag), escape(outcome_text(line)),
-            escape(left), str(line.quarantined or ""), "–" if line.next is None else ago(line.next).replace("-", "+"),
-        ))  # fmt: skip
-    show_table(
-        (
-            "cli.column.where", "cli.column.state", "cli.column.lag", "cli.column.outcome", "cli.column.counts",
-            "cli.column.quarantine", "cli.column.next",
-        ),
-        rows,
-    )  # fmt: skip
+    columns = ("where", "state", "lag", "outcome", "moved", "counts", "quarantine", "next")
+    show_table([f"cli.column.{name}" for name in columns], [_line(line) for line in lines])
     for brake in brakes:
         fields = {**brake, "at": ago(_moment(brake)), "direction": say("cli." + brake["direction"])}
         out.print(f"[bold red]{escape(say('cli.peers.brake', **fields))}[/]")
     return 0
+
+
+def _line(line: Line) -> tuple[str, ...]:
+    colour = _COLOURS.get(line.state, "yellow")
+    counts = counts_text(line.counts)
+    if line.waiting:
+        counts = f"{say('cli.peers.waiting', n=line.waiting)}, {counts}"
+    return (
+        ("→ " if line.direction == "out" else "← ") + line.key,
+        f"[{colour}]{say('state.' + line.state)}[/]",
+        span(line.lag),
+        escape(outcome_text(line)),
+        ago(line.moved),
+        escape(counts),
+        str(line.quarantined or ""),
+        "–" if line.next is None else span(max(0.0, (line.next - now()).total_seconds())),
+    )
 
 
 def _moment(row: Mapping[str, Any]) -> datetime:

@@ -32,7 +32,7 @@ DEFAULT_FOLDER = "/etc/exchange"
 _P = ParamSpec("_P")
 
 
-def say(code: str, **fields: Any) -> str:
+def say(code: str, /, **fields: Any) -> str:
     """The message `code` in the person's language."""
     return text(code, LANGUAGE, **fields)
 
@@ -145,14 +145,14 @@ def show_json(value: Any) -> None:
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table whose column titles are message ids."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(say(column), overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(say(column), overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
     out.print(table)
 
 
-def tell(code: str, **fields: Any) -> None:
+def tell(code: str, /, **fields: Any) -> None:
     """Print one message."""
     out.print(escape(say(code, **fields)), soft_wrap=True)
 

@@ -52,7 +52,7 @@ class _Fields(dict[str, Any]):
         return "{" + name + "}"
 
 
-def text(code: str, language: Language, **fields: Any) -> str:
+def text(code: str, language: Language, /, **fields: Any) -> str:
     """The message `code` in `language` with `fields` filled in; an unknown code shows as itself."""
     return catalogue(language).gettext(code).format_map(_Fields(fields))
 

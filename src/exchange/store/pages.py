@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Select, and_, bindparam, func, literal_column, or_, select, text
+from sqlalchemy import Connection, Dialect, Select, and_, bindparam, func, insert, literal_column, or_, select, text
 
 from exchange.errors import StoreError
 from exchange.store.engine import Store
 from exchange.store.listings import Query
-from exchange.store.tables import account, listing, secret, statement
+from exchange.store.tables import account, listing, read, secret, statement
 
 STEP = 1001
 """Rows fetched at a time, so that a bound on bytes holds whatever the driver buffers: a usual page and one more."""
@@ -106,12 +106,27 @@ def _scan(dialect: Dialect, bodies: bool, ids: int, types: int) -> tuple[str, Se
     return str(compiled), getattr(compiled, "positiontup", None), constants
 
 
+@lru_cache(maxsize=8)
+def _noting(dialect: Dialect, columns: tuple[str, ...]) -> tuple[str, Sequence[str] | None]:
+    compiled = insert(read).compile(dialect=dialect, column_keys=list(columns))
+    return str(compiled), getattr(compiled, "positiontup", None)
+
+
+def note_read(tx: Connection, values: Mapping[str, Any]) -> None:
+    """One row in the read ledger, as `listings.note_read` writes it (RULES R27)."""
+    sql, names = _noting(tx.dialect, tuple(values))
+    _execute(tx, sql, names, values)
+
+
 def _run(tx: Connection, sql: str, names: Sequence[str] | None, values: Mapping[str, Any]) -> Sequence[Any]:
+    return list(_execute(tx, sql, names, values).fetchall())
+
+
+def _execute(tx: Connection, sql: str, names: Sequence[str] | None, values: Mapping[str, Any]) -> Any:
     """Execute on the driver's own connection, inside this transaction; its errors become ours."""
     driver: Any = tx.connection.driver_connection
     try:
-        cursor = driver.execute(sql, values if names is None else [values[name] for name in names])
-        return list(cursor.fetchall())
+        return driver.execute(sql, values if names is None else [values[name] for name in names])
     except _driver_error(tx) as error:
         raise StoreError("store.failed", detail=str(error).splitlines()[0][:200]) from error
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from exchange.store.tables import quarantine, run, skipped, source
 
@@ -107,16 +107,22 @@ def begin_run(tx: Connection, key: str, now: int) -> int:
 
 
 def end_run(tx: Connection, number: int, now: int, outcome: str, counts: Mapping[str, int]) -> None:
-    """Close the record of a run with its counts per outcome."""
-    tx.execute(
-        update(run).where(run.c.id == number).values(ended=now, outcome=outcome, counts=json.dumps(dict(counts)))
-    )
+    """Close the record of a run with its counts per outcome; of the runs that brought nothing only the last is kept."""
+    key = tx.execute(
+        update(run)
+        .where(run.c.id == number)
+        .values(ended=now, outcome=outcome, counts=json.dumps(dict(counts)))
+        .returning(run.c.key)
+    ).scalar_one()
+    idle = (run.c.key == key) & (run.c.id < number) & (run.c.counts == "{}") & (run.c.outcome == "complete")
+    tx.execute(delete(run).where(idle))
 
 
-def runs(tx: Connection, key: str, most: int) -> Sequence[Mapping[str, Any]]:
-    """The last runs of `key`, newest first."""
-    query = select(run).where(run.c.key == key).order_by(run.c.id.desc()).limit(most)
-    return [{**row, "counts": json.loads(row["counts"])} for row in tx.execute(query).mappings()]
+def last_news(tx: Connection, key: str) -> tuple[int, Mapping[str, int]] | None:
+    """When `key` last moved something, and the counts of that run."""
+    moved = (run.c.key == key) & (run.c.counts != "{}") & run.c.ended.is_not(None)
+    row = tx.execute(select(run.c.ended, run.c.counts).where(moved).order_by(run.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else (int(row.ended), json.loads(row.counts))
 
 
 def set_aside(

@@ -31,6 +31,15 @@ class Changes:
     stay: dict[tuple[str, str], Listed] = field(default_factory=dict)
     """(id, version) → open rows that were there before and stay."""
     before: dict[tuple[str, str], Listed] = field(default_factory=dict)
+    _places: dict[str, list[int]] | None = None
+
+    def places(self) -> dict[str, list[int]]:
+        """Fact → where in `begun` it is stated; counted once, when `begun` is complete but for promoted twins."""
+        if self._places is None:
+            self._places = {}
+            for index, row in enumerate(self.begun):
+                self._places.setdefault(row.fact, []).append(index)
+        return self._places
 
 
 def _not_after(decision: Decision) -> int:
@@ -212,13 +221,11 @@ def _fold_fact(changes: Changes, fact: str, twins: Sequence[Listed]) -> None:
         changes.stay.pop((oldest.stix_id, oldest.version), None)
         front = replace(oldest, folded=False, added=NOT_YET)
         changes.begun.append(front)
-    folded = []
-    for row in changes.begun:
-        if row.fact != fact or not row.latest or row is front:
-            folded.append(row)
-        elif front is None:
+    for index in changes.places().get(fact, ()):
+        row = changes.begun[index]
+        if row is front or not row.latest:
+            continue
+        if front is None:
             front = row
-            folded.append(row)
-        else:
-            folded.append(replace(row, folded=row.stix_id != front.stix_id))
-    changes.begun = folded
+        elif row.stix_id != front.stix_id:
+            changes.begun[index] = replace(row, folded=True)

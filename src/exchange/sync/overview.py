@@ -32,6 +32,9 @@ class Line:
     outcome: str
     error: Mapping[str, Any] | None
     counts: Mapping[str, int]
+    """Of the last run that moved something."""
+    moved: datetime | None
+    """When that was."""
     waiting: int
     quarantined: int
 
@@ -47,11 +50,11 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         entries: list[Source | Target] = []
         for peer in terms.peers.values():
             entries += [*peer.sources, *peer.targets]
-        counts = {entry.key: next(iter(sources.runs(tx, entry.key, 1)), None) for entry in entries}
+        news = {entry.key: sources.last_news(tx, entry.key) for entry in entries}
     waiting = {a.channel: pending.get(a.key, 0) for a in rules.audiences}
     return [
         _line(
-            entry, standings.get(entry.key), counts[entry.key], brakes, now,
+            entry, standings.get(entry.key), news[entry.key], brakes, now,
             waiting=waiting.get(target_channel(entry.key), 0), quarantined=aside.get(entry.key, 0),
         )
         for entry in entries
@@ -61,7 +64,7 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
 def _line(
     entry: Source | Target,
     standing: sources.Standing | None,
-    run: Mapping[str, Any] | None,
+    news: tuple[int, Mapping[str, int]] | None,
     brakes: set[tuple[str, str]],
     now: datetime,
     *,
@@ -77,15 +80,25 @@ def _line(
         direction=direction,
         kind=entry.kind,
         state="paused" if braked else _state(entry, standing),
-        lag=None if complete is None else (now - complete).total_seconds(),
+        lag=_lag(complete, now, idle=direction == "out" and not waiting),
         last=None if standing is None or standing.last_end is None else moment(standing.last_end),
-        next=None if standing is None or entry.kind == "file" else moment(standing.due),
+        next=None
+        if standing is None or entry.kind == "file" or (direction == "out" and not waiting)
+        else moment(standing.due),
         outcome="" if standing is None else standing.last_outcome or "",
         error=None if standing is None or standing.last_error is None else json.loads(standing.last_error),
-        counts={} if run is None else run["counts"],
+        counts={} if news is None else news[1],
+        moved=None if news is None else moment(news[0]),
         waiting=waiting,
         quarantined=quarantined,
     )
+
+
+def _lag(complete: datetime | None, now: datetime, *, idle: bool) -> float | None:
+    """An empty outbox is up to date, whenever it was last emptied."""
+    if idle:
+        return 0.0
+    return None if complete is None else (now - complete).total_seconds()
 
 
 def _state(entry: Source | Target, standing: sources.Standing | None) -> str:

@@ -1,0 +1,169 @@
+"""Handing objects over to a TAXII collection: envelopes that fit, and what became of each object.
+
+An answer that speaks of the whole envelope only (413, 400, 422, counts without names) is made to speak of objects by
+sending halves. medallion counts what it already has as failures and does not say so: a failure is checked against the
+collection before it is believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from exchange.errors import ContentError, PeerBusy, PeerError, PeerProtocol, PeerRefused, PeerUnreachable
+from exchange.model.envelope import Outgoing, Receipt, open_envelope
+from exchange.model.stix import instant, version_of
+from exchange.peers.session import Session
+
+MOST = 100
+"""Objects of one envelope."""
+_FRAME = (b'{"objects":[', b"]}")
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between looks at a status that is still pending."""
+_CHECKS = 200
+"""Failures of one handover that are checked against the collection; the rest is believed."""
+_WHOLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
+_ALREADY = re.compile(r"already|duplicate|exist", re.I)
+
+
+class Handover:
+    """One push to one collection (taxii2-client's `Collection` on our connection)."""
+
+    def __init__(self, collection: Any, session: Session, largest: int) -> None:
+        self._collection, self._session, self._largest = collection, session, largest
+        self._checks = _CHECKS
+
+    def receipts(self, objects: Sequence[Outgoing]) -> list[Receipt]:
+        """One receipt for each object, in order.
+
+        When the peer fails in the middle, what it said so far counts and the rest is pending: it is sent again later.
+        """
+        said: list[Receipt] = []
+        for batch in self._envelopes(objects):
+            try:
+                said += self._settle(batch)
+            except (PeerUnreachable, PeerBusy) as error:
+                if not said:
+                    raise
+                return said + [_receipt(o, "pending", error.code) for o in objects[len(said) :]]
+        return said
+
+    def _envelopes(self, objects: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
+        """Batches of at most MOST objects and `max_content_length` bytes; a larger object goes alone, to be refused."""
+        batch: list[Outgoing] = []
+        size = frame = sum(map(len, _FRAME))
+        for sent in objects:
+            if batch and (len(batch) == MOST or size + len(sent.body) + 1 > self._largest):
+                yield batch
+                batch, size = [], frame
+            batch.append(sent)
+            size += len(sent.body) + 1
+        if batch:
+            yield batch
+
+    def _settle(self, batch: list[Outgoing]) -> list[Receipt]:
+        envelope = _FRAME[0] + b",".join(sent.body for sent in batch) + _FRAME[1]
+        if len(envelope) > self._largest and len(batch) == 1:
+            return [_receipt(batch[0], "refused", "peer.object_too_large")]
+        try:
+            status = self._collection.add_objects(envelope, wait_for_completion=False)
+        except PeerProtocol as error:
+            if error.fields.get("status") not in _WHOLE:
+                raise
+            return self._halves(batch) or [_receipt(batch[0], "refused", _words(error))]
+        self._await(status)
+        unnamed = status.failure_count - len(status.custom_properties.get("known_failures", ()))
+        if unnamed > 0 and status.failure_count < len(batch) and (halves := self._halves(batch)):
+            return halves
+        return [self._of(sent, status, batch) for sent in batch]
+
+    def _halves(self, batch: list[Outgoing]) -> list[Receipt]:
+        if len(batch) == 1:
+            return []
+        middle = len(batch) // 2
+        return self._settle(batch[:middle]) + self._settle(batch[middle:])
+
+    def _await(self, status: Any) -> None:
+        """Look at a pending status for half a minute; a status resource that is not there stays as it was."""
+        for pause in _PAUSES:
+            if status.status == "complete":
+                return
+            self._session.rest(pause)
+            try:
+                status.refresh()
+            except PeerError:
+                return
+
+    def _of(self, sent: Outgoing, status: Any, batch: Sequence[Outgoing]) -> Receipt:
+        extra = status.custom_properties
+        alone = sum(other.id == sent.id for other in batch) == 1
+        failure = _entry(extra.get("known_failures", ()), sent, alone=alone)
+        if failure is None and status.failure_count >= len(batch):
+            failure = {}
+        if failure is not None:
+            message = str(failure.get("message") or failure.get("details") or "")
+            if _ALREADY.search(message) or self._has(sent):
+                return _receipt(sent, "accepted", "peer.already_there")
+            return _receipt(sent, "refused", message or "peer.no_reason")
+        if _entry(extra.get("known_successes", ()), sent, alone=alone) is not None:
+            return _receipt(sent, "accepted")
+        waiting = _entry(extra.get("known_pendings", ()), sent, alone=alone)
+        if waiting is not None or status.pending_count >= len(batch):
+            return _receipt(sent, "pending", str((waiting or {}).get("message") or ""))
+        unnamed = status.pending_count - len(extra.get("known_pendings", ()))
+        return _receipt(sent, "pending" if unnamed > 0 else "accepted")
+
+    def _has(self, sent: Outgoing) -> bool:
+        """Whether the collection holds this version already."""
+        if self._checks <= 0 or not self._collection.can_read:
+            return False
+        self._checks -= 1
+        text = _version_text(sent)
+        try:
+            said = self._collection.get_object(sent.id, **({"version": text} if text else {}))
+            held = open_envelope(orjson.dumps(said)).objects
+        except (PeerProtocol, PeerRefused, ContentError):
+            return False
+        return any(_same_version(orjson.loads(raw), sent) for raw in held)
+
+
+def _version_text(sent: Outgoing) -> str:
+    stix = orjson.loads(sent.body)
+    return str(stix.get("modified") or stix.get("created") or "")
+
+
+def _same_version(stix: Any, sent: Outgoing) -> bool:
+    if not isinstance(stix, dict) or stix.get("id") != sent.id:
+        return False
+    try:
+        return version_of(stix) == version_of(orjson.loads(sent.body))
+    except ContentError:
+        return False
+
+
+def _entry(entries: Sequence[dict[str, Any]], sent: Outgoing, *, alone: bool) -> dict[str, Any] | None:
+    """What a status says of this version; one without a version of its own gets any, and so does the only one."""
+    mine = [entry for entry in entries if entry.get("id") == sent.id]
+    for entry in mine:
+        if _version_is(str(entry.get("version") or ""), sent.version):
+            return entry
+    return mine[0] if mine and (alone or not sent.version) else None
+
+
+def _version_is(text: str, version: str) -> bool:
+    try:
+        return instant(text) == version
+    except ContentError:
+        return text == version
+
+
+def _receipt(sent: Outgoing, outcome: Any, message: str = "") -> Receipt:
+    return Receipt(id=sent.id, version=sent.version, outcome=outcome, message=message[:500])
+
+
+def _words(error: PeerProtocol) -> str:
+    return str(error.fields.get("detail") or error.code)

@@ -1,0 +1,135 @@
+"""Answers that are not content: TAXII error resources (section 3.6.1), and the headers that every answer carries."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import falcon
+import orjson
+import structlog
+
+from exchange import i18n
+from exchange.errors import ExchangeError, NotAuthenticated, StoreBusy, StoreError, meaning
+from exchange.i18n import Language
+from exchange.serve import media
+from exchange.serve.site import Site
+
+log = structlog.get_logger("exchange.serve")
+
+CHALLENGE = 'Basic realm="exchange", Bearer'
+COME_BACK = 5
+"""Seconds in `Retry-After` where nothing better is known."""
+
+
+class Unavailable(ExchangeError):
+    """Not now, though the request is right: paused, or being decided again. Answered with 503 and Retry-After."""
+
+    def __init__(self, code: str, *, retry_after: int = COME_BACK, **fields: Any) -> None:
+        super().__init__(code, retry_after=retry_after, **fields)
+
+
+def resource(resp: falcon.Response, body: Any, status: int = 200) -> None:
+    """Answer with a TAXII resource."""
+    resp.status = status
+    resp.data = orjson.dumps(body)
+
+
+class Headers:
+    """Middleware: what every answer says about caching and sniffing, errors included (RULES R24)."""
+
+    def process_response(self, _req: falcon.Request, resp: falcon.Response, _resource: object, _ok: bool) -> None:
+        """Nothing of ours is kept by a shared cache, or taken for another type than it says."""
+        resp.set_headers(
+            (
+                ("Cache-Control", "private, no-cache"),
+                ("Vary", "Authorization, Accept, Accept-Encoding"),
+                ("X-Content-Type-Options", "nosniff"),
+            )
+        )
+
+
+class Failures:
+    """Turns whatever is raised into a TAXII error resource in the reader's language."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def install(self, app: falcon.App[falcon.Request, falcon.Response]) -> None:
+        """Answer for our own errors, for Falcon's, and for those that nobody foresaw."""
+        app.add_error_handler(ExchangeError, self.ours)
+        app.add_error_handler(falcon.HTTPError, self.falcons)
+        app.add_error_handler(Exception, self.unforeseen)
+
+    def ours(self, req: falcon.Request, resp: falcon.Response, error: ExchangeError, _params: object) -> None:
+        """An error of the house: its code, its sentence, and the status that `errors.meaning` gives it."""
+        means = meaning(error)
+        status = 503 if isinstance(error, Unavailable) else means.http
+        if isinstance(error, NotAuthenticated):
+            resp.set_header("WWW-Authenticate", CHALLENGE)
+        wait = error.fields.get("retry_after", COME_BACK if means.retry else None)
+        if wait is not None:
+            resp.set_header("Retry-After", str(wait))
+        reference = ""
+        if status >= 500 and not isinstance(error, Unavailable | StoreBusy):
+            reference = self._note(req, error)
+        language = self._language(req)
+        code = error.code
+        if isinstance(error, StoreError) or not i18n.knows(code, language):
+            # The detail of a store's failure (a path, a table) is the operator's and stands in the log.
+            text = i18n.text(_general(error, status), language)
+        else:
+            text = i18n.describe(error, language)
+        _tell(resp, status, code, text, language, reference)
+
+    def falcons(self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: object) -> None:
+        """Routing and HTTP itself: 404, 405, a malformed header. Its own headers (`Allow`) stay."""
+        status = error.status_code
+        if error.headers:
+            resp.set_headers(error.headers)
+        language = self._language(req)
+        code = {404: "request.not_found", 405: "request.method"}.get(status, "request.invalid")
+        _tell(resp, status, code, i18n.text(code, language, method=req.method, path=req.path[:200]), language)
+
+    def unforeseen(self, req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
+        """A mistake of ours: the reader gets a reference, the log everything else."""
+        reference = self._note(req, error)
+        language = self._language(req)
+        _tell(resp, 500, "error.internal", i18n.text("error.internal", language), language, reference)
+
+    def _language(self, req: falcon.Request) -> Language:
+        return media.language(req.get_header("Accept-Language", default=""), self.site.language)
+
+    def _note(self, req: falcon.Request, error: Exception) -> str:
+        reference = secrets.token_hex(6)
+        log.error("serve.failed", reference=reference, method=req.method, path=req.path, exc_info=error)
+        return reference
+
+
+def _general(error: ExchangeError, status: int) -> str:
+    if isinstance(error, StoreError):
+        return {"StoreBusy": "error.store_busy", "StoreOutdated": "request.not_ready"}.get(
+            type(error).__name__, "error.internal"
+        )
+    return "error.internal" if status >= 500 else "error.request"
+
+
+def _tell(resp: falcon.Response, status: int, code: str, text: str, language: Language, reference: str = "") -> None:
+    resp.content_type = media.TAXII
+    body = {
+        "title": i18n.text(f"request.title_{status}", language) if _titled(status, language) else str(status),
+        "description": text,
+        "error_code": code,
+        "http_status": str(status),
+    }
+    if reference:
+        body["error_id"] = reference
+    # A page that failed while it was put together leaves nothing of itself behind.
+    resp.text = None
+    resource(resp, body, status)
+    for name in ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last", "ETag"):
+        resp.delete_header(name)
+
+
+def _titled(status: int, language: Language) -> bool:
+    return i18n.knows(f"request.title_{status}", language)

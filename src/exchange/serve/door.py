@@ -1,0 +1,153 @@
+"""The one way in for a request: who asks, in which language, what they may see, and whether it may leave now.
+
+Every resource with content enters here; there is no other place that authenticates or looks an audience up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import falcon
+import structlog
+from sqlalchemy import Connection
+
+from exchange.errors import Forbidden, NotAcceptable, NotFound
+from exchange.i18n import Language
+from exchange.model.party import Collection
+from exchange.policy import Rules
+from exchange.policy.audience import collection_channel
+from exchange.serve import login, media
+from exchange.serve.answers import Unavailable
+from exchange.serve.login import Proxies, Tally
+from exchange.serve.site import Site
+from exchange.serve.standing import Standing, standing
+from exchange.store import micros, moment
+from exchange.store.audiences import AudienceRow
+from exchange.store.pages import Key
+
+log = structlog.get_logger("exchange.serve")
+
+_PAUSED = 60
+"""`Retry-After` while a person has stopped the exchange."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request of one account, inside one snapshot of the store."""
+
+    site: Site
+    rules: Rules
+    tx: Connection
+    standing: Standing
+    account: str
+    peer: str
+    language: Language
+    base: str
+    """The public address that this reader's URLs begin with, without a slash at its end."""
+    now: int
+
+    def may(self, collection: Collection) -> bool:
+        """Whether this account may know that the collection exists. A writer reads back what it wrote."""
+        return self.peer in collection.readers or self.peer in collection.writers
+
+    def collections(self) -> list[Collection]:
+        """Those that exist for this account."""
+        return [collection for collection in self.rules.terms.collections.values() if self.may(collection)]
+
+    def collection(self, name: str) -> Collection:
+        """The collection with this id or alias. Raises NotFound, the same for *absent* and *not for you*."""
+        found = self.rules.terms.collections.get(name)
+        if found is None:
+            found = next((c for c in self.rules.terms.collections.values() if c.alias == name), None)
+        if found is None or not self.may(found):
+            raise NotFound("request.no_collection")
+        return found
+
+    def audience(self, collection: Collection) -> AudienceRow:
+        """The audience to which this account belongs in the collection. Raises NotFound."""
+        found = self.standing.audience(self.tx, self.peer, collection_channel(collection.id))
+        if found is None:
+            raise NotFound("request.no_collection")
+        return found
+
+    def reading(self, collection: Collection) -> AudienceRow:
+        """The audience, if it may read now (RULES R19, R31). Raises Unavailable or Forbidden otherwise."""
+        audience = self.audience(collection)
+        if not self.site.outbound or self.standing.brake(self.tx, self.peer, "out"):
+            raise Unavailable("request.paused", retry_after=_PAUSED)
+        if not audience.open:
+            raise Unavailable("request.deciding")
+        if not audience.agreements and audience.ends is not None:
+            raise Forbidden("request.no_agreement")
+        if audience.ends is not None and audience.ends <= self.now:
+            raise Forbidden(
+                "request.agreement_ended",
+                agreement=", ".join(audience.agreements),
+                end=moment(audience.ends).date().isoformat(),
+            )
+        return audience
+
+    def writing(self, collection: Collection) -> None:
+        """Raises Forbidden unless this account may write here, Unavailable while it is stopped (RULES R31)."""
+        if self.peer not in collection.writers:
+            raise Forbidden("request.read_only", collection=collection.alias)
+        if self.standing.brake(self.tx, self.peer, "in"):
+            raise Unavailable("request.paused", retry_after=_PAUSED)
+
+
+class Door:
+    """Lets a request in, or raises what it is answered with."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._tally = Tally()
+        self._proxies = Proxies(site.proxies)
+
+    @contextmanager
+    def visit(self, req: falcon.Request, *, taxii: bool = True) -> Iterator[Visit]:
+        """A visit, for as long as its snapshot is open. Raises NotAuthenticated, TooManyRequests, NotAcceptable."""
+        site = self.site
+        now = site.clock()
+        with site.store.reading() as tx:
+            known = standing(site.store, tx)
+            key = self._login(req, tx, known)
+            if taxii and not media.acceptable(req.get_header("Accept", default="")):
+                raise NotAcceptable("request.not_acceptable")
+            yield Visit(
+                site=site,
+                rules=site.rules(),
+                tx=tx,
+                standing=known,
+                account=key.account,
+                peer=key.peer,
+                language=media.language(req.get_header("Accept-Language", default=""), site.language),
+                base=site.public_url.rstrip("/") or f"{self._proxies.scheme(req)}://{req.netloc}",
+                now=micros(now),
+            )
+
+    def _login(self, req: falcon.Request, tx: Connection, known: Standing) -> Key:
+        """The account of the secret that the request shows."""
+        header = req.get_header("Authorization", default="")
+        if not header:
+            raise login.nobody()
+        now = self.site.clock()
+        shown = login.presented(header)
+        address = self._proxies.address(req)
+        if shown is not None:
+            if shown.user:
+                self._tally.check(address, shown.user, now)
+            key = known.key(tx, shown.digest)
+            if key is not None and self._valid(key, micros(now)) and shown.fits(key.account):
+                self._tally.succeeded(address, shown.user)
+                return key
+        user = shown.user if shown is not None else ""
+        # A secret without a name belongs to no account before it is found, so here it must not lock anyone out.
+        self._tally.check(address, user, now)
+        self._tally.failed(address, user, now)
+        log.warning("serve.login_failed", address=address, account=user[:100])
+        raise login.nobody("request.wrong_secret")
+
+    def _valid(self, key: Key, now: int) -> bool:
+        return key.not_after is None or key.not_after > now

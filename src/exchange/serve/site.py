@@ -1,0 +1,40 @@
+"""What this room is given: the store, the rules in force, and the few values of the node that a reader sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from exchange.i18n import Language
+from exchange.policy import Rules
+from exchange.store import Store
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One node as its subscribers meet it. Nothing here is read from a settings file by this room."""
+
+    store: Store
+    rules: Callable[[], Rules]
+    """The rules in force at this moment."""
+    public_url: str
+    """What partners type; API roots are made of it. Empty: made of the request (a test, a first try)."""
+    title: str
+    """The node's name; data, so it is not translated."""
+    description: Mapping[str, str] = field(default_factory=dict)
+    """Language → text."""
+    contact: str = ""
+    """Whom a partner asks."""
+    language: Language = "en"
+    """For a reader whose `Accept-Language` names neither French nor English."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-* we believe (RULES R29)."""
+    max_content_length: int = 10 * 1024 * 1024
+    outbound: bool = True
+    """False: nothing leaves, by any road."""
+    clock: Callable[[], datetime] = _now

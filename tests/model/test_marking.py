@@ -1,0 +1,235 @@
+"""Markings: the published tables, the spellings of MISP tags, and the algebra of labels (R12)."""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from stix_samples import GREEN, RED, STATEMENT
+
+from exchange.model import marking
+from exchange.model.marking import TLP2_ID, TLP_IDS, UNMARKED, Label, Reach, Tlp, of_distribution, of_tags, parse_tlp
+
+POLICY = Path(__file__).parents[2].parent / "shared" / "reference" / "policy.md"
+# The table of policy.md section 2, written out: level, TLP 1 id, TLP 2 id, what OpenCTI writes.
+PUBLISHED = [
+    ("CLEAR", "613f2e26-407d-48c7-9eca-b8e91df99dc9", "94868c89-83c2-464b-929b-a1a8aa3c8487", ""),
+    ("GREEN", "34098fce-860f-48ae-8e50-ebd3cc5e41da", "bab4a63c-aed9-4cf5-a766-dfca5abac2bb", ""),
+    ("AMBER", "f88d31f6-486f-44da-b317-01333bde0b82", "55d920b0-5e8b-4f79-9ee9-91f868d9b421", ""),
+    (
+        "AMBER_STRICT",
+        "",
+        "939a9414-2ddd-4d32-a0cd-375ea402b003",
+        "826578e1-40ad-459f-bc73-ede076f81f37",
+    ),
+    ("RED", "5e57c739-391a-4eb3-b6be-7d15ca92d5ed", "e828b379-4e03-4974-9ac4-e53a884c97c1", ""),
+]
+
+MARKS = st.text(max_size=6) | st.sampled_from(["a,b", "a", "b", "x|y", "pap:red", STATEMENT, "", ",", "a\nb"])
+LABELS = st.builds(
+    lambda tlp, unknown, reach: Label(tlp=tlp, unknown=unknown, reach=reach),
+    st.none() | st.sampled_from(Tlp),
+    st.frozensets(MARKS, max_size=3),
+    st.sampled_from(Reach),
+)
+
+
+def test_the_tables_are_the_published_ones() -> None:
+    """Ten ids, each with its published level, and the TLP 2.0 id of each level."""
+    expected = {f"marking-definition--{tail}": Tlp[name] for name, *tails in PUBLISHED for tail in tails if tail}
+    assert dict(TLP_IDS) == expected
+    assert dict(TLP2_ID) == {Tlp[name]: f"marking-definition--{second}" for name, _, second, _ in PUBLISHED}
+
+
+@pytest.mark.skipif(not POLICY.exists(), reason="the reference pages are not beside this checkout")
+def test_the_tables_equal_the_reference_page() -> None:
+    """Every full id in policy.md section 2 stands in our table under the level of its line, and no other does."""
+    section = POLICY.read_text(encoding="utf-8").partition("## 2.")[2].partition("## 3.")[0]
+    found = {}
+    for line in section.splitlines():
+        if line.startswith("| "):
+            name = line.split("|")[1].strip().rpartition("/ ")[2].replace("+", "_")
+            for identifier in re.findall(r"marking-definition--[0-9a-f-]{36}", line):
+                found[identifier] = Tlp[name]
+    assert found == dict(TLP_IDS)
+
+
+def test_levels_stand_in_the_order_of_strictness() -> None:
+    """CLEAR < GREEN < AMBER < AMBER+STRICT < RED, spelt as FIRST and as MISP's taxonomy do."""
+    assert [level.label for level in sorted(Tlp)] == [
+        "TLP:CLEAR",
+        "TLP:GREEN",
+        "TLP:AMBER",
+        "TLP:AMBER+STRICT",
+        "TLP:RED",
+    ]
+    assert [level.tag for level in sorted(Tlp)] == [
+        "tlp:clear",
+        "tlp:green",
+        "tlp:amber",
+        "tlp:amber+strict",
+        "tlp:red",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tag", "level"),
+    [
+        ("tlp:white", Tlp.CLEAR),
+        ("tlp:clear", Tlp.CLEAR),
+        ("TLP:WHITE", Tlp.CLEAR),
+        (" TLP:WHITE", Tlp.CLEAR),
+        ("TLP: white", Tlp.CLEAR),
+        ("tlp: white", Tlp.CLEAR),
+        ("TLP:Clear\n", Tlp.CLEAR),
+        ("TLP:GREEN", Tlp.GREEN),
+        ("tlp :\tgreen", Tlp.GREEN),
+        ("Tlp:Amber", Tlp.AMBER),
+        ("tlp:amber+strict", Tlp.AMBER_STRICT),
+        ("TLP:AMBER+STRICT", Tlp.AMBER_STRICT),
+        ("tlp:amber + strict", Tlp.AMBER_STRICT),
+        ("TLP:RED", Tlp.RED),
+        ("\u00a0tlp:red\u2003", Tlp.RED),
+    ],
+)
+def test_tags_are_read_whatever_their_case_and_spaces(tag: str, level: Tlp) -> None:
+    """Each spelling found in real data is the level that it means, as a tag and as text."""
+    assert of_tags([tag]) == Label(tlp=level)
+    assert parse_tlp(tag) is level
+
+
+@given(st.permutations(["tlp:clear", "TLP:GREEN", "tlp:amber", "tlp:amber+strict"]), st.integers(1, 4))
+def test_of_several_tags_the_strictest_wins(tags: list[str], count: int) -> None:
+    """Any number of TLP tags in any order is the strictest of them."""
+    chosen = tags[:count]
+    strictest = sorted(level for tag in chosen if (level := parse_tlp(tag)) is not None)[-1]
+    assert of_tags([*chosen, "misp-galaxy:x", "red"]) == Label(tlp=strictest)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "tlp:unclear",
+        "TLP:UNCLEAR",
+        "tlp:ex:chr",
+        "tlp:",
+        "tlp:purple",
+        "tlp:amber+loose",
+        "pap:red",
+        "PAP:RED",
+        "PAP: Clear",
+        "pfc:vert",
+        "PFC:VERT",
+        'iep:traffic-light-protocol="RED"',
+        'iep2-policy:tlp="red"',
+        'ais-marking:TLPMarking="AMBER"',
+    ],
+)
+@pytest.mark.parametrize("beside", [[], ["tlp:clear"]])
+def test_a_restricting_tag_that_is_no_level_denies(tag: str, beside: list[str]) -> None:
+    """A tag that restricts and that we do not understand is an unknown marking, beside a TLP level as well (R12)."""
+    label = of_tags([*beside, tag])
+    assert label.unknown
+    assert label.stated
+    assert label.tlp == (Tlp.CLEAR if beside else None)
+
+
+@pytest.mark.parametrize("hidden", ["\ufeff", "\u200b", "\u2060", "\u00ad"])
+def test_invisible_characters_hide_no_restriction(hidden: str) -> None:
+    """A zero-width character before or inside a restricting tag does not make it an ordinary tag."""
+    for tag in ("tlp:red", "pap:red"):
+        for odd in (hidden + tag, tag.replace(":", hidden + ":"), tag + hidden):
+            label = of_tags([odd])
+            assert label.tlp is Tlp.RED or label.unknown, ascii(odd)
+
+
+def test_other_tags_say_nothing() -> None:
+    """Tags that restrict nothing leave an entity unmarked."""
+    assert (
+        of_tags(['misp-galaxy:threat-actor="TLP"', "type:OSINT", "circl:incident", "", "red", "workflow:tlp:red"])
+        == UNMARKED
+    )
+    assert not UNMARKED.stated
+
+
+def test_an_id_outside_the_table_is_unknown() -> None:
+    """A marking id that we do not know is never no marking, whatever stands beside it (R12)."""
+    assert marking.of_ids([GREEN, STATEMENT]) == Label(tlp=Tlp.GREEN, unknown=frozenset({STATEMENT}))
+    assert marking.of_ids([STATEMENT]) == Label(unknown=frozenset({STATEMENT}))
+    assert marking.of_ids([RED.upper()]).unknown
+    assert marking.of_ids([]) == UNMARKED
+
+
+@pytest.mark.parametrize("order", list(permutations([GREEN, RED, STATEMENT])))
+def test_granular_marks_join_in(order: tuple[str, ...]) -> None:
+    """Object marks and granular marks in any place join to the strictest; a language mark is none (R12)."""
+    stix = {
+        "object_marking_refs": [order[0]],
+        "granular_markings": [
+            {"selectors": ["name"], "marking_ref": order[1]},
+            {"selectors": ["name"], "lang": "fr"},
+            {"selectors": ["description"], "marking_ref": order[2]},
+        ],
+    }
+    assert marking.of_object(stix) == Label(tlp=Tlp.RED, unknown=frozenset({STATEMENT}))
+
+
+@given(LABELS)
+@example(Label(unknown=frozenset({'iep2-policy:external_reference="a,b"'})))
+@example(Label(unknown=frozenset({""})))
+def test_a_label_comes_back_from_its_text(label: Label) -> None:
+    """What the store writes is what it reads back, commas, bars and line ends inside of unknown marks included."""
+    assert Label.from_text(label.to_text()) == label
+
+
+def test_a_kept_label_never_gets_looser() -> None:
+    """One unknown mark with a comma in it does not become two that an agreement lists, nor does an empty one vanish."""
+    for mark in ("pap:red,pap:green", "", ","):
+        back = Label.from_text(Label(tlp=Tlp.CLEAR, unknown=frozenset({mark})).to_text())
+        assert back.unknown - {"pap:red", "pap:green"}, repr(mark)
+
+
+@given(LABELS, LABELS, LABELS)
+def test_join_is_a_join(one: Label, two: Label, three: Label) -> None:
+    """Joining is commutative, associative and idempotent, and nothing stated is its neutral element (R12)."""
+    assert one.join(two) == two.join(one)
+    assert one.join(two).join(three) == one.join(two.join(three))
+    assert one.join(one) == one
+    assert one.join(UNMARKED) == one == UNMARKED.join(one)
+
+
+@given(LABELS, LABELS)
+def test_join_is_the_strictest_on_every_axis(one: Label, two: Label) -> None:
+    """A join is at least as strict as both of its parts, and no stricter than the stricter of them on each axis."""
+    both = one.join(two)
+    assert both.tlp in {one.tlp, two.tlp}
+    assert all(both.tlp is not None and both.tlp >= part.tlp for part in (one, two) if part.tlp is not None)
+    assert both.unknown == one.unknown | two.unknown
+    assert both.reach == max(one.reach, two.reach)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "foreign", "home"),
+    [
+        (0, Reach.NODE, Reach.NODE),
+        (1, Reach.NODE, Reach.COMMUNITY),
+        (2, Reach.COMMUNITY, Reach.CONNECTED),
+        (3, Reach.ALL, Reach.ALL),
+        (4, Reach.NODE, Reach.NODE),
+        (5, Reach.ALL, Reach.ALL),
+        (6, Reach.NODE, Reach.NODE),
+        (-1, Reach.NODE, Reach.NODE),
+        (None, Reach.ALL, Reach.ALL),
+    ],
+)
+def test_distribution_goes_down_one_hop_unless_it_is_ours(
+    distribution: int | None, foreign: Reach, home: Reach
+) -> None:
+    """MISP's levels reach as far as MISP itself lets them; a number we do not know reaches nobody (R4, R26)."""
+    assert of_distribution(distribution, internal=False) == Label(reach=foreign)
+    assert of_distribution(distribution, internal=True) == Label(reach=home)
+    assert not of_distribution(distribution, internal=False).stated

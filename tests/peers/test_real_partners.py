@@ -1,0 +1,118 @@
+"""The client against the servers that partners run: medallion 3.0.0 and OpenTAXII 0.10, and a faithful MISP."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+from doubles import Waits, client, indicator
+
+from exchange.errors import PeerProtocol, PeerRefused
+from exchange.model.envelope import Outgoing
+from exchange.model.party import Credentials, Source, Target
+from exchange.model.stix import parse
+
+partners = pytest.importorskip("lab.partners")
+SIZE = 430
+HELD = [indicator(number) for number in range(SIZE)]
+SCO = {
+    "type": "domain-name",
+    "spec_version": "2.1",
+    "id": f"domain-name--{'0' * 8}-0000-4000-8000-{'1' * 12}",
+    "value": "a.example",
+}
+
+
+@pytest.fixture(scope="module", params=["medallion", "opentaxii"])
+def partner(request, tmp_path_factory) -> Iterator:
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "medallion":
+        with partners.medallion(folder, alertes=HELD) as running:
+            yield running, "alertes", "depot"
+    else:
+        with partners.opentaxii(folder, hoiatused=HELD) as running:
+            yield running, "hoiatused", "postkast"
+
+
+def reader(running, password=None):
+    return client("taxii", credentials=Credentials(user=running.user, password=password or running.password))
+
+
+def source(running, name):
+    return Source(peer="ccc", id=name, kind="taxii", url=running.url, collection=running.collections.get(name, name))
+
+
+def ids(pages):
+    return [made.id for page in pages for made in page.objects]
+
+
+@pytest.mark.peers
+def test_a_drain_brings_everything_once(partner):
+    running, readable, _ = partner
+    pages = list(reader(running).pull(source(running, readable), {}))
+    assert Counter(ids(pages)) == Counter(o["id"] for o in HELD)
+    assert pages[-1].last
+    again = list(reader(running).pull(source(running, readable), pages[-1].cursor))
+    assert ids(again) == []
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_restart_in_the_middle_loses_nothing(partner, count):
+    running, readable, _ = partner
+    drain = reader(running).pull(source(running, readable), {})
+    before = list(islice(drain, count))
+    drain.close()
+    cursor = json.loads(json.dumps(before[-1].cursor))
+    after = list(reader(running).pull(source(running, readable), cursor))
+    assert set(ids(before)) | set(ids(after)) == {o["id"] for o in HELD}
+
+
+@pytest.mark.peers
+def test_what_is_pushed_twice_is_accepted_twice_and_there_once(partner):
+    running, _, writable = partner
+    letterbox = Target(peer="ccc", id="depot", kind="taxii", url=running.url, collection=running.collections[writable])
+    sent = [json.dumps(o).encode() for o in [*HELD[:130], SCO]]
+    objects = [Outgoing(id=(made := parse(body)).id, version=made.version, body=body) for body in sent]
+    for _ in range(2):
+        receipts = reader(running).push(letterbox, objects)
+        assert [r.id for r in receipts] == [o.id for o in objects]
+        assert {r.outcome for r in receipts} == {"accepted"}
+    pages = list(reader(running).pull(source(running, writable), {}))
+    assert Counter(ids(pages)) == Counter(o.id for o in objects)
+
+
+@pytest.mark.peers
+def test_refusals_have_their_names(partner):
+    running, readable, _ = partner
+    with pytest.raises(PeerRefused):
+        list(reader(running, "wrong").pull(source(running, readable), {}))
+    with pytest.raises(PeerProtocol) as failed:
+        list(reader(running).pull(source(running, "5c4e0000-0000-4000-8000-000000000001"), {}))
+    assert failed.value.code == "peer.no_collection"
+    closed = Target(peer="ccc", id="x", kind="taxii", url=running.url, collection=running.collections[readable])
+    with pytest.raises(PeerRefused):
+        reader(running).push(closed, [Outgoing(id=HELD[0]["id"], version="", body=json.dumps(HELD[0]).encode())])
+
+
+def test_a_faithful_misp_is_drained():
+    misp, samples = pytest.importorskip("lab.misp"), pytest.importorskip("lab.samples")
+    with misp.misp(samples.circl_events()) as circl:
+        instance = Source(peer="circl", id="misp", kind="misp", url=circl.url)
+        asking = client("misp", Waits(), credentials=Credentials(key=circl.key))
+        pages = list(asking.pull(instance, {}))
+        found = [page.document.id for page in pages if page.document]
+        assert len(found) == len(set(found)) > 5
+        assert [p.document for p in asking.pull(instance, pages[-1].cursor) if p.document] == []
+
+
+def test_a_faithful_feed_is_drained(tmp_path):
+    feed, samples = pytest.importorskip("lab.feed"), pytest.importorskip("lab.samples")
+    with feed.feed(tmp_path, samples.circl_feed()) as osint:
+        place = Source(peer="circl", id="osint", kind="misp-feed", url=osint.url)
+        pages = list(client("misp-feed").pull(place, {}))
+        assert len([page for page in pages if page.document]) == len(samples.circl_feed())
+        assert osint.site.count("/manifest.json", 304) == 0
+        list(client("misp-feed").pull(place, pages[-1].cursor))
+        assert osint.site.count("/manifest.json", 304) == 1

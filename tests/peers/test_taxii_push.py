@@ -1,0 +1,193 @@
+"""Objects are handed over in envelopes that fit, and each ends with what the partner said of it."""
+
+import json
+
+import pytest
+from doubles import Asked, Told, Waits, client, indicator, serving, target
+
+from exchange.errors import PeerRefused, PeerUnreachable
+from exchange.model.envelope import Outgoing
+from exchange.model.stix import instant
+
+
+def outgoing(count):
+    made = [indicator(n) for n in range(count)]
+    return [Outgoing(id=o["id"], version=instant(o["modified"]), body=json.dumps(o).encode()) for o in made]
+
+
+class Letterbox:
+    """A collection that takes objects; `judge` says what becomes of an envelope."""
+
+    def __init__(self, judge=None, *, can_write=True, largest=10_000_000):
+        self.judge, self.can_write, self.largest = judge or self.take, can_write, largest
+        self.held: dict[str, dict] = {}
+        self.sizes: list[int] = []
+        self.statuses: list[dict] = []
+
+    def __call__(self, asked: Asked) -> Told:
+        parts = [part for part in asked.path.split("/") if part]
+        if asked.method == "POST":
+            self.sizes.append(len(json.loads(asked.body)["objects"]))
+            return self.judge(json.loads(asked.body)["objects"], asked.body)
+        if "status" in parts:
+            return Told(body=json.dumps(self.statuses.pop(0) if self.statuses else {}).encode())
+        if "objects" in parts:
+            found = self.held.get(parts[-1])
+            return Told(body=json.dumps({"objects": [found]}).encode()) if found else Told(404)
+        if "collections" in parts:
+            told = {"id": parts[-1], "title": "t", "can_read": True, "can_write": self.can_write}
+            return Told(body=json.dumps(told).encode())
+        return Told(body=json.dumps({"max_content_length": self.largest}).encode())
+
+    def take(self, objects, _):
+        self.held |= {o["id"]: o for o in objects}
+        return status(successes=[detail(o) for o in objects])
+
+
+def detail(stix, message=""):
+    return {"id": stix["id"], "version": stix["modified"], **({"message": message} if message else {})}
+
+
+def status(code=202, **lists):
+    counts = {f"{name.removesuffix('es').removesuffix('s')}_count": len(found) for name, found in lists.items()}
+    counts = {"success_count": 0, "failure_count": 0, "pending_count": 0} | {
+        {"successes": "success_count", "failures": "failure_count", "pendings": "pending_count"}[n]: len(f)
+        for n, f in lists.items()
+    }
+    body = {"id": "2d086da7", "status": "complete", "total_count": sum(counts.values()), **counts, **lists}
+    return Told(code, json.dumps(body).encode())
+
+
+def push(box, count=3, waits=None):
+    with serving(box) as site:
+        return client("taxii", waits).push(target(site.url + "api1/"), outgoing(count))
+
+
+def outcomes(receipts):
+    return [receipt.outcome for receipt in receipts]
+
+
+def test_envelopes_hold_a_hundred_objects():
+    box = Letterbox()
+    receipts = push(box, 250)
+    assert outcomes(receipts) == ["accepted"] * 250
+    assert [r.id for r in receipts] == [o.id for o in outgoing(250)]
+    assert box.sizes == [100, 100, 50]
+
+
+def test_envelopes_obey_max_content_length():
+    one = len(outgoing(1)[0].body)
+    box = Letterbox(largest=3 * one + 20)
+    assert outcomes(push(box, 10)) == ["accepted"] * 10
+    assert max(box.sizes) == 3
+    alone = Letterbox(largest=one)
+    receipts = push(alone, 2)
+    assert {(r.outcome, r.message) for r in receipts} == {("refused", "peer.object_too_large")}
+    assert alone.sizes == []
+
+
+@pytest.mark.parametrize("code", [413, 422, 400])
+def test_a_refused_envelope_is_halved_down_to_the_object_at_fault(code):
+    bad = indicator(6)["id"].encode()
+    box = Letterbox()
+    box.judge = lambda objects, body: Told(code, b'{"title": "pattern"}') if bad in body else box.take(objects, body)
+    receipts = push(box, 10)
+    assert outcomes(receipts) == ["accepted"] * 6 + ["refused"] + ["accepted"] * 3
+    assert "pattern" in receipts[6].message
+
+
+def test_a_named_failure_refuses_that_object_only():
+    box = Letterbox(lambda o, _: status(successes=[detail(o[0])], failures=[detail(o[1], "no"), detail(o[2], "no")]))
+    receipts = push(box)
+    assert outcomes(receipts) == ["accepted", "refused", "refused"]
+    assert receipts[1].message == "no"
+
+
+def test_failures_without_names_are_found_by_halves():
+    def judge(objects, _):
+        bad = sum(o["id"] == indicator(2)["id"] for o in objects)
+        counts = {"success_count": len(objects) - bad, "failure_count": bad, "pending_count": 0}
+        return Told(202, json.dumps({"id": "x", "status": "complete", "total_count": len(objects), **counts}).encode())
+
+    assert outcomes(push(Letterbox(judge), 5)) == ["accepted", "accepted", "refused", "accepted", "accepted"]
+
+
+def test_what_is_already_there_is_accepted():
+    """medallion counts duplicates as failures, and its message does not say why."""
+    box = Letterbox(lambda o, _: status(failures=[detail(x, "Unable to process object") for x in o]))
+    box.held = {indicator(n)["id"]: indicator(n) for n in range(2)}
+    assert outcomes(push(box)) == ["accepted", "accepted", "refused"]
+
+
+def test_an_older_version_there_does_not_count():
+    box = Letterbox(lambda o, _: status(failures=[detail(x, "no") for x in o]))
+    box.held = {indicator(0)["id"]: indicator(0) | {"modified": "2025-01-01T00:00:00Z"}}
+    assert outcomes(push(box, 1)) == ["refused"]
+
+
+@pytest.mark.parametrize("code", [200, 201, 202])
+@pytest.mark.parametrize("body", [b"{}", b'{"status": "complete", "success_count": 3}'])
+def test_a_bare_success_accepts_all(code, body):
+    assert outcomes(push(Letterbox(lambda *_: Told(code, body)))) == ["accepted"] * 3
+
+
+def test_a_pending_status_is_looked_at_again():
+    box = Letterbox(lambda o, _: Told(202, json.dumps(pending(o)).encode()))
+    finished = {
+        "id": "7",
+        "status": "complete",
+        "total_count": 3,
+        "success_count": 3,
+        "failure_count": 0,
+        "pending_count": 0,
+    }
+    box.statuses = [pending([indicator(n) for n in range(3)]), finished]
+    waits = Waits()
+    assert outcomes(push(box, waits=waits)) == ["accepted"] * 3
+    assert waits.seconds == [0.5, 1.0]
+
+
+def test_a_status_that_stays_pending_is_pending():
+    box = Letterbox(lambda o, _: Told(202, json.dumps(pending(o)).encode()))
+    box.statuses = [pending([indicator(n) for n in range(3)]) for _ in range(50)]
+    waits = Waits()
+    assert outcomes(push(box, waits=waits)) == ["pending"] * 3
+    assert sum(waits.seconds) < 60
+
+
+def pending(objects):
+    return {
+        "id": "7",
+        "status": "pending",
+        "total_count": len(objects),
+        "success_count": 0,
+        "failure_count": 0,
+        "pending_count": len(objects),
+        "pendings": [detail(o) for o in objects],
+    }
+
+
+def test_without_the_right_to_write_nothing_is_sent():
+    box = Letterbox(can_write=False)
+    with pytest.raises(PeerRefused) as failed:
+        push(box)
+    assert failed.value.code == "peer.read_only"
+    assert box.sizes == []
+
+
+def test_what_was_said_before_a_failure_counts():
+    turns = iter(range(10))
+    box = Letterbox()
+    box.judge = lambda objects, body: box.take(objects, body) if next(turns) == 0 else Told(502)
+    assert outcomes(push(box, 150)) == ["accepted"] * 100 + ["pending"] * 50
+
+
+def test_a_failure_at_once_is_an_error():
+    with pytest.raises(PeerUnreachable):
+        push(Letterbox(lambda *_: Told(504)))
+
+
+def test_nothing_to_push_asks_nothing():
+    with serving(lambda _: Told(500)) as site:
+        assert client("taxii").push(target(site.url), []) == []
+    assert site.asked == []

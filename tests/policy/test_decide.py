@@ -1,0 +1,414 @@
+"""`Rules.decide`: the decision table in decisions.txt, and what must hold for any terms whatever."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from policy_world import (
+    DICE,
+    MARKS,
+    NOW,
+    PEERS,
+    ROOM,
+    SPANS,
+    TYPES,
+    Dice,
+    agreement,
+    collection,
+    level,
+    terms,
+)
+
+from exchange import policy
+from exchange.model.marking import Label, Reach, Tlp
+from exchange.model.party import Agreement, Receive, Send, Terms
+from exchange.policy import Audience, Rules, Subject, Verdict
+from exchange.policy.audience import collection_channel
+from exchange.policy.decide import end_of
+
+TABLE = Path(__file__).with_name("decisions.txt")
+COLUMNS = ("rule", "source", "type", "label", "received", "channel", "audience", "sent", "posted", "verdict", "reasons")
+NAMED = {"R1", "R2", "R3", "R4", "R10", "R11", "R12", "R19", "R30"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    line: int
+    rule: str
+    source: str
+    type: str
+    label: str
+    received: str
+    channel: str
+    audience: str
+    sent: str
+    posted: str
+    verdict: str
+    reasons: str
+
+
+def table() -> list[Row]:
+    rows = []
+    for number, line in enumerate(TABLE.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            cells = [cell.strip() for cell in line.split("|")]
+            assert len(cells) == len(COLUMNS), f"decisions.txt:{number}: {len(cells)} columns"
+            rows.append(Row(number, *cells))
+    return rows
+
+
+def label_of(text: str) -> Label | None:
+    first, *rest = text.split()
+    if first == "none":
+        return None
+    assert all(word[0] in "?@" for word in rest), text
+    reach = [Reach[word[1:].upper()] for word in rest if word[0] == "@"]
+    return Label(
+        tlp=None if first == "unmarked" else level(first),
+        unknown=frozenset(word[1:] for word in rest if word[0] == "?"),
+        reach=reach[0] if reach else Reach.ALL,
+    )
+
+
+def received_under(row: Row) -> list[Agreement]:
+    """The agreement with the source; its name sorts last, so that it never comes first by chance."""
+    if row.received == "-":
+        return []
+    ceiling, *words = row.received.split()
+    onward = "onward" in words
+    span = next((word for word in words if word in SPANS), "now")
+    ignored = next((word.removeprefix("ignores=") for word in words if word.startswith("ignores=")), "")
+    assert len(words) == onward + (span != "now") + bool(ignored), row.received
+    return [
+        agreement(
+            "z-received",
+            [row.source],
+            span=span,
+            receive=Receive(ceiling=level(ceiling), informational_markings=frozenset(ignored.split(",")) - {""}),
+            send=Send(ceiling=Tlp.CLEAR, onward=True) if onward else None,
+        )
+    ]
+
+
+def sent_under(row: Row, members: list[str]) -> list[Agreement]:
+    found = []
+    for number, clause in enumerate(row.sent.split(";") if row.sent != "-" else ()):
+        ceiling, *words = clause.split()
+        span = next((word for word in words if word in SPANS), "now")
+        types = [frozenset(word.split(",")) for word in words if word not in SPANS]
+        send = Send(ceiling=level(ceiling), types=types[0] if types else None)
+        found.append(agreement(f"sent-{number}", members, span=span, send=send))
+    return found
+
+
+def world_of(row: Row) -> tuple[Terms, list[str]]:
+    members = row.audience.split(",")
+    agreements = [*sent_under(row, members), *received_under(row)]
+    if row.channel == "push":
+        return terms(agreements=agreements, pushed=members), members
+    ceiling, *types = row.channel.split()
+    room = collection(
+        members,
+        writers=[row.source] if row.posted == "here" else [],
+        ceiling=level(ceiling),
+        types=frozenset(types[0].split(",")) if types else None,
+    )
+    return terms(agreements=agreements, collections=[room]), members
+
+
+@pytest.mark.parametrize("row", table(), ids=lambda row: f"{row.rule}:{row.line}")
+def test_the_decision_table_holds(row: Row) -> None:
+    """Every row of decisions.txt comes out with its verdict and its reason codes."""
+    made, members = world_of(row)
+    rules = Rules(made, NOW)
+    (audience,) = [audience for audience in rules.audiences if audience.members == tuple(sorted(members))]
+    posted = {"-": "", "here": audience.channel, "elsewhere": collection_channel("another")}[row.posted]
+    subject = Subject(peer=row.source, type=row.type, label=label_of(row.label), posted=posted)
+    decision = rules.decide(subject, audience)
+    assert (decision.verdict, " ".join(decision.reasons)) == (row.verdict, row.reasons)
+
+
+def test_the_table_is_complete() -> None:
+    """The table has sixty rows or more, every rule it must name has several, and no two rows ask the same."""
+    rows = table()
+    counted = Counter(row.rule for row in rows)
+    assert len(rows) >= 60
+    assert set(counted) == NAMED
+    assert min(counted.values()) >= 3
+    assert len({tuple(getattr(row, name) for name in COLUMNS[1:9]) for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("code", ["version.touch", "version.foreign_revocation", "version.after_revocation"])
+@pytest.mark.parametrize("member", ["ccc", "home"])
+def test_what_is_barred_goes_to_nobody(code: str, member: str) -> None:
+    """A statement that is barred is denied with that very code, to our own house as well (R5, R9)."""
+    made = terms(agreements=[agreement("a", PEERS, send=Send(ceiling=Tlp.RED))], collections=[collection([member])])
+    rules = Rules(made, NOW)
+    subject = Subject(peer="home", type="indicator", label=Label(tlp=Tlp.CLEAR), barred=code)
+    assert rules.decide(subject, rules.audiences[0]).reasons == (code,)
+    assert rules.decide(subject, rules.audiences[0]).verdict is Verdict.DENY
+
+
+def test_a_release_names_its_agreement_and_its_end() -> None:
+    """A release says which agreement permits it and when that ends; of several it is the one that lasts (R2, R19)."""
+    made = terms(
+        agreements=[
+            agreement("a-long", ["ccc"], span="now", send=Send(ceiling=Tlp.GREEN)),
+            agreement("b-short", ["ccc"], span="last-day", send=Send(ceiling=Tlp.RED)),
+        ],
+        collections=[collection(["ccc"])],
+    )
+    rules = Rules(made, NOW)
+    (audience,) = rules.audiences
+    subject = Subject(peer="home", type="indicator", label=Label(tlp=Tlp.GREEN))
+    decision = rules.decide(subject, audience)
+    assert (decision.agreement, decision.not_after) == ("a-long", datetime(2027, 1, 1, tzinfo=NOW.tzinfo))
+    stricter = rules.decide(replace(subject, label=Label(tlp=Tlp.AMBER)), audience)
+    assert (stricter.agreement, stricter.not_after) == ("b-short", datetime(2026, 6, 16, tzinfo=NOW.tzinfo))
+
+
+def test_nobody_gets_anything_in_an_empty_audience() -> None:
+    """An audience without members is given nothing, even where an agreement names all of its members (DESIGN 1)."""
+    made = terms(agreements=[agreement("a", ["ccc"], send=Send(ceiling=Tlp.RED))])
+    rules = Rules(made, NOW)
+    for home in (False, True):
+        empty = Audience(
+            key="empty",
+            channel=collection_channel(ROOM),
+            members=(),
+            agreements=frozenset({"a"}),
+            home=home,
+            ceiling=Tlp.RED,
+            types=None,
+            fold=False,
+        )
+        subject = Subject(peer="home", type="indicator", label=Label(tlp=Tlp.CLEAR))
+        assert not Rules(made, NOW).decide(subject, empty).released
+    assert rules.audiences == ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """Any terms, one of their audiences, and a subject that some peer stated."""
+
+    terms: Terms
+    rules: Rules
+    audience: Audience
+    subject: Subject
+    more: Label
+    """Another label, to be joined."""
+
+
+def question(dice: Dice) -> Question:
+    while True:
+        made = dice.terms()
+        rules = Rules(made, NOW)
+        if rules.audiences:
+            break
+    audience = dice.random.choice(rules.audiences)
+    subject = Subject(
+        peer=dice.random.choice([*PEERS, "stranger"]),
+        type=dice.random.choice(TYPES),
+        label=dice.random.choice([None, *[dice.label()] * 7]),
+        posted=dice.random.choice(["", "", audience.channel, "collection:another"]),
+    )
+    return Question(made, rules, audience, subject, dice.label())
+
+
+QUESTIONS = DICE.map(question)
+ANY = settings(max_examples=500, deadline=None)
+
+
+@ANY
+@given(QUESTIONS)
+def test_nothing_is_released_above_a_ceiling(asked: Question) -> None:
+    """What is released is below the ceilings of the channel, the agreement it names and the one it came under (R2)."""
+    made, rules, audience, subject = asked.terms, asked.rules, asked.audience, asked.subject
+    decision = rules.decide(subject, audience)
+    if not decision.released:
+        return
+    assert subject.label is not None
+    assert subject.label.tlp is not None
+    assert subject.label.tlp <= audience.ceiling
+    assert subject.label.tlp <= rules.clearance(audience)
+    assert audience.types is None or subject.type in audience.types
+    source = made.peers[subject.peer]
+    begun = [a for a in made.agreements if a.start <= NOW.date()]
+    if not source.home:
+        received = [a.receive.ceiling for a in begun if a.receive and subject.peer in a.parties]
+        assert subject.label.tlp <= max(received)
+    if audience.home:
+        assert decision.not_after is None
+        return
+    (named,) = [a for a in made.agreements if a.id == decision.agreement]
+    assert named.active(NOW)
+    assert set(audience.members) <= set(named.parties)
+    assert named.send is not None
+    assert subject.label.tlp <= named.send.ceiling
+    assert named.send.types is None or subject.type in named.send.types
+    assert decision.not_after == end_of(named)
+    assert subject.label.reach <= Reach.CONNECTED
+
+
+@ANY
+@given(QUESTIONS)
+def test_a_stricter_marking_never_widens_an_audience(asked: Question) -> None:
+    """What is released under a stricter label is released under the looser one too (R12)."""
+    rules, audience, subject = asked.rules, asked.audience, asked.subject
+    assume(subject.label is not None and subject.label.tlp is not None)
+    assert subject.label is not None
+    stricter = replace(subject, label=subject.label.join(asked.more))
+    if rules.decide(stricter, audience).released:
+        assert rules.decide(subject, audience).released
+
+
+@ANY
+@given(QUESTIONS)
+def test_without_an_agreement_nothing_leaves_the_house(asked: Question) -> None:
+    """An audience outside of our house gets nothing unless an agreement names all of its members (R2)."""
+    made, audience, subject = asked.terms, asked.audience, asked.subject
+    assume(not audience.home)
+    others = tuple(a for a in made.agreements if a.send is None or not set(audience.members) & set(a.parties))
+    bare = Rules(replace(made, agreements=others), NOW)
+    for found in bare.audiences:
+        if not found.home and set(found.members) & set(audience.members):
+            assert not bare.decide(subject, found).released
+
+
+@ANY
+@given(QUESTIONS)
+def test_what_nobody_understands_is_never_released(asked: Question) -> None:
+    """An unlisted unknown marking, an unmarked label and no label at all release to nobody (R11, R12)."""
+    rules, audience, subject = asked.rules, asked.audience, asked.subject
+    odd = Label(tlp=Tlp.CLEAR, unknown=frozenset({"marking-definition--nobody-ever-heard-of-it"}))
+    listed = any(a.receive and "*" in a.receive.informational_markings for a in rules.terms.agreements)
+    assert not rules.decide(replace(subject, label=None), audience).released
+    assert not rules.decide(replace(subject, label=Label()), audience).released
+    assert listed or not rules.decide(replace(subject, label=odd), audience).released
+
+
+@ANY
+@given(QUESTIONS)
+def test_a_peer_alone_never_gets_back_what_it_gave(asked: Question) -> None:
+    """An audience of one peer is not given that peer's own statements, except what it wrote to that channel (R3)."""
+    rules, audience, subject = asked.rules, asked.audience, asked.subject
+    assume(audience.single is not None)
+    own = replace(subject, peer=audience.single or "")
+    if rules.decide(own, audience).released:
+        assert own.posted == audience.channel
+    assert not rules.decide(replace(own, posted=""), audience).released
+
+
+@ANY
+@given(QUESTIONS)
+def test_amber_goes_no_further_than_its_giver_agreed(asked: Question) -> None:
+    """AMBER and stricter from a partner leave for another one only by an agreement of the giver's that says onward."""
+    made, rules, audience, subject = asked.terms, asked.rules, asked.audience, asked.subject
+    assume(not audience.home and set(audience.members) != {subject.peer})
+    decision = rules.decide(subject, audience)
+    if decision.released and subject.label and (subject.label.tlp or 0) >= Tlp.AMBER and subject.peer != "home":
+        assert any(a.send and a.send.onward and subject.peer in a.parties and a.active(NOW) for a in made.agreements)
+
+
+@ANY
+@given(QUESTIONS)
+def test_the_cache_answers_as_the_rules_do(asked: Question) -> None:
+    """A cached decision is the one that fresh rules give, for every audience of the terms (R35)."""
+    made, rules, subject = asked.terms, asked.rules, asked.subject
+    for _ in range(2):
+        for audience in rules.audiences:
+            assert rules.decide(subject, audience) == Rules(made, NOW).decide(subject, audience)
+
+
+@ANY
+@given(QUESTIONS)
+def test_every_verdict_has_a_reason(asked: Question) -> None:
+    """No decision is silent: it carries a reason code, each of them once (DESIGN 2)."""
+    rules, audience, subject = asked.rules, asked.audience, asked.subject
+    reasons = rules.decide(subject, audience).reasons
+    assert reasons
+    assert len(set(reasons)) == len(reasons)
+    assert all(reason.count(".") == 1 for reason in reasons)
+
+
+@ANY
+@given(QUESTIONS, st.integers(0, 900))
+def test_between_epochs_only_the_named_end_changes_a_release(asked: Question, days: int) -> None:
+    """While the epoch stands, what was released stays allowed until the `not_after` that it was released with (R19)."""
+    made, rules, audience, subject = asked.terms, asked.rules, asked.audience, asked.subject
+    later = Rules(made, NOW + timedelta(days=days))
+    assume(later.epoch == rules.epoch)
+    before, after = rules.decide(subject, audience), later.decide(subject, audience)
+    if before.released and (before.not_after is None or later.now < before.not_after):
+        assert after.released
+
+
+def test_onward_release_ends_with_the_agreement_that_allows_it() -> None:
+    """AMBER passed on by the giver's leave is not served longer than that leave without a new epoch."""
+    made = terms(
+        agreements=[
+            agreement(
+                "giver",
+                ["circl"],
+                span="last-day",
+                receive=Receive(ceiling=Tlp.RED),
+                send=Send(ceiling=Tlp.RED, onward=True),
+            ),
+            agreement("taker", ["ccc"], span="now", send=Send(ceiling=Tlp.RED)),
+        ],
+        collections=[collection(["ccc"])],
+    )
+    today, tomorrow = Rules(made, NOW), Rules(made, NOW + timedelta(days=1))
+    subject = Subject(peer="circl", type="indicator", label=Label(tlp=Tlp.AMBER))
+    decision = today.decide(subject, today.audiences[0])
+    assert decision.released
+    assert not tomorrow.decide(subject, tomorrow.audiences[0]).released
+    assert decision.not_after is not None
+    assert decision.not_after <= tomorrow.now or today.epoch != tomorrow.epoch
+
+
+@ANY
+@given(QUESTIONS)
+def test_informational_markings_never_loosen_the_rest(asked: Question) -> None:
+    """Leaving out listed markings touches neither level nor reach, and no marking that is not listed (R12)."""
+    made, rules, label = asked.terms, asked.rules, asked.more
+    for peer in PEERS:
+        kept = rules.understood(peer, label)
+        assert (kept.tlp, kept.reach) == (label.tlp, label.reach)
+        listed = [
+            a.receive.informational_markings
+            for a in made.agreements
+            if a.receive and peer in a.parties and a.start <= NOW.date()
+        ]
+        assert kept.unknown >= label.unknown - frozenset[str]().union(*listed) or any("*" in each for each in listed)
+    assert rules.understood("stranger", label) == label
+
+
+def test_policy_knows_no_switch() -> None:
+    """No environment variable, file, clock or flag reaches the decision or the gate (R30)."""
+    allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "re", "exchange"}
+    for file in Path(policy.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.partition(".")[0] for name in names} <= allowed, file
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in {"now", "utcnow", "today"} or ast.unparse(node) in {"self.now", "rules.now"}
+    assert list(inspect.signature(Rules).parameters) == ["terms", "now"]
+    assert list(inspect.signature(Rules.decide).parameters) == ["self", "subject", "audience"]
+    assert list(inspect.signature(policy.gate).parameters) == ["body", "clearance"]
+
+
+def test_marks_are_free_of_the_wildcard() -> None:
+    """The markings that the strategies draw are never the wildcard, or the properties above would prove nothing."""
+    assert "*" not in MARKS

@@ -1,0 +1,143 @@
+"""The second gate: no TLP mark stricter than the clearance leaves, however its bytes are laid out (R25).
+
+What leaves is always our own serialiser's output (`orjson.dumps`: no escapes in ASCII text, no white space, no
+duplicate keys), so the gate may rely on plain text there. The tests below also feed it what that serialiser would never
+write, because a gate that trusts the writer is no second gate.
+"""
+
+from __future__ import annotations
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchange.model import marking
+from exchange.model.marking import TLP_IDS, Tlp
+from exchange.policy import gate
+
+RED = "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"
+CLEAR = "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487"
+STATEMENT = "marking-definition--aaaaaaaa-0000-4000-8000-000000000001"
+KNOWN = sorted(TLP_IDS.items())
+
+
+def indicator(**more: object) -> dict[str, object]:
+    return {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": "indicator--11111111-1111-4111-8111-111111111111",
+        "pattern": "[file:name = 'a[0]\"']",
+        **more,
+    }
+
+
+def granular(*ids: str) -> list[dict[str, object]]:
+    return [{"selectors": ["name", "labels.[0]"], "marking_ref": each} for each in ids]
+
+
+@pytest.mark.parametrize("clearance", Tlp)
+@pytest.mark.parametrize(("identifier", "level"), KNOWN)
+def test_gate_and_model_agree_on_every_tlp_id(identifier: str, level: Tlp, clearance: Tlp) -> None:
+    """Each of the ten ids passes exactly up to its level, as an object mark and as a granular mark."""
+    for stix in (
+        indicator(object_marking_refs=[identifier]),
+        indicator(object_marking_refs=[STATEMENT, CLEAR, identifier]),
+        indicator(granular_markings=granular(identifier)),
+        indicator(granular_markings=granular(CLEAR, STATEMENT, identifier), object_marking_refs=[CLEAR]),
+    ):
+        assert gate(orjson.dumps(stix), clearance) == (level <= clearance)
+        assert marking.of_object(stix).tlp == level
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    refs=st.lists(st.sampled_from([*TLP_IDS, STATEMENT]), max_size=4),
+    parts=st.lists(st.sampled_from([*TLP_IDS, STATEMENT]), max_size=3),
+    names=st.permutations(["name", "object_marking_refs", "granular_markings", "labels", "description"]),
+    text=st.text(max_size=20),
+    clearance=st.sampled_from(Tlp),
+    indent=st.sampled_from([None, 1, 7]),
+    gap=st.sampled_from([":", ": ", " \t:\n  "]),
+)
+def test_gate_agrees_with_the_model_on_any_object(
+    refs: list[str], parts: list[str], names: list[str], text: str, clearance: Tlp, indent: int | None, gap: str
+) -> None:
+    """For any marks, key order, white space and text around them, the gate's answer is that of the model's label."""
+    values = {
+        "name": text,
+        "description": f'"object_marking_refs":["{RED}"] {text} "marking_ref": "{RED}"',
+        "labels": [RED, text],
+        "object_marking_refs": refs,
+        "granular_markings": granular(*parts),
+    }
+    stix = indicator(**{name: values[name] for name in names})
+    body = json.dumps(stix, indent=indent, separators=(",", gap)).encode()
+    level = marking.of_object(stix).tlp
+    assert gate(body, clearance) == (level is None or level <= clearance)
+
+
+@pytest.mark.parametrize("shape", ["bundle", "envelope", "list"])
+def test_one_marked_object_stops_an_assembled_body(shape: str) -> None:
+    """Of many objects in one body the strictest decides, wherever it stands."""
+    fine = [indicator(object_marking_refs=[CLEAR])] * 20
+    for place in (0, 7, 20):
+        members = [*fine[:place], indicator(granular_markings=granular(RED)), *fine[place:]]
+        whole = {"bundle": {"type": "bundle", "objects": members}, "envelope": {"objects": members}, "list": members}
+        assert not gate(orjson.dumps(whole[shape]), Tlp.AMBER_STRICT)
+        assert gate(orjson.dumps(whole[shape]), Tlp.RED)
+
+
+def test_a_mark_inside_a_nested_object_stops_it() -> None:
+    """Marks count at any depth, inside extensions and embedded objects as well."""
+    nested = indicator(extensions={"x": {"inner": [{"object_marking_refs": [CLEAR, RED]}]}})
+    assert not gate(orjson.dumps(nested), Tlp.AMBER)
+
+
+def test_what_only_mentions_a_marking_passes() -> None:
+    """A definition, a reference to one and a text that names one are no marks."""
+    for stix in (
+        {"type": "marking-definition", "id": RED, "name": "TLP:RED"},
+        indicator(description=f"see {RED}"),
+        indicator(object_refs=[RED]),
+        indicator(object_marking_refs=[STATEMENT]),
+    ):
+        assert gate(orjson.dumps(stix), Tlp.CLEAR)
+
+
+def test_served_bodies_are_never_escaped() -> None:
+    """The serialiser of every served body writes ids as plain text, whatever escapes they were received with."""
+    received = b'{"object_marking_refs":["\\u006darking-definition--E828b379-4e03-4974-9ac4-e53a884c97c1"]}'
+    served = orjson.dumps(orjson.loads(received))
+    assert b"\\" not in served
+    assert b'"object_marking_refs":["marking-definition--' in served
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(f'{{"object_marking_refs":["{RED.replace("m", chr(92) + "u006d", 1)}"]}}', id="escaped id"),
+        pytest.param(f'{{"object_marking_refs":["{RED.replace("e8", chr(92) + "u00658", 1)}"]}}', id="escaped uuid"),
+        pytest.param(f'{{"object\\u005fmarking_refs":["{RED}"]}}', id="escaped name"),
+        pytest.param(f'{{"granular_markings":[{{"marking\\u005fref":"{RED}"}}]}}', id="escaped granular name"),
+    ],
+)
+def test_an_escaped_mark_is_not_let_through(body: str) -> None:
+    """JSON escapes hide no mark: where the gate cannot read them, it must refuse (no served body holds any)."""
+    assert marking.of_object(orjson.loads(body)).tlp is Tlp.RED
+    assert not gate(body.encode(), Tlp.AMBER)
+
+
+@pytest.mark.parametrize("identifier", [RED.upper().replace("MARKING-DEFINITION", "marking-definition"), RED.upper()])
+def test_an_id_in_upper_case_is_the_same_mark(identifier: str) -> None:
+    """UUIDs are compared without case: a RED mark in capitals is stopped (orjson leaves capitals as they are)."""
+    assert not gate(orjson.dumps(indicator(object_marking_refs=[identifier])), Tlp.AMBER)
+    assert not gate(orjson.dumps(indicator(granular_markings=granular(identifier))), Tlp.AMBER)
+
+
+def test_a_bracket_inside_a_list_of_marks_hides_nothing() -> None:
+    """A list of marks does not end at a bracket inside one of its strings, nor at that of a list inside it."""
+    assert not gate(orjson.dumps({"object_marking_refs": ["x]y", RED]}), Tlp.AMBER)
+    assert not gate(orjson.dumps({"object_marking_refs": [[CLEAR], RED]}), Tlp.AMBER)

@@ -1,0 +1,212 @@
+"""A subscriber's POST and its status (sections 5.5 and 4.3; R21, R14)."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from typing import Any
+
+import falcon.testing
+import pytest
+
+from exchange.errors import StoreBusy
+from exchange.model.marking import Tlp
+from exchange.store import Store, accounts, open_store
+from tests.serve.house import OBJECTS, TAXII, WRITABLE, House, ids, refused
+from tests.world import NOW, indicator, marked
+
+
+def status(house: House, answer: Any, who: str = "circl", **more: Any) -> Any:
+    return house.get(f"/api/status/{answer.json['id']}/", who, **more)
+
+
+def test_what_is_posted_is_read(house: House) -> None:
+    items = [indicator(f"{n}.example") for n in range(3)]
+    answer = house.post(WRITABLE, {"objects": items})
+    assert answer.status_code == 202
+    assert answer.headers["content-type"] == TAXII
+    body = answer.json
+    assert body == {
+        "id": body["id"],
+        "status": "complete",
+        "request_timestamp": "2026-11-21T12:00:00.000000Z",
+        "total_count": 3,
+        "success_count": 3,
+        "successes": [{"id": item["id"], "version": "2026-11-21T12:00:00.000000Z"} for item in items],
+        "failure_count": 0,
+        "pending_count": 0,
+    }
+    assert ids(house.get(WRITABLE, "ccc")) == ids(house.get(WRITABLE, "circl")) == [item["id"] for item in items]
+
+
+def test_a_bundle_is_taken_as_an_envelope(house: House) -> None:
+    bundle = {"type": "bundle", "id": f"bundle--{uuid.uuid4()}", "objects": [indicator()]}
+    assert house.post(WRITABLE, bundle).json["success_count"] == 1
+
+
+def test_again_is_a_success_and_moves_nothing(house: House) -> None:
+    """Exact duplicates are no error (5.5), and `date_added` stays: no poller gets them again."""
+    house.post(WRITABLE, {"objects": [indicator()]})
+    before = house.get(WRITABLE)
+    house.tick()
+    assert house.post(WRITABLE, {"objects": [indicator()]}).json["success_count"] == 1
+    after = house.get(WRITABLE)
+    assert after.content == before.content
+    assert after.headers["X-TAXII-Date-Added-Last"] == before.headers["X-TAXII-Date-Added-Last"]
+
+
+def test_each_object_by_itself(house: House) -> None:
+    """A bad object fails alone; counts add up; failures and pendings say why, with id and version."""
+    good, held = indicator("good.example"), indicator("held.example", tlp=None)
+    second = indicator("good.example", description="the same version, other words")
+    body = house.post(WRITABLE, {"objects": [good, held, second, {"type": "x"}, 7]}).json
+    assert (body["total_count"], body["success_count"], body["failure_count"], body["pending_count"]) == (5, 1, 3, 1)
+    assert [entry["id"] for entry in body["successes"]] == [good["id"]]
+    assert body["pendings"][0]["id"] == held["id"]
+    assert all({"id", "version", "message"} <= set(entry) for entry in body["failures"] + body["pendings"])
+    assert body["status"] == "pending"
+
+
+def test_r21_refused_is_a_failure_with_its_reason(house: House) -> None:
+    body = house.post(WRITABLE, {"objects": [indicator(tlp=Tlp.AMBER)]}).json
+    assert (body["failure_count"], body["success_count"]) == (1, 0)
+    assert body["failures"][0]["message"].endswith("[collection.ceiling]")
+    assert ids(house.get(WRITABLE)) == []
+
+
+def test_r21_held_is_pending_until_it_is_decided_or_a_day_is_over(house: House) -> None:
+    held = indicator("held.example", tlp=None)
+    answer = house.post(WRITABLE, {"objects": [held]})
+    assert status(house, answer).json["pending_count"] == 1
+    house.tick(hours=25)
+    lapsed = status(house, answer).json
+    assert (lapsed["status"], lapsed["pending_count"], lapsed["failure_count"]) == ("complete", 0, 1)
+    assert "[request.review_lapsed]" in lapsed["failures"][0]["message"]
+
+
+def test_r21_what_was_held_and_is_listed_becomes_a_success(house: House) -> None:
+    answer = house.post(WRITABLE, {"objects": [indicator("held.example", tlp=None)]})
+    assert status(house, answer).json["pending_count"] == 1
+    container = {
+        **marked({}, Tlp.GREEN), "type": "report", "spec_version": "2.1", "id": f"report--{uuid.uuid4()}",
+        "created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "name": "r",
+        "published": "2026-01-01T00:00:00Z", "object_refs": [indicator("held.example")["id"]],
+    }  # fmt: skip
+    house.post(WRITABLE, {"objects": [container]})
+    assert status(house, answer).json["success_count"] == 1
+
+
+def test_r14_what_others_gave_does_not_show_in_the_answer(memory: Store) -> None:
+    """The same POST is answered alike, whether or not another source holds the same id that the poster may not see."""
+    other = open_store("sqlite://")
+    try:
+        answers = []
+        for n, house in enumerate((House(memory), House(other))):
+            if n:
+                hidden = indicator("a.example", tlp=Tlp.RED, description="another's", modified=NOW)
+                house.give(hidden, indicator("b.example", tlp=Tlp.RED), source="cert-ee/feed")
+            items = [indicator("a.example"), indicator("b.example", tlp=None), indicator("a.example", revoked=True)]
+            body = house.post(WRITABLE, {"objects": items}).json
+            body.pop("id")
+            answers.append(body)
+        assert answers[0] == answers[1]
+    finally:
+        other.close()
+
+
+def test_an_object_without_a_version_has_its_date_added(house: House) -> None:
+    item = marked(
+        {"type": "domain-name", "spec_version": "2.1", "id": f"domain-name--{uuid.uuid4()}", "value": "a.example"},
+        Tlp.GREEN,
+    )
+    body = house.post(WRITABLE, {"objects": [item]}).json
+    manifest = house.get(f"{WRITABLE.removesuffix('objects/')}manifest/").json["objects"]
+    assert body["successes"][0]["version"] == manifest[0]["version"]
+
+
+def test_only_writers(house: House) -> None:
+    refused(house.post(WRITABLE, {"objects": []}, "ccc"), 403, "request.read_only")
+    refused(house.post(OBJECTS, {"objects": []}, "circl"), 403, "request.read_only")
+    refused(house.post(WRITABLE, {"objects": []}, "cert-ee"), 404, "request.no_collection")
+    refused(house.post(WRITABLE, {"objects": []}, None), 401)
+
+
+def test_r31_the_brake_inwards(house: House) -> None:
+    with house.store.writing() as tx:
+        accounts.pull_brake(tx, "circl", "in", "op", "why", 1)
+    answer = house.post(WRITABLE, {"objects": [indicator()]})
+    refused(answer, 503, "request.paused")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status_code", "code"),
+    [
+        (b"", 400, "request.json"),
+        (b"{", 400, "request.json"),
+        (b'{"objects":[{"a":NaN}]}', 400, "request.json"),
+        (b"\xff\xfe{}", 400, "request.json"),
+        (b"7", 422, "request.envelope"),
+        (b'"objects"', 422, "request.envelope"),
+        (b"{}", 422, "request.envelope"),
+        (b"[]", 422, "request.envelope"),
+        (b'[{"type":"indicator"}]', 422, "request.envelope"),
+        (b'{"objects":7}', 422, "request.envelope"),
+        (b'{"objects":null}', 422, "request.envelope"),
+        (b'{"type":"indicator"}', 422, "request.envelope"),
+    ],
+)
+def test_bodies_that_are_no_envelope(house: House, body: bytes, status_code: int, code: str) -> None:
+    refused(house.post(WRITABLE, body), status_code, code)
+
+
+def test_an_empty_envelope(house: House) -> None:
+    assert house.post(WRITABLE, {"objects": []}).json["total_count"] == 0
+
+
+def test_too_large_by_its_length_or_on_the_way(memory: Store) -> None:
+    """413 before more than the limit is read, with or without a Content-Length; exactly the limit is taken."""
+    body = json.dumps({"objects": [indicator()]}).encode()
+    house = House(memory, max_content_length=len(body))
+    assert house.post(WRITABLE, body).status_code == 202
+    refused(house.post(WRITABLE, body + b" "), 413, "request.too_large")
+
+    class Endless(io.RawIOBase):
+        taken = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.taken += size
+            return b" " * size
+
+    stream = Endless()
+    environ = falcon.testing.create_environ(
+        path=WRITABLE, method="POST", headers=house._headers("circl") | {"Content-Type": TAXII}
+    )
+    environ.pop("CONTENT_LENGTH", None)
+    environ |= {"wsgi.input": stream, "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    got = falcon.testing.StartResponseMock()
+    answer = json.loads(b"".join(house.app(environ, got)))
+    assert (str(got.status)[:3], answer["http_status"]) == ("413", "413")
+    assert stream.taken < 200_000
+
+
+def test_a_compressed_body_is_refused(house: House) -> None:
+    refused(house.post(WRITABLE, {"objects": []}, Content_Encoding="gzip"), 415, "request.media_type")
+
+
+def test_a_busy_store_asks_to_come_back(house: House, monkeypatch: Any) -> None:
+    def busy(*_: Any, **__: Any) -> Any:
+        raise StoreBusy("store.busy", seconds=2)
+
+    monkeypatch.setattr("exchange.serve.posting.accept", busy)
+    answer = house.post(WRITABLE, {"objects": [indicator()]})
+    refused(answer, 503)
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_status_is_its_owners_alone(house: House) -> None:
+    answer = house.post(WRITABLE, {"objects": [indicator()]})
+    assert status(house, answer).json == answer.json
+    refused(status(house, answer, "ccc"), 404, "request.no_status")
+    refused(house.get(f"/api/status/{uuid.uuid4()}/", "circl"), 404, "request.no_status")

@@ -1,0 +1,224 @@
+"""Who may read what, now: audiences, agreements that end, brakes, the ledger, and no trace of what is not shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from exchange.errors import StoreBusy
+from exchange.model.marking import Tlp
+from exchange.store import Store, accounts, audiences, micros, open_store, pages
+from exchange.store.listings import Query
+from tests.serve.house import MANIFEST, OBJECTS, TAXII, House, ending, house_terms, ids, refused
+from tests.world import FOLDED, SHARED, indicator, malware, marked, relationship
+
+FEED = f"/feeds/{SHARED}/manifest.json"
+FOLDED_OBJECTS = f"/api/collections/{FOLDED}/objects/"
+
+
+def domain(value: str) -> dict[str, Any]:
+    made = {"type": "domain-name", "spec_version": "2.1", "id": f"domain-name--{'1' * 8}-0000-4000-8000-{'2' * 12}"}
+    return marked(made | {"value": value}, Tlp.GREEN)
+
+
+def test_a_reader_sees_only_its_audience(house: House) -> None:
+    shown, amber, red, unmarked = (
+        indicator("shown.example"),
+        indicator("amber.example", tlp=Tlp.AMBER),
+        indicator("red.example", tlp=Tlp.RED),
+        indicator("unmarked.example", tlp=None),
+    )
+    house.give(shown, amber, red, unmarked)
+    assert ids(house.get(OBJECTS)) == ids(house.get(MANIFEST)) == [shown["id"]]
+    for hidden in (amber, red, unmarked):
+        refused(house.get(f"{OBJECTS}{hidden['id']}/"), 404, "request.no_object")
+        assert ids(house.get(OBJECTS, params={"match[id]": hidden["id"]})) == []
+
+
+def test_r14_what_is_not_shown_leaves_no_trace(memory: Store) -> None:
+    """Another source's objects that the audience may not see change no byte of any answer, headers included."""
+    other = open_store("sqlite://")
+    try:
+        one, two = House(memory), House(other)
+        for n, house in enumerate((one, two)):
+            house.give(indicator("a.example"))
+            if n:
+                house.give(*(indicator(f"{i}.example", tlp=Tlp.RED) for i in range(5)), source="maison/misp")
+            house.tick()
+            house.give(indicator("b.example"), malware("m"))
+            with house.store.writing() as tx:
+                audiences.set_note(tx, "node_secret", "ab" * 32)
+        for path in (OBJECTS, MANIFEST, FEED, f"{OBJECTS}?limit=2", f"/feeds/{SHARED}/hashes.csv"):
+            answers = [house.get(*path.split("?")[:1], query_string=path.partition("?")[2]) for house in (one, two)]
+            assert answers[0].content == answers[1].content
+            assert dict(answers[0].headers) == dict(answers[1].headers)
+    finally:
+        other.close()
+
+
+def test_an_object_by_id(house: House) -> None:
+    """Section 5.6: 404 when it is not there, `{}` when only the filter leaves nothing."""
+    item = indicator()
+    house.give(item)
+    path = f"{OBJECTS}{item['id']}/"
+    answer = house.get(path)
+    assert answer.json == {"more": False, "objects": [item]}
+    assert answer.headers["X-TAXII-Date-Added-First"] == answer.headers["X-TAXII-Date-Added-Last"]
+    assert house.get(path, params={"added_after": answer.headers["X-TAXII-Date-Added-Last"]}).json == {}
+    assert house.get(path, params={"match[spec_version]": "2.0"}).json == {}
+    refused(house.get(f"{OBJECTS}indicator--00000000-0000-4000-8000-000000000000/"), 404, "request.no_object")
+
+
+def test_r23_what_is_folded_is_reached_by_id(house: House) -> None:
+    first = indicator("same.example")
+    twin = first | {"id": "indicator--00000000-0000-4000-8000-999999999999"}
+    house.give(first, source="cert-ee/feed")
+    house.give(twin, source="circl/feed")
+    assert ids(house.get(FOLDED_OBJECTS)) == [first["id"]]
+    assert ids(house.get(f"{FOLDED_OBJECTS}{twin['id']}/")) == [twin["id"]]
+    assert ids(house.get(FOLDED_OBJECTS, params={"match[id]": twin["id"]})) == [twin["id"]]
+
+
+def test_r14_an_object_without_a_version_has_its_date_added(house: House) -> None:
+    house.give(domain("a.example"))
+    entry = house.get(MANIFEST).json["objects"][0]
+    assert entry["version"] == entry["date_added"]
+    assert entry["media_type"] == "application/stix+json;version=2.1"
+
+
+def test_r19_an_agreement_that_ended(memory: Store) -> None:
+    """403 naming the agreement, by the clock alone; renewal resumes the same listing."""
+    house = House(memory, ending(house_terms(), end=date(2026, 11, 30)))
+    house.give(indicator())
+    before = house.get(OBJECTS).content
+    house.tick(days=10)
+    for path in (OBJECTS, MANIFEST, FEED):
+        body = refused(house.get(path), 403, "request.agreement_ended")
+        assert "reseau" in body["description"]
+        assert "2026-12-01" in body["description"]
+    assert house.get("/api/collections/").status_code == 200
+    house.world.follow(ending(house.world.terms, end=date(2027, 11, 30)))
+    assert house.get(OBJECTS).content == before
+
+
+def test_a_reader_without_any_agreement(memory: Store) -> None:
+    given = house_terms()
+    house = House(memory, replace(given, agreements=tuple(replace(a, parties=("ccc",)) for a in given.agreements)))
+    refused(house.get(OBJECTS, "circl"), 403, "request.no_agreement")
+
+
+def test_an_audience_that_is_being_decided(house: House) -> None:
+    house.give(indicator())
+    with house.store.writing() as tx:
+        audiences.declare(tx, [row for row in audiences.everyone(tx).values() if not row.retired])
+    for path in (OBJECTS, MANIFEST, FEED):
+        answer = house.get(path)
+        refused(answer, 503, "request.deciding")
+        assert int(answer.headers["retry-after"]) > 0
+    with house.store.writing() as tx:
+        audiences.reopen(tx)
+    assert len(ids(house.get(OBJECTS))) == 1
+
+
+@pytest.mark.parametrize("whom", ["ccc", accounts.ALL])
+def test_r31_the_brake(house: House, whom: str) -> None:
+    house.give(indicator())
+    with house.store.writing() as tx:
+        accounts.pull_brake(tx, whom, "out", "op", "why", 1)
+    for path in (OBJECTS, MANIFEST, FEED, f"{OBJECTS}{indicator()['id']}/"):
+        answer = house.get(path)
+        refused(answer, 503, "request.paused")
+        assert int(answer.headers["retry-after"]) > 0
+        assert "op" not in answer.json["description"].split()
+    with house.store.writing() as tx:
+        accounts.let_go(tx, whom, "out")
+    assert len(ids(house.get(OBJECTS))) == 1
+
+
+def test_nothing_leaves_when_outbound_is_off(memory: Store) -> None:
+    house = House(memory, outbound=False)
+    house.give(indicator())
+    refused(house.get(OBJECTS), 503, "request.paused")
+    assert house.get("/taxii2/").status_code == 200
+
+
+def test_r27_a_row_for_what_was_offered_and_none_for_nothing(house: House) -> None:
+    assert ids(house.get(OBJECTS)) == []
+    house.give(indicator("a.example"), indicator("b.example"))
+    house.get(OBJECTS, params={"limit": "1"})
+    house.get(MANIFEST)
+    refused(house.get(OBJECTS, params={"limit": "x"}), 400)
+    assert house.reads() == [("ccc", "objects?limit=1", 1), ("ccc", "manifest?", 2)]
+
+
+def test_r27_what_cannot_be_recorded_does_not_leave(house: House, monkeypatch: Any) -> None:
+    house.give(indicator("kept.example"))
+
+    def busy() -> Any:
+        raise StoreBusy("store.busy", seconds=2)
+
+    monkeypatch.setattr(house.store, "noting", busy)
+    answer = house.get(OBJECTS)
+    refused(answer, 503)
+    assert "kept.example" not in answer.text
+    assert "x-taxii-date-added-last" not in {name.lower() for name in answer.headers}
+    assert answer.headers["content-type"] == TAXII
+
+
+def test_a_page_is_bounded_in_bytes(house: House, monkeypatch: Any) -> None:
+    """A page is cut after so many bytes, says so, always brings something, and loses nothing."""
+    items = [indicator(f"{n}.example", description="x" * 3000) for n in range(7)]
+    house.give(*items)
+    for most, fewest in ((1, 1), (7000, 1), (10_000, 2)):
+        monkeypatch.setattr("exchange.serve.objects.MOST_BYTES", most)
+        found: list[str] = []
+        query: dict[str, str] = {}
+        pages_ = 0
+        while True:
+            page = house.get(OBJECTS, params=query)
+            assert len(page.json["objects"]) >= fewest or not page.json["more"]
+            found += ids(page)
+            pages_ += 1
+            if not page.json["more"]:
+                break
+            query = {"next": page.json["next"]}
+        assert found == [item["id"] for item in items]
+        assert pages_ > 2
+
+
+def test_pages_agree_with_listings(store: Store) -> None:
+    """The prepared scan gives the rows of the plain one, on every engine, whatever is asked."""
+    from exchange.store import listings
+
+    house = House(store)
+    a, b = indicator("a.example"), malware("b")
+    house.give(a, b, relationship(a, b, tlp=Tlp.GREEN), *(indicator(f"{n}.example") for n in range(20)))
+    now = micros(house.world.now)
+    with store.reading() as tx:
+        row = audiences.of_reader(tx, "ccc", f"collection:{SHARED}")
+        assert row is not None
+        for limit in (1, 5, 22, 23, 24, 1000):
+            for more in ({}, {"ids": frozenset({a["id"], b["id"]})}, {"types": frozenset({"malware", "relationship"})}):
+                query = Query(now=now, limit=limit, **more)
+                plain = [tuple(found) for found in listings.page(tx, row.key, query)]
+                leaf = pages.page(tx, row.key, query)
+                assert [tuple(entry) for entry in leaf.entries] == plain[:limit]
+                assert leaf.more == (len(plain) > limit)
+
+
+def test_the_scan_uses_the_index(tmp_path: Any) -> None:
+    """On SQLite: the partial index for a page, the index on ids for an object; never a walk over the audience."""
+    store = open_store(f"sqlite:///{tmp_path}/x.db")
+    try:
+        with store.reading() as tx:
+            for ids_, index in ((0, "ix_listing_page"), (1, "uq_listing_open"), (3, "uq_listing_open")):
+                sql, names, _ = pages._scan(tx.dialect, True, ids_, 0)
+                assert names is not None
+                driver: Any = tx.connection.driver_connection
+                plan = str(driver.execute(f"EXPLAIN QUERY PLAN {sql}", [1] * len(names)).fetchall())
+                assert index in plan, plan
+    finally:
+        store.close()

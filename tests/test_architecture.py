@@ -1,0 +1,137 @@
+"""The shape of the house (DESIGN): the order of the rooms, one door in, one door out, no clock below the daemon."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import exchange
+
+SOURCE = Path(exchange.__file__).parent
+ROOT = SOURCE.parents[1]
+TREES = {
+    path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("date", "today"), ("time", "time"), ("time", "time_ns")}
+# The daemon gives the time to everything below it; the terminal gives it to the commands; the site has a default.
+HAVE_A_CLOCK = {"daemon.py", "cli/terminal.py", "serve/site.py"}
+
+
+def calls(tree: ast.Module) -> Iterator[tuple[ast.Call, tuple[str, str]]]:
+    """Every call, with the last two names of what is called: `a.b.c()` → (b, c)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            function = node.func
+            if isinstance(function, ast.Attribute):
+                owner = function.value
+                before = getattr(owner, "attr", getattr(owner, "id", ""))
+                yield node, (before, function.attr)
+            elif isinstance(function, ast.Name):
+                yield node, ("", function.id)
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Everything imported, as dotted names: a module, and a module's member."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def callers(owner: str, name: str) -> set[str]:
+    return {file for file, tree in TREES.items() for _, called in calls(tree) if called == (owner, name)}
+
+
+def test_the_order_of_the_rooms(monkeypatch):
+    from importlinter import cli
+
+    monkeypatch.chdir(ROOT)
+    assert cli.lint_imports(no_cache=True) == cli.EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "only"),
+    [
+        ("statements", "add_all", "sync/accept.py"),
+        ("listings", "begin", "sync/listing.py"),
+        ("listings", "hand_over", "sync/listing.py"),
+    ],
+)
+def test_one_door_in_and_one_way_into_a_listing(owner, name, only):
+    """What is stored came through `accept`; what is listed, or waits in an outbox, was decided in `sync.listing`."""
+    assert callers(owner, name) == {only}
+    room, function = only.partition("/")[0], name
+    bare = {
+        file
+        for file, tree in TREES.items()
+        if any(imported.endswith(f"{owner}.{function}") for imported in imports(tree))
+    }
+    assert not bare, f"{room}: imported by its bare name, which would hide a call"
+
+
+def test_what_is_listed_was_decided_and_judged_by_the_second_gate():
+    tree = TREES["sync/listing.py"]
+    called = {name for _, (_, name) in calls(tree)}
+    assert {"decide", "gate"} <= called
+    assert ("", "gate") in {name for _, name in calls(TREES["sync/push.py"])}, "a push judges the bytes again"
+
+
+def test_nobody_makes_a_decision_but_the_policy():
+    """`Decision` and its verdicts are made in policy/decide.py; the others only ask."""
+    makers = {file for file, tree in TREES.items() for _, (_, name) in calls(tree) if name == "Decision"}
+    assert makers == {"policy/decide.py"}
+
+
+def test_blocking_code_only():
+    asynchronous = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+    assert not {file for file, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, asynchronous)}
+
+
+def test_the_time_is_given():
+    readers = {file for file, tree in TREES.items() for _, called in calls(tree) if called in CLOCKS}
+    assert readers <= HAVE_A_CLOCK
+
+
+def test_nobody_prints():
+    assert not {file for file, tree in TREES.items() for _, called in calls(tree) if called == ("", "print")}
+
+
+@pytest.mark.parametrize("file", sorted(file for file in TREES if file.startswith("serve/")))
+def test_serve_knows_no_settings_and_no_secret_of_a_peer(file):
+    """RULES R29: `serve` imports neither config nor peers, and never names Credentials."""
+    found = imports(TREES[file])
+    assert not {name for name in found if name.startswith(("exchange.config", "exchange.peers", "exchange.cli"))}
+    assert "exchange.model.party.Credentials" not in found
+
+
+def test_credentials_are_read_by_the_sync_process_only():
+    readers = {
+        file
+        for file, tree in TREES.items()
+        for _, called in calls(tree)
+        if called in {("config", "credentials"), ("", "credentials")}
+    }
+    assert readers == {"daemon.py", "cli/node.py"}, "the daemon for its clients, and `exchange check --secrets`"
+    (function,) = (
+        node
+        for node in ast.walk(TREES["daemon.py"])
+        if isinstance(node, ast.FunctionDef)
+        and any(called == ("config", "credentials") for _, called in calls(ast.Module([node], [])))
+    )
+    assert function.name == "clients"
+
+
+@pytest.mark.parametrize("room", ["policy", "model"])
+def test_pure_rooms_do_no_io(room):
+    """No file, socket, thread or database in what decides (package data of the schemas aside)."""
+    forbidden = {"socket", "requests", "sqlalchemy", "threading", "subprocess", "structlog", "os", "pathlib", "time"}
+    for file, tree in TREES.items():
+        if file.startswith(f"{room}/"):
+            assert not {name.split(".")[0] for name in imports(tree)} & forbidden, file

@@ -1,0 +1,189 @@
+"""The documentation says everything, in both languages (settings, commands, options, reason codes); the twins agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from exchange.cli import app
+from exchange.config.agreement import AgreementForm
+from exchange.config.collection import CollectionForm
+from exchange.config.form import Form, keys, table_of
+from exchange.config.node import NodeForm
+from exchange.config.peer import PeerForm
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "exchange"
+GUIDES = {"fr": ROOT / "docs" / "operator-guide.fr.md", "en": ROOT / "docs" / "operator-guide.md"}
+FORMS: dict[str, type[Form]] = {
+    "exchange.toml": NodeForm,
+    "peers/ID.toml": PeerForm,
+    "agreements/ID.toml": AgreementForm,
+    "collections/ALIAS.toml": CollectionForm,
+}
+EVERYWHERE = {"--config", "--json"}
+TWINS = [
+    ("README.md", "README.fr.md"),
+    ("CHANGELOG.md", "CHANGELOG.fr.md"),
+    ("docs/operator-guide.md", "docs/operator-guide.fr.md"),
+    ("docs/peer-guide.md", "docs/peer-guide.fr.md"),
+    ("docs/architecture.md", "docs/architecture.fr.md"),
+]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+# Rooms whose dotted words are codes that an operator may meet; others (the daemon, the commands) only pass them on.
+CODED = ("policy", "sync", "model", "convert", "peers", "store")
+CODE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+# Dotted words that are no codes: a message of a command, a file's name, a column.
+NO_CODES = {"cli", "manifest", "exchange", "account", "document", "statement", "json"}
+COLUMNS = {"audience.key", "listing.latest"}
+LOGS = {"debug", "info", "warning", "error", "critical", "level"}
+FORBIDDEN = {"utils", "helpers", "common", "manager", "handler", "service"}
+
+
+def guide(language: str) -> str:
+    return GUIDES[language].read_text(encoding="utf-8")
+
+
+def sections(text: str) -> dict[str, str]:
+    """Heading → what stands below it, up to the next heading of any level."""
+    parts = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def settings_of(form: type[Form], prefix: str = "") -> Iterator[str]:
+    for name, info in keys(form).items():
+        table = table_of(info)
+        if table is None:
+            yield prefix + name
+        else:
+            yield from settings_of(table, f"{prefix}{name}.")
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Every command as it is typed, with its options."""
+    waiting = [("exchange", typer.main.get_command(app))]
+    while waiting:
+        name, command = waiting.pop()
+        below = getattr(command, "commands", None)
+        if below:
+            waiting += [(f"{name} {word}", inner) for word, inner in below.items()]
+        else:
+            yield name, [option for each in command.params for option in each.opts if option.startswith("-")]
+
+
+def codes() -> dict[str, str]:
+    """Reason code → a place where it stands: every dotted word of the coded rooms that is no log event."""
+    found: dict[str, str] = {}
+    for room in CODED:
+        for path in sorted((SOURCE / room).rglob("*.py")):
+            if "migrations" in path.parts:
+                continue
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
+                    found.setdefault(node.value, f"{path.relative_to(SOURCE)}:{node.lineno}")
+            for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+                if isinstance(call.func, ast.Attribute) and call.func.attr in LOGS and call.args:
+                    found.pop(getattr(call.args[0], "value", ""), None)
+    return {c: place for c, place in found.items() if c.split(".")[0] not in NO_CODES and c not in COLUMNS}
+
+
+@pytest.mark.parametrize("language", GUIDES)
+@pytest.mark.parametrize("file", FORMS)
+def test_every_setting_is_documented(language, file):
+    below = sections(guide(language))[file]
+    documented = set(re.findall(r"^\| `([a-z_.]+)` \|", below, flags=re.MULTILINE))
+    assert documented == set(settings_of(FORMS[file]))
+
+
+@pytest.mark.parametrize("language", GUIDES)
+def test_every_command_and_option_is_documented(language):
+    by_heading = sections(guide(language))
+    documented = {name for name in by_heading if name.startswith("exchange ") and "toml" not in name}
+    assert documented == {name for name, _ in commands()}
+    for name, options in commands():
+        below = by_heading[name]
+        assert re.search(rf"^{name}\b", below, flags=re.MULTILINE), f"no example of {name}"
+        for option in set(options) - EVERYWHERE:
+            assert re.search(rf"`{option}[ `|]", below), f"{name} {option}"
+
+
+@pytest.mark.parametrize("language", GUIDES)
+def test_every_reason_code_is_documented(language):
+    chapter = re.search(
+        r"^## (?:Reason codes|Codes de raison)$(.*?)^## ", guide(language), flags=re.DOTALL | re.MULTILINE
+    )
+    assert chapter
+    rows = re.findall(r"^\| `([a-z_]+\.[a-z0-9_]+)` \| .+ \| .+ \|$", chapter[1], flags=re.MULTILINE)
+    documented = set(rows)
+    assert len(documented) == len(rows), "documented twice"
+    known = codes()
+    assert not sorted(f"{place}: {code}" for code, place in known.items() if code not in documented)
+    assert not sorted(documented - known.keys()), "documented, but no longer in the source"
+
+
+def test_the_search_for_codes_finds_what_it_should():
+    """The test above is worth nothing if the search comes back empty."""
+    assert {"label.none", "release.agreement", "version.conflict", "gate.marking", "store.busy"} <= codes().keys()
+    assert "policy.adopted" not in codes(), "a log event is no reason code"
+
+
+@pytest.mark.parametrize(("english", "french"), TWINS)
+def test_twins_have_the_same_shape(english, french):
+    def shape(name: str) -> list[tuple[str, int]]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        outline, fenced = [], False
+        for line in text.splitlines():
+            fenced ^= line.startswith("```")
+            heading = re.match(r"#+ ", line)
+            if heading and not fenced:
+                outline.append((heading.group(), 0))
+            elif line.startswith(("| ", "- ")):
+                outline.append((line[:2], line.count(" | ")))
+        return outline
+
+    assert shape(english) == shape(french)
+
+
+def test_the_readmes_name_the_same_commands():
+    def blocks(name: str) -> list[str]:
+        return re.findall(r"```sh\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+    assert blocks("README.md") == blocks("README.fr.md")
+    two, ten = blocks("README.md")
+    assert two.split() == ["make", "run", "make", "test"]
+    assert len(ten.splitlines()) == 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tlp_labels_are_never_translated(page):
+    for label in re.findall(r"\bTLP:[\w+]+", page.read_text(encoding="utf-8")):
+        assert label.rstrip("+") in {"TLP:CLEAR", "TLP:GREEN", "TLP:AMBER", "TLP:AMBER+STRICT", "TLP:RED"}, label
+
+
+def test_the_files_that_the_pages_name_are_there():
+    for page in PAGES:
+        for name in re.findall(
+            r"`((?:src/exchange|lab|systemd|tests|docs)/[\w/.-]+)`", page.read_text(encoding="utf-8")
+        ):
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+    for page in (ROOT / "docs" / "architecture.md", ROOT / "docs" / "architecture.fr.md"):
+        for name in re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text(encoding="utf-8")):
+            found = [*SOURCE.rglob(name), *ROOT.glob(name)]
+            assert found, f"{page.name}: {name}"
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    assert not [path for path in SOURCE.rglob("*.py") if path.stem in FORBIDDEN]
