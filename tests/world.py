@@ -14,7 +14,7 @@ from exchange.model.envelope import Page
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Agreement, Collection, Peer, Receive, Send, Target, Terms
 from exchange.policy import Rules
-from exchange.store import Store, audiences, listings, micros
+from exchange.store import Store, audiences, listings, micros, pages
 from exchange.sync.accept import Accepted, accept
 from exchange.sync.terms import adopt
 
@@ -172,8 +172,8 @@ class World:
         with self.store.reading() as tx:
             row = audiences.of_reader(tx, peer, channel)
             assert row is not None
-            asked = listings.Query(now=micros(self.now), limit=10_000, **query)
-            return [found.stix_id for found in listings.page(tx, row.key, asked)]
+            asked = pages.Query(now=micros(self.now), limit=10_000, **query)
+            return [found.stix_id for found in pages.page(tx, row.key, asked).entries]
 
     def waiting(self) -> list[str]:
         """The ids that wait in the outbox of ccc/depot."""

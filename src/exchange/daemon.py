@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import structlog
 
+import exchange.serve.server as http
 from exchange import config, log
 from exchange.config import Settings
 from exchange.errors import ConfigError, StoreError, meaning
@@ -28,7 +29,7 @@ from exchange.model.envelope import PeerClient
 from exchange.model.party import Peer, SourceKind
 from exchange.peers import client_for
 from exchange.policy import Rules
-from exchange.serve import Site, application, server
+from exchange.serve import Site, application
 from exchange.store import Store, open_store, ready
 from exchange.sync.schedule import Schedule
 
@@ -146,7 +147,7 @@ def run_serve(settings: Settings) -> int:
         return 0
     os.environ[FOLDER] = str(settings.folder)
     logger.info("serve.ready", listen=f"{settings.serve.host}:{settings.serve.port}", url=settings.serve.public_url)
-    server.run(
+    http.run(
         "exchange.daemon:serve_application",
         host=settings.serve.host,
         port=settings.serve.port,

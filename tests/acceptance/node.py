@@ -119,6 +119,8 @@ class Node:
     def objects(self, secret: str) -> list[dict[str, Any]]:
         """Every object of the collection."""
         answer = self.get(f"/api/collections/{COLLECTION}/objects/?limit=10000", secret)
+        if answer.status_code == 503:
+            return []  # it is being decided
         assert answer.status_code == 200, answer.text
         return list(answer.json().get("objects", []))
 

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.exc import SQLAlchemyError
 
-from exchange.errors import StoreBusy, StoreOutdated
-from exchange.store import Store, audiences, listings, micros, migrate, open_store, sources, statements
+from exchange.errors import StoreBusy, StoreError, StoreOutdated
+from exchange.store import Store, audiences, listings, micros, migrate, open_store, pages, sources, statements
 from exchange.store.tables import metadata
 from exchange.sync.accept import accept
 from tests.world import FOLDED, NOW, SHARED, World, indicator, malware, page, report
@@ -61,7 +62,7 @@ def _rows(world: World) -> list[tuple[int, str, str]]:
     with world.store.reading() as tx:
         row = audiences.of_reader(tx, "cert-ee", f"collection:{SHARED}")
         assert row is not None
-        found = listings.page(tx, row.key, listings.Query(now=micros(world.now), limit=10_000))
+        found = pages.page(tx, row.key, pages.Query(now=micros(world.now), limit=10_000)).entries
     return [(item.added, item.stix_id, item.version) for item in found]
 
 
@@ -74,7 +75,7 @@ def test_pages_concatenate_to_the_whole(store: Store, limit: int) -> None:
     with store.reading() as tx:
         row = audiences.of_reader(tx, "cert-ee", f"collection:{SHARED}")
         assert row is not None
-        while found := listings.page(tx, row.key, listings.Query(after=after, now=micros(NOW), limit=limit))[:limit]:
+        while found := pages.page(tx, row.key, pages.Query(after=after, now=micros(NOW), limit=limit)).entries:
             seen += [(item.added, item.stix_id, item.version) for item in found]
             after = found[-1].added
     assert seen == whole
@@ -98,7 +99,7 @@ def test_date_added_rises_in_commit_order_with_two_writers(store_url: str) -> No
                         break
                     except StoreBusy:
                         continue
-        except BaseException as error:
+        except (StoreError, SQLAlchemyError) as error:
             failures.append(error)
 
     writers = [threading.Thread(target=write, args=(peer,)) for peer in ("ccc", "circl")]
@@ -109,8 +110,8 @@ def test_date_added_rises_in_commit_order_with_two_writers(store_url: str) -> No
         with store.reading() as tx:
             row = audiences.of_reader(tx, "cert-ee", f"collection:{SHARED}")
             assert row is not None
-            query = listings.Query(after=seen[-1] if seen else -1, now=micros(NOW), limit=1000)
-            seen += [item.added for item in listings.page(tx, row.key, query)]
+            query = pages.Query(after=seen[-1] if seen else -1, now=micros(NOW), limit=1000)
+            seen += [item.added for item in pages.page(tx, row.key, query).entries]
     for writer in writers:
         writer.join()
     assert failures == []

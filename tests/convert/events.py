@@ -16,8 +16,8 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 EVENT = "5c4e0000-0000-4000-8000-000000000100"
 ORG = "55f6ea5e-2c60-40e5-964f-47a8950d210f"
-SOURCE = Source(peer="circl", id="misp", kind="misp")
-HOME = Source(peer="cert-qc", id="misp", kind="misp", internal=True)
+SOURCE = Source(peer="circl", id="misp", kind="misp", orgs=frozenset({"*"}))
+HOME = Source(peer="cert-qc", id="misp", kind="misp", internal=True, orgs=frozenset({"*"}))
 
 
 def uuid(number: int) -> str:

@@ -186,4 +186,4 @@ def test_pymisp_reads_it_and_it_comes_back_as_the_same_facts():
     page = to_page(raw.encode(), SOURCE, now=NOW)
     patterns = {value for o in page.objects if o.type == "indicator" for value in o.values}
     assert patterns == {("domain-name:value", "a.example"), ("file:hashes.MD5", "a" * 32)}
-    assert {o.label.tlp for o in page.objects} == {Tlp.GREEN}
+    assert {o.label.tlp for o in page.objects if o.type != "identity"} == {Tlp.GREEN}

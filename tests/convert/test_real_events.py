@@ -54,7 +54,10 @@ def labels_hold(raw: bytes, page) -> None:
     event = bare(raw)
     prepare(event, internal=False, now=NOW)
     labels = Labels.of(event, internal=False)
+    creators = {f"identity--{(event.get(name) or {}).get('uuid')}" for name in ("Org", "Orgc")}
     for made in page.objects:
+        if made.id in creators:
+            continue
         floor = labels.find(made.id.partition("--")[2]) or labels.event
         assert made.label.join(floor) == made.label, made.id
         if made.label.tlp is not None:

@@ -55,7 +55,11 @@ def objects(name: str) -> Iterator[bytes]:
 
 
 def expected(document: dict[str, Any]) -> dict[str, Any]:
-    return stix.tlp_definition(document["id"]) if document["id"] in stix.marking.TLP_IDS else document
+    """What is served of it: a TLP definition in its canonical form, whole seconds with milliseconds, all else as is."""
+    if document["id"] in stix.marking.TLP_IDS:
+        return stix.tlp_definition(document["id"])
+    whole = {name: document[name] for name in ("created", "modified") if name in document}
+    return {**document, **{name: text.replace("Z", ".000Z") for name, text in whole.items() if "." not in text}}
 
 
 @HERE

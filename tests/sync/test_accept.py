@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Send
-from exchange.store import Store, audiences, listings, micros, sources, statements
+from exchange.store import Store, audiences, listings, micros, pages, sources, statements
 from tests.world import (
     CCC_IDENTITY,
     NOW,
@@ -297,5 +297,5 @@ def _bytes(world: World) -> list[tuple[int, bytes]]:
     with world.store.reading() as tx:
         row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
         assert row is not None
-        found = listings.page(tx, row.key, listings.Query(now=micros(world.now), limit=1000))
+        found = pages.page(tx, row.key, pages.Query(now=micros(world.now), limit=1000)).entries
         return [(item.added, bytes(item.body)) for item in found]

@@ -13,6 +13,7 @@ from pydantic import Field
 from exchange.config.form import Form
 from exchange.config.problems import problem
 from exchange.config.values import (
+    Creator,
     Duration,
     IdentityOrOrganisation,
     Moment,
@@ -21,7 +22,6 @@ from exchange.config.values import (
     Reference,
     ShortId,
     TheirCollection,
-    Uuid,
     WebUrl,
     Words,
     is_loopback,
@@ -55,7 +55,7 @@ class SourceTable(Form):
     every: Duration | None = Field(default=None, examples=["15m"])
     since: Moment | None = Field(default=None, examples=[date(2025, 9, 23)])
     max_day: Positive | None = Field(default=None, examples=[50_000])
-    orgs: list[Uuid] = Field(default=[], examples=[["55f6ea5e-2c60-40e5-964f-47a8950d210f"]])
+    orgs: list[Creator] = Field(default=[], examples=[["55f6ea5e-2c60-40e5-964f-47a8950d210f"]])
     enabled: bool = Field(default=True, examples=[True])
 
 

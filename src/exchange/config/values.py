@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from exchange.config.problems import near, shown
 from exchange.model.marking import MARKING_PREFIX, TLP_IDS, Tlp, parse_tlp
-from exchange.model.party import ANY_MARKING
+from exchange.model.party import ANY_MARKING, ANYBODY
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ALMOST_UUID = re.compile(r"[0-9a-fA-F{}-]{20,}")
@@ -287,11 +287,17 @@ def _languages(value: object) -> dict[str, str]:
     return {language: words.get(language, given) for language in ("fr", "en")}
 
 
+def _creator(value: object) -> str:
+    """The uuid of a MISP organisation, or ANYBODY."""
+    return ANYBODY if value == ANYBODY else _uuid(value)
+
+
 Words = Annotated[str, PlainValidator(_words)]
 Duration = Annotated[float, PlainValidator(_duration)]
 Size = Annotated[int, PlainValidator(_size)]
 TlpLevel = Annotated[Tlp, PlainValidator(_tlp)]
 Uuid = Annotated[str, PlainValidator(_uuid)]
+Creator = Annotated[str, PlainValidator(_creator)]
 Identity = Annotated[str, PlainValidator(_identity)]
 IdentityOrOrganisation = Annotated[str, PlainValidator(_identity_or_organisation)]
 ShortId = Annotated[str, PlainValidator(_short_id)]

@@ -21,7 +21,7 @@ from exchange.convert.prepare import Prepared, prepare, strip
 from exchange.errors import ContentError
 from exchange.model.envelope import Document, Page, Rejected, Skipped, sift
 from exchange.model.marking import TLP2_ID, TLP_IDS, Label
-from exchange.model.party import Source
+from exchange.model.party import ANYBODY, Source
 from exchange.model.stix import StixObject
 
 _CONTAINERS = frozenset({"report", "grouping"})
@@ -47,7 +47,7 @@ def to_page(raw: bytes, source: Source, *, now: datetime) -> Page:
     labels = Labels.of(event, internal=source.internal)
     strip(event)
     converted = convert(event)
-    objects, rejected, repeated = _objects(converted, labels)
+    objects, rejected, repeated = _objects(converted, labels, _organisations(event))
     lost, remarks = _account(prepared, converted, objects, rejected)
     return Page(
         objects=objects,
@@ -83,7 +83,7 @@ def _refusal(event: Mapping[str, Any], source: Source) -> Skipped | None:
     creator = event.get("Orgc") if isinstance(event.get("Orgc"), dict) else {}
     identifier = str(event.get("uuid") or "")
     uuid = str((creator or {}).get("uuid") or "").lower()
-    if source.orgs and uuid not in {org.lower() for org in source.orgs}:
+    if source.kind != "file" and not source.orgs & {uuid, ANYBODY}:
         fields = {"org": str((creator or {}).get("name") or ""), "uuid": uuid, "source": source.key}
         return Skipped(id=identifier, code="misp.org_not_allowed", fields=fields)
     if truth(event.get("protected")):
@@ -91,7 +91,15 @@ def _refusal(event: Mapping[str, Any], source: Source) -> Skipped | None:
     return None
 
 
-def _objects(converted: Converted, labels: Labels) -> tuple[list[StixObject], list[Rejected], list[Skipped]]:
+def _organisations(event: Mapping[str, Any]) -> frozenset[str]:
+    """The identities that stand for the event's creator and owner."""
+    named = (event.get(name) for name in ("Orgc", "Org"))
+    return frozenset(f"identity--{org.get('uuid')}" for org in named if isinstance(org, dict))
+
+
+def _objects(
+    converted: Converted, labels: Labels, organisations: frozenset[str]
+) -> tuple[list[StixObject], list[Rejected], list[Skipped]]:
     """The objects with their marks, parsed and checked; one object a time, once each."""
     resolved = _Origins(converted.objects, labels)
     bodies: dict[str, bytes] = {}
@@ -102,6 +110,9 @@ def _objects(converted: Converted, labels: Labels) -> tuple[list[StixObject], li
         if identifier in TLP_IDS:
             continue
         floor = resolved.label(stix)
+        if identifier in organisations:
+            # An organisation speaks in many events, each marked otherwise: it is worth what its words are worth (R11).
+            floor = Label(reach=floor.reach)
         body = _marked(stix, floor)
         if bodies.setdefault(identifier, body) != body:
             repeated.append(Skipped(id=identifier, code="convert.repeated_id", fields={}))

@@ -127,8 +127,10 @@ def open_envelope(body: bytes) -> Envelope:
                 next="",
             )
         found = msgspec.json.decode(body, type=_Envelope)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ContentError("content.envelope", detail=str(error)[:200]) from None
+    except RecursionError:
+        raise ContentError("content.depth", limit=stix.DEEPEST) from None
     following = "" if found.next is None else str(found.next)
     return Envelope(objects=[bytes(raw) for raw in found.objects or ()], more=found.more, next=following)
 
@@ -155,8 +157,7 @@ def _id_in(raw: bytes) -> str:
 # A string (perhaps cut off by the end of the chunk) or a bracket; brackets inside strings are no tokens.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?P<end>"|\\?\Z)|[{}\[\]]', re.S)
 _CHUNK = 1 << 20
-_NAME = 64
-"""Bytes before a list that can hold `"objects":`."""
+_CLOSES = {b"{": b"}", b"[": b"]"}
 
 
 class _Splitter:
@@ -164,49 +165,74 @@ class _Splitter:
 
     def __init__(self) -> None:
         self.buffer = bytearray()
-        self.position = self.depth = self.listed = 0  # `listed`: the depth of the list while inside it
+        self.position = 0
+        self.open: list[bytes] = []
+        """The brackets that are open, outermost first."""
+        self.listed = 0
+        """How many were open when the list of objects began, that one included; 0: it has not, or is over."""
         self.start = -1
+        self.name = b""
+        """The last string of the outermost object: before a value that is its name."""
         self.complete = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The objects that end in `chunk`; what is settled is forgotten."""
+        """The elements that end in `chunk`; what is settled is forgotten."""
         self.buffer += chunk
         for token in _TOKEN.finditer(self.buffer, self.position):
             mark = token.group()
+            if mark[:1] == b'"' and token["end"] != b'"':
+                break
+            yield from self._between(bytes(self.buffer[self.position : token.start()]))
             if mark[:1] == b'"':
-                if token["end"] != b'"':
-                    break
-            elif mark in b"{[":
-                self._open(mark, token.start())
+                yield from self._string(mark)
+            elif mark in _CLOSES:
+                self._opened(mark, token.start())
             else:
-                if self.start >= 0 and self.depth == self.listed + 1:
-                    yield bytes(self.buffer[self.start : token.end()])
-                    self.start = -1
-                self._close()
+                yield from self._closed(mark, token.end())
             self.position = token.end()
-        settled = self.start if self.start >= 0 else max(0, self.position - _NAME)
+        settled = self.start if self.start >= 0 else self.position
         del self.buffer[:settled]
         self.position -= settled
         self.start = min(self.start, 0)
 
-    def _open(self, mark: bytes, at: int) -> None:
-        self.depth += 1
-        if not self.listed and mark == b"[" and self._opens_objects(at):
-            self.listed = self.depth
-        elif mark == b"{" and self.listed and self.depth == self.listed + 1:
+    def end(self) -> None:
+        """Raises ContentError unless the file is whole and held a list."""
+        if self.open or not self.complete or self.buffer.strip():
+            raise ContentError("content.envelope", detail="unexpected end" if self.open else "no list of objects")
+
+    def _between(self, text: bytes) -> Iterator[bytes]:
+        """Outside of everything nothing may stand; in the list, what is no object is an element all the same."""
+        if not self.open and text.strip().removeprefix(b"\xef\xbb\xbf"):
+            raise ContentError("content.envelope", detail="text around the list")
+        if self.listed and len(self.open) == self.listed:
+            yield from (element.strip() for element in text.split(b",") if element.strip())
+
+    def _string(self, mark: bytes) -> Iterator[bytes]:
+        if not self.open:
+            raise ContentError("content.envelope", detail="text around the list")
+        if len(self.open) == 1:
+            self.name = mark
+        if len(self.open) == self.listed:
+            yield mark
+
+    def _opened(self, mark: bytes, at: int) -> None:
+        if not self.open and self.complete:
+            raise ContentError("content.envelope", detail="text around the list")
+        if self.listed and len(self.open) == self.listed:
             self.start = at
+        self.open.append(mark)
+        whole, member = len(self.open) == 1, len(self.open) == 2 and self.name == b'"objects"'
+        if not self.listed and mark == b"[" and (whole or (member and self.open[0] == b"{")):
+            self.listed = len(self.open)
 
-    def _close(self) -> None:
-        self.depth -= 1
-        if self.listed and self.depth < self.listed:
+    def _closed(self, mark: bytes, at: int) -> Iterator[bytes]:
+        if not self.open or _CLOSES[self.open.pop()] != mark:
+            raise ContentError("content.envelope", detail="brackets do not match")
+        if self.start >= 0 and len(self.open) == self.listed:
+            yield bytes(self.buffer[self.start : at])
+            self.start = -1
+        if self.listed and len(self.open) < self.listed:
             self.listed, self.complete = 0, True
-
-    def _opens_objects(self, at: int) -> bool:
-        """Whether the `[` at `at` opens the list of objects: it is the whole file, or the value of `objects`."""
-        if self.depth == 1:
-            return True
-        before = bytes(self.buffer[max(0, at - _NAME) : at]).rstrip().removesuffix(b":").rstrip()
-        return self.depth == 2 and before.endswith(b'"objects"')
 
 
 def stream(file: BinaryIO) -> Iterator[bytes]:
@@ -219,5 +245,4 @@ def stream(file: BinaryIO) -> Iterator[bytes]:
         yield from splitter.feed(chunk)
         if len(splitter.buffer) > stix.LARGEST + _CHUNK:
             raise ContentError("content.size", size=len(splitter.buffer), limit=stix.LARGEST)
-    if splitter.depth or not splitter.complete:
-        raise ContentError("content.envelope", detail="unexpected end" if splitter.depth else "no list of objects")
+    splitter.end()

@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from exchange.model.normalise import hash_name, refang, value_of
+from exchange.model.normalise import hash_name, value_of
 
 _SINGLE = re.compile(
     r"^\s*\[\s*([a-z0-9-]+):((?:[A-Za-z_][\w-]*)(?:\.(?:[A-Za-z_][\w-]*|'[^']+'))*)\s*=\s*'((?:[^'\\]|\\.)*)'\s*\]\s*$"
 )
+_ILLEGAL = re.compile(r"(?<!\\)(?:\\\\)*\\[^'\\]")
 _LONGEST = 4096
 _VALUE_TYPES = frozenset({"domain-name", "ipv4-addr", "ipv6-addr", "url", "email-addr", "mac-addr"})
 _BY_PROPERTY = {
@@ -40,9 +41,10 @@ def comparison(pattern: str) -> tuple[str, str] | None:
     if match is None:
         return None
     kind, name, literal = match.groups()
-    value = re.sub(r"\\(.)", r"\1", literal)
+    if _ILLEGAL.search(literal):
+        return None  # only \' and \\ are escapes (STIX 2.1 section 9.3); nobody can say what else is meant
     path = _path(kind, name)
-    return path, value_of(path, refang(value))
+    return path, value_of(path, re.sub(r"\\(.)", r"\1", literal))
 
 
 def observables(stix: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -53,14 +55,17 @@ def observables(stix: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         return (found,) if found else ()
     if kind in _VALUE_TYPES and isinstance(stix.get("value"), str):
         path = f"{kind}:value"
-        return ((path, value_of(path, refang(stix["value"]))),)
+        return ((path, value_of(path, stix["value"])),)
     if kind in {"file", "artifact"} and isinstance(stix.get("hashes"), dict):
         return tuple(
-            (f"{kind}:hashes.{hash_name(name)}", value.strip().lower())
+            (path, value_of(path, value))
             for name, value in sorted(stix["hashes"].items())
             if isinstance(value, str)
+            for path in (f"{kind}:hashes.{hash_name(name)}",)
         )
     name = _BY_PROPERTY.get(kind)
+    if kind == "windows-registry-key" and "values" in stix:
+        return ()  # what it says is in its values, not in the key alone
     if name and name in stix:
         path = f"{kind}:{name}"
         return ((path, value_of(path, str(stix[name]))),)

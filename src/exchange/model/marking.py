@@ -6,6 +6,8 @@ STIX 2.1 section 7.2.1.4 (TLP 1 ids), OASIS cti-stix-common-objects (TLP 2.0 ext
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -42,6 +44,8 @@ class Reach(IntEnum):
 
 
 MARKING_PREFIX = "marking-definition--"
+OPENCTI_STRICT = MARKING_PREFIX + "826578e1-40ad-459f-bc73-ede076f81f37"
+"""AMBER+STRICT as OpenCTI writes it: not an OASIS id, and stricter than its AMBER, so it is believed."""
 
 TLP_IDS: Mapping[str, Tlp] = {
     MARKING_PREFIX + tail: level
@@ -57,8 +61,7 @@ TLP_IDS: Mapping[str, Tlp] = {
         "55d920b0-5e8b-4f79-9ee9-91f868d9b421": Tlp.AMBER,
         "939a9414-2ddd-4d32-a0cd-375ea402b003": Tlp.AMBER_STRICT,
         "e828b379-4e03-4974-9ac4-e53a884c97c1": Tlp.RED,
-        # AMBER+STRICT as OpenCTI writes it; not an OASIS id, and stricter than its AMBER, so it is believed
-        "826578e1-40ad-459f-bc73-ede076f81f37": Tlp.AMBER_STRICT,
+        OPENCTI_STRICT.removeprefix(MARKING_PREFIX): Tlp.AMBER_STRICT,
     }.items()
 }
 
@@ -85,8 +88,12 @@ _RESTRICTING = ("tlp:", "pap:", "pfc:", "iep:", "iep2-policy:", "iep2-reference:
 
 def parse_tlp(text: str) -> Tlp | None:
     """The level of `TLP:AMBER+STRICT`, `amber+strict` and the like, whatever its case and spaces; else None."""
-    folded = "".join(text.split()).casefold()
-    return _TAG_LEVELS.get(folded.removeprefix("tlp:"))
+    return _TAG_LEVELS.get(_folded(text).removeprefix("tlp:"))
+
+
+def _folded(text: str) -> str:
+    """`text` without case, white space and characters that nobody sees: none of them may hide a restriction."""
+    return "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc")).casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +119,9 @@ class Label:
         )
 
     def to_text(self) -> str:
-        """One short line that `from_text` reads back, for the store: `tlp|reach|unknown,unknown`."""
+        """One short line that `from_text` reads back, for the store: `tlp|reach|` and a JSON list of the unknown."""
         level = "" if self.tlp is None else str(int(self.tlp))
-        return f"{level}|{int(self.reach)}|{','.join(sorted(self.unknown))}"
+        return f"{level}|{int(self.reach)}|{json.dumps(sorted(self.unknown)) if self.unknown else ''}"
 
     @classmethod
     def from_text(cls, text: str) -> Label:
@@ -123,7 +130,7 @@ class Label:
         return cls(
             tlp=Tlp(int(level)) if level else None,
             reach=Reach(int(reach)),
-            unknown=frozenset(unknown.split(",")) - {""},
+            unknown=frozenset(json.loads(unknown)) if unknown else frozenset(),
         )
 
 
@@ -161,7 +168,7 @@ def of_tags(names: Iterable[str]) -> Label:
     """The label that MISP tags state: strictest TLP wins; other restricting tags are unknown markings."""
     label = UNMARKED
     for name in names:
-        folded = "".join(name.split()).casefold()
+        folded = _folded(name)
         if not folded.startswith(_RESTRICTING):
             continue
         level = parse_tlp(folded) if folded.startswith("tlp:") else None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit, urlunsplit
+
+import idna
 
 _DEFANGED = (
     (re.compile(r"\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)", re.I), "."),
@@ -19,7 +20,13 @@ _DEFANGED = (
     (re.compile(r"^h(?:xx|\*\*)p(s?)(?=:|\[)", re.I), r"http\1"),
     (re.compile(r"^fxp(s?)(?=:)", re.I), r"ftp\1"),
 )
-_ASCII = 128
+_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # the other dots of RFC 3490 section 3.1
+_END = re.compile(r"[.\s]+\Z")
+_LONGEST_NAME = 253
+_DEFAULT_PORTS = {("http", 80), ("https", 443), ("ftp", 21)}
+_URL = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:@\[\]]+)(?::([0-9]{1,5}))?(?=[/?#]|\Z)(.*)\Z", re.S
+)
 
 HASH_NAMES = {
     name.replace("-", ""): name
@@ -36,12 +43,12 @@ def refang(value: str) -> str:
 
 
 def domain(value: str) -> str:
-    """Lower case, IDNA A-labels, no trailing dot."""
-    value = value.strip().rstrip(".").lower()
-    if value and max(map(ord, value)) >= _ASCII:
+    """Lower case, IDNA A-labels (RFC 5891), no trailing dot. What is too long for a name is only trimmed."""
+    value = _END.sub("", value.strip().translate(_DOTS)).lower()
+    if len(value) <= _LONGEST_NAME and not value.isascii():
         try:
-            return value.encode("idna").decode("ascii")
-        except UnicodeError:
+            return idna.encode(value, uts46=True).decode("ascii")
+        except idna.IDNAError:
             return value
     return value
 
@@ -59,27 +66,28 @@ def address(value: str) -> str:
 
 
 def url(value: str) -> str:
-    """Scheme and host in lower case, default port dropped; path, query and fragment are never touched."""
+    """Scheme and host in lower case, default port dropped, `/` for an empty path; what comes after is never touched."""
     value = value.strip()
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
+    match = _URL.match(value)
+    if match is None:
         return value
-    if not parts.scheme or not parts.hostname:
-        return value
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else domain(parts.hostname)
-    if port is not None and (parts.scheme.lower(), port) not in {("http", 80), ("https", 443), ("ftp", 21)}:
-        host = f"{host}:{port}"
-    if "@" in parts.netloc:
-        host = parts.netloc.rsplit("@", 1)[0] + "@" + host
-    return urlunsplit((parts.scheme.lower(), host, parts.path, parts.query, parts.fragment))
+    scheme, user, host, port, rest = match.groups()
+    scheme = scheme.lower()
+    name = host.lower() if host.startswith("[") else domain(host)
+    shown = "" if not port or (scheme, int(port)) in _DEFAULT_PORTS else f":{port}"
+    if scheme in ("http", "https") and (not rest or rest[0] in "?#"):
+        rest = "/" + rest
+    return f"{scheme}://{user or ''}{name}{shown}{rest}"
 
 
 def email(value: str) -> str:
     """The domain in lower case; the local part is its owner's business."""
     local, at, host = value.strip().rpartition("@")
     return f"{local}{at}{domain(host)}" if at else value.strip()
+
+
+REFANGED = frozenset({"domain-name", "hostname", "ipv4-addr", "ipv6-addr", "url", "email-addr"})
+"""Types whose values people defang; in a file name or a command line the same signs are its own."""
 
 
 def hash_name(name: str) -> str:
@@ -105,7 +113,9 @@ CANONICAL: dict[str, Callable[[str], str]] = {
 
 
 def value_of(path: str, value: str) -> str:
-    """The canonical value of the observable property `path` (`type:property`)."""
+    """The canonical value of the observable property `path` (`type:property`), defanged or not."""
+    if path.partition(":")[0] in REFANGED:
+        value = refang(value)
     if ":hashes." in path:
-        return _lower(value)
+        return value.strip() if path.endswith((".SSDEEP", ".TLSH")) else _lower(value)
     return CANONICAL.get(path, str.strip)(value)

@@ -16,6 +16,7 @@ SourceKind = Literal["taxii", "misp", "misp-feed", "file"]
 TargetKind = Literal["taxii"]
 Duplicates = Literal["list", "fold"]
 ANY_MARKING = "*"
+ANYBODY = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Source:
     max_day: int | None = None
     """Ceiling of new objects a day (RULES R32); None: no ceiling."""
     orgs: frozenset[str] = frozenset()
-    """MISP: uuids of the creator organisations accepted from this source; empty: only the peer's own."""
+    """MISP: lower-case uuids of the creator organisations accepted from this source; ANYBODY; empty: none."""
     internal: bool = False
     """The peer has the role `home` (RULES R4)."""
     enabled: bool = True

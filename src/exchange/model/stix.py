@@ -7,9 +7,12 @@ the object is quarantined. Sources: STIX 2.1 sections 2.7 (identifiers), 3.2 (co
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import orjson
@@ -23,11 +26,13 @@ LARGEST = 4 * 1024 * 1024
 DEEPEST = 64
 """Levels of nesting; real objects have fewer than ten."""
 
-_ID = re.compile(r"^[a-z][a-z0-9-]{1,250}--[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
-_TYPE = re.compile(r"^[a-z0-9][a-z0-9-]{1,248}[a-z0-9]$")
+_ID = re.compile(r"[a-z][a-z0-9-]{1,250}--[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+_TYPE = re.compile(r"[a-z0-9][a-z0-9-]{1,248}[a-z0-9]\Z")
 _INSTANT = re.compile(
-    r"^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60))(?:\.(\d{1,9}))?Z$"
+    r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))"
+    r"(T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60))(?:\.([0-9]{1,9}))?Z\Z"
 )
+_INTEGERS = range(-(2**63), 2**64)
 _UNVERSIONED_FIELDS = ("modified", "x_opencti_modified_at")
 # Rearranging a relationship, a sighting, a note or an opinion says something about its ends (RULES R10).
 END_PROPERTIES: Mapping[str, tuple[str, ...]] = {
@@ -75,8 +80,12 @@ def instant(text: str) -> str:
     match = _INSTANT.match(text)
     if match is None:
         raise ContentError("content.timestamp", value=text[:40])
-    seconds, fraction = match.groups()
-    return f"{seconds}.{(fraction or '').rstrip('0').ljust(6, '0')}"
+    day, time, fraction = match.groups()
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        raise ContentError("content.timestamp", value=text[:40]) from None
+    return f"{day}{time}.{(fraction or '').rstrip('0').ljust(6, '0')}"
 
 
 def version_of(stix: Mapping[str, Any]) -> str:
@@ -94,22 +103,25 @@ def _digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(normal_form(document)).hexdigest()
 
 
-def _references(value: Any, depth: int = 0) -> Iterator[str]:
-    """Every id in a property whose name ends in _ref or _refs, at any depth; raises for too deep a nesting."""
+def _references(value: Any, depth: int = 0, *, named: bool = False) -> Iterator[str]:
+    """Every id in a property whose name ends in _ref or _refs, at any depth; raises for too deep a nesting.
+
+    `named`: this value stands in a list under such a name.
+    """
     if depth > DEEPEST:
         raise ContentError("content.depth", limit=DEEPEST)
     if isinstance(value, dict):
         for name, inner in value.items():
-            if name.endswith("_ref") and isinstance(inner, str):
+            if isinstance(inner, dict | list):
+                yield from _references(inner, depth + 1, named=name.endswith("_refs"))
+            elif isinstance(inner, str) and name.endswith("_ref"):
                 yield inner
-            elif name.endswith("_refs") and isinstance(inner, list):
-                yield from (item for item in inner if isinstance(item, str))
-            elif isinstance(inner, dict | list):
-                yield from _references(inner, depth + 1)
     elif isinstance(value, list):
         for inner in value:
             if isinstance(inner, dict | list):
-                yield from _references(inner, depth + 1)
+                yield from _references(inner, depth + 1, named=named)
+            elif named and isinstance(inner, str):
+                yield inner
 
 
 def _ends(stix: Mapping[str, Any]) -> frozenset[str]:
@@ -149,20 +161,41 @@ def _tlp2(level: Tlp) -> dict[str, Any]:
     }
 
 
+def _opencti_strict() -> dict[str, Any]:
+    """OpenCTI's own AMBER+STRICT; the id is not OASIS's, so OASIS's extension may not stand in it."""
+    label = Tlp.AMBER_STRICT.label
+    return {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": marking.OPENCTI_STRICT,
+        "created": "2022-10-01T00:00:00.000Z",
+        "definition_type": "statement",
+        "name": label,
+        "definition": {"statement": label},
+    }
+
+
 def tlp_definition(identifier: str) -> dict[str, Any]:
     """The canonical marking-definition for a TLP id of the table (RULES R6), whatever form it came in."""
     level = marking.TLP_IDS[identifier]
-    if identifier == marking.TLP2_ID[level] or level is Tlp.AMBER_STRICT:
-        return _tlp2(level)
-    return _tlp1(level, identifier)
+    if identifier == marking.OPENCTI_STRICT:
+        return _opencti_strict()
+    return _tlp2(level) if identifier == marking.TLP2_ID[level] else _tlp1(level, identifier)
 
 
 def _repair(stix: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Lossless renderings that keep id and version (RULES R6), each with its code."""
-    if stix.get("type") == "marking-definition" and stix.get("id") in marking.TLP_IDS:
-        canonical = tlp_definition(stix["id"])
+    identifier = stix["id"]
+    if stix["type"] == "marking-definition" and identifier in marking.TLP_IDS:
+        canonical = tlp_definition(identifier)
         return (canonical, ("repair.tlp_definition",)) if canonical != stix else (stix, ())
-    return stix, ()
+    # `created` and `modified` have at least milliseconds (section 3.2); the same instant is written so.
+    whole = {
+        name: stix[name].removesuffix("Z") + ".000Z"
+        for name in ("created", "modified")
+        if isinstance(stix.get(name), str) and "." not in stix[name] and _INSTANT.match(stix[name])
+    }
+    return ({**stix, **whole}, ("repair.milliseconds",)) if whole else (stix, ())
 
 
 def _check_frame(stix: Any) -> dict[str, Any]:
@@ -170,13 +203,47 @@ def _check_frame(stix: Any) -> dict[str, Any]:
     if not isinstance(stix, dict):
         raise ContentError("content.not_an_object")
     kind, identifier = stix.get("type"), stix.get("id")
-    if not isinstance(kind, str) or not _TYPE.match(kind):
+    if not isinstance(kind, str) or not _TYPE.match(kind) or kind == "bundle":
         raise ContentError("content.type", value=str(kind)[:80])
     if not isinstance(identifier, str) or not _ID.match(identifier) or not identifier.startswith(kind + "--"):
         raise ContentError("content.id", value=str(identifier)[:120])
     if stix.get("spec_version") != "2.1" and not ("spec_version" not in stix and kind in schema.observable_types()):
         raise ContentError("content.spec_version", value=str(stix.get("spec_version", "2.0"))[:20])
+    creator = stix.get("created_by_ref", "")
+    if not isinstance(creator, str) or (creator and not _ID.match(creator)):
+        raise ContentError("content.id", value=str(creator)[:120])
     return stix
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names are unique: of two, nobody can say which one its creator meant (RFC 7493)."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ContentError("content.duplicate", name=next(n for n in names if names.count(n) > 1)[:80])
+    return made
+
+
+def _integer(text: str) -> int:
+    """A number that comes out as it came in; larger ones would change in silence."""
+    value = int(text) if len(text) <= len(str(_INTEGERS.start)) else _INTEGERS.stop
+    if value not in _INTEGERS:
+        raise ContentError("content.number", value=text[:40])
+    return value
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ContentError("content.number", value=text[:40])
+    return value
+
+
+def _no_constant(text: str) -> float:
+    raise ContentError("content.number", value=text)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_int=_integer, parse_float=_real, parse_constant=_no_constant)
 
 
 def decode(raw: bytes) -> dict[str, Any]:
@@ -184,8 +251,34 @@ def decode(raw: bytes) -> dict[str, Any]:
     if len(raw) > LARGEST:
         raise ContentError("content.size", size=len(raw), limit=LARGEST)
     try:
-        return _check_frame(orjson.loads(raw))
-    except orjson.JSONDecodeError as error:
+        return _check_frame(_DECODER.decode(raw.decode()))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ContentError("content.json", detail=str(error)[:200]) from None
+    except RecursionError:
+        raise ContentError("content.depth", limit=DEEPEST) from None
+
+
+def _check_times(stix: Mapping[str, Any]) -> None:
+    """Every timestamp of the object itself names a day that there was."""
+    for value in stix.values():
+        if isinstance(value, str) and _INSTANT.match(value):
+            instant(value)
+
+
+def _as_the_schema_wants(stix: dict[str, Any]) -> dict[str, Any]:
+    """Without granular markings that name a language: section 7.2.3 allows them, the OASIS schema forgot them."""
+    marks = stix.get("granular_markings")
+    if not isinstance(marks, list):
+        return stix
+    rest = [mark for mark in marks if not (isinstance(mark, dict) and "lang" in mark and "marking_ref" not in mark)]
+    plain = {name: value for name, value in stix.items() if name != "granular_markings"}
+    return {**plain, "granular_markings": rest} if rest or not marks else plain
+
+
+def _dump(stix: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(stix)
+    except TypeError as error:  # a lone surrogate: no text, and nothing that can be served
         raise ContentError("content.json", detail=str(error)[:200]) from None
 
 
@@ -193,9 +286,11 @@ def parse(raw: bytes) -> StixObject:
     """One STIX 2.1 object from its bytes. Raises ContentError; nothing of the input is lost by that."""
     stix, repairs = _repair(decode(raw))
     references = frozenset(_references(stix)) - marking.TLP_IDS.keys()
-    wrong = schema.problem(stix["type"], stix)
+    body = _dump(stix)
+    wrong = schema.problem(stix["type"], _as_the_schema_wants(stix))
     if wrong is not None:
         raise ContentError("content.schema", detail=wrong)
+    _check_times(stix)
     values = facts.observables(stix)
     is_tlp = stix["id"] in marking.TLP_IDS
     return StixObject(
@@ -203,7 +298,7 @@ def parse(raw: bytes) -> StixObject:
         type=stix["type"],
         version=version_of(stix),
         raw=raw,
-        body=orjson.dumps(stix),
+        body=body,
         digest=_digest(stix),
         content=_digest({name: value for name, value in stix.items() if name not in _UNVERSIONED_FIELDS}),
         label=Label(tlp=Tlp.CLEAR) if is_tlp else marking.of_object(stix),

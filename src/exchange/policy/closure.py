@@ -21,8 +21,10 @@ class Basis(StrEnum):
     NONE = "label.none"
 
 
-def _strictness(label: Label) -> tuple[bool, int, int]:
-    return bool(label.unknown), -1 if label.tlp is None else int(label.tlp), int(label.reach)
+def _strictness(label: Label) -> tuple[bool, int, int, int, list[str]]:
+    """An order of strictness in which no two different labels are equal, so that arrival does not matter."""
+    level = -1 if label.tlp is None else int(label.tlp)
+    return bool(label.unknown), level, int(label.reach), len(label.unknown), sorted(label.unknown)
 
 
 def resolve(

@@ -57,6 +57,9 @@ class Decision:
         return self.verdict is Verdict.RELEASE
 
 
+FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
 def _deny(*reasons: str) -> Decision:
     return Decision(verdict=Verdict.DENY, reasons=reasons)
 
@@ -130,11 +133,14 @@ class Rules:
         return self._owners.get(creator.removeprefix("identity--").lower(), "")
 
     def default_label(self, peer: str) -> Tlp | None:
-        """What unmarked content of `peer` is worth by its agreement in force; the strictest of several."""
+        """What unmarked content of `peer` is worth by its agreement; the strictest of several.
+
+        One that has ended still says what was given under it; nothing new is taken then (`receives`).
+        """
         found = [
             a.receive.unmarked
             for a in self.terms.agreements
-            if a.receive and peer in a.parties and a.active(self.now) and a.receive.unmarked is not None
+            if a.receive and peer in a.parties and _begun(a, self) and a.receive.unmarked is not None
         ]
         return max(found, default=None)
 
@@ -150,6 +156,8 @@ class Rules:
         label = subject.label
         if subject.barred:
             return _deny(subject.barred)
+        if not audience.members:
+            return _deny("audience.empty")
         if label is None:
             return _hold("label.none")
         stopped = self._received(subject, label) or self._returns(subject, audience)
@@ -163,7 +171,7 @@ class Rules:
             return Decision(verdict=Verdict.RELEASE, reasons=("release.home",))
         if label.reach > Reach.CONNECTED:
             return _deny("distribution.reach")
-        return self._onward(subject, label, audience) or self._sent(subject, label.tlp, audience)
+        return self._sent(subject, label.tlp, audience)
 
     def _received(self, subject: Subject, label: Label) -> Decision | None:
         """What the agreement with the one who gave it says: markings we may ignore, and what is kept for review."""
@@ -188,25 +196,32 @@ class Rules:
         return None
 
     def _returns(self, subject: Subject, audience: Audience) -> Decision | None:
-        """Never back to the peer it came from (RULES R3)."""
+        """Never back to the peer it came from (RULES R3); our own house reads what is addressed to it (R4)."""
+        if audience.home and not audience.pushes:
+            return None
         if audience.single == subject.peer and subject.posted != audience.channel:
             return _deny("origin.returns")
         return None
 
-    def _onward(self, subject: Subject, label: Label, audience: Audience) -> Decision | None:
-        """TLP:AMBER and stricter stay with us and those who gave them, unless the giver agreed that they go further."""
-        if label.tlp is None or label.tlp < Tlp.AMBER or self.terms.peers[subject.peer].home:
-            return None
-        if set(audience.members) == {subject.peer}:
-            return None
-        agreed = any(
-            a.send is not None and a.send.onward and subject.peer in a.parties and a.active(self.now)
+    def _onward(self, subject: Subject, tlp: Tlp, audience: Audience) -> datetime | None:
+        """Until when it may go further than us: TLP:AMBER and stricter only while the giver agrees to that.
+
+        FOREVER for what needs no leave; None: no agreement of the giver lets it go.
+        """
+        if tlp < Tlp.AMBER or self.terms.peers[subject.peer].home or set(audience.members) == {subject.peer}:
+            return FOREVER
+        granting = [
+            a
             for a in self.terms.agreements
-        )
-        return None if agreed else _deny("onward.forbidden")
+            if a.send is not None and a.send.onward and subject.peer in a.parties and _begun(a, self)
+        ]
+        return max((end_of(a) for a in granting), default=None)
 
     def _sent(self, subject: Subject, tlp: Tlp, audience: Audience) -> Decision:
         """One active agreement that names every member must permit it (RULES R2)."""
+        further = self._onward(subject, tlp, audience)
+        if further is None:
+            return _deny("onward.forbidden")
         reasons = []
         permitting = []
         for name in sorted(audience.agreements):
@@ -223,13 +238,11 @@ class Rules:
         if not permitting:
             return _hold("agreement.none") if not reasons else _deny(*dict.fromkeys(reasons))
         best = max(permitting, key=lambda a: (a.end, a.id))
-        if not best.active(self.now):
-            return Decision(
-                verdict=Verdict.HOLD, reasons=("agreement.ended",), agreement=best.id, not_after=end_of(best)
-            )
-        return Decision(
-            verdict=Verdict.RELEASE, reasons=("release.agreement",), agreement=best.id, not_after=end_of(best)
-        )
+        until = min(end_of(best), further)
+        verdict, reason = Verdict.RELEASE, "release.agreement"
+        if until <= self.now:
+            verdict, reason = Verdict.HOLD, "agreement.ended"
+        return Decision(verdict=verdict, reasons=(reason,), agreement=best.id, not_after=until)
 
 
 def _begun(agreement: Agreement, rules: Rules) -> bool:

@@ -66,10 +66,13 @@ class Visit:
         return found
 
     def audience(self, collection: Collection) -> AudienceRow:
-        """The audience to which this account belongs in the collection. Raises NotFound."""
+        """The audience to which this account belongs in the collection.
+
+        Raises Unavailable when the terms that make it are not adopted yet, as in the first second of a new node.
+        """
         found = self.standing.audience(self.tx, self.peer, collection_channel(collection.id))
         if found is None:
-            raise NotFound("request.no_collection")
+            raise Unavailable("request.deciding")
         return found
 
     def reading(self, collection: Collection) -> AudienceRow:

@@ -19,7 +19,7 @@ from exchange.serve.posting import Poster
 from exchange.serve.question import MOST_BYTES, Question, ask, timestamp
 from exchange.serve.reading import offered
 from exchange.serve.roots import Room
-from exchange.store import listings, pages
+from exchange.store import pages
 from exchange.store.audiences import AudienceRow
 from exchange.store.pages import Entry, Leaf
 
@@ -90,11 +90,17 @@ class OneObject(Room):
         with self.door.visit(req) as visit:
             audience = visit.reading(visit.collection(name))
             leaf = _page(visit, audience, ask(req.params), stix_id=object_id)
-            if not leaf.entries and not listings.visible(visit.tx, audience.key, object_id, visit.now):
+            if not leaf.entries and not _visible(visit, audience, object_id):
                 raise NotFound("request.no_object")
         _head(resp, leaf.entries)
         offered(visit, audience, f"objects/{object_id}?{req.query_string}", leaf.entries)
         resp.data = _envelope(b"objects", [entry.body for entry in leaf.entries], leaf)
+
+
+def _visible(visit: Visit, audience: AudienceRow, stix_id: str) -> bool:
+    """Whether the audience may know that `stix_id` exists, whatever else was asked."""
+    query = pages.Query(now=visit.now, ids=frozenset({stix_id}), limit=1)
+    return bool(pages.page(visit.tx, audience.key, query, bodies=False).entries)
 
 
 class Manifest(Room):

@@ -13,7 +13,7 @@ from typing import Any
 
 from exchange.errors import RequestError
 from exchange.store import micros, moment
-from exchange.store.listings import Query
+from exchange.store.pages import Query
 
 DEFAULT = 1_000
 MOST = 10_000
@@ -32,7 +32,7 @@ _TIMESTAMP = re.compile(
 
 def timestamp(added: int) -> str:
     """A TAXII timestamp: always exactly six digits and `Z` (section 2)."""
-    return moment(added).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment(added).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,12 @@
 """WHAT we hold. `open_store` gives a Store; the nouns of this room work inside its transactions.
 
 `statements` (versions as sources said them) · `listings` (what stands where, outbox, ledger) · `audiences` ·
-`sources` (cursors, leases, runs, quarantine) · `accounts` (subscribers, brake) · `clock` (`date_added`).
+`sources` (cursors, leases, runs, quarantine) · `accounts` (subscribers, brake) · `pages` (what readers are served) ·
+`clock` (`date_added`).
 Nothing here parses, decides or fetches.
 """
 
-from exchange.store import accounts, audiences, listings, sources, statements
+from exchange.store import accounts, audiences, listings, pages, sources, statements
 from exchange.store.clock import micros, moment
 from exchange.store.engine import Store, Watch
 from exchange.store.schema import migrate, newest, ready
@@ -33,6 +34,7 @@ __all__ = [
     "moment",
     "newest",
     "open_store",
+    "pages",
     "ready",
     "sources",
     "statements",

@@ -6,13 +6,14 @@ held to the commit (RULES R18). A writer that waits over two seconds raises Stor
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
@@ -28,7 +29,13 @@ _SIGNAL = "exchange_changed"
 def _pragmas(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={int(WAIT * 1000)}", "foreign_keys=ON"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={int(WAIT * 1000)}",
+        "foreign_keys=ON",
+        "mmap_size=268435456",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -44,12 +51,24 @@ def _begin_postgresql(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
+def _make_file(path: Path) -> None:
+    """A new database file that the group may write: the two processes run as two users of one group (RULES R29).
+
+    SQLite itself would make it readable only for the group; its -wal and -shm files follow the database's mode.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o660))
+    except OSError as error:
+        raise StoreError("store.unavailable", detail=f"{path}: {error.strerror}") from error
+
+
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database in (None, "", ":memory:"):
             engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
         else:
+            _make_file(Path(parsed.database))
             engine = create_engine(url)
         event.listen(engine, "connect", _pragmas)
         event.listen(engine, "begin", _begin_sqlite)
@@ -115,7 +134,12 @@ class Store:
 
     def create_reads(self) -> None:
         """Make the read ledger's table where it is not there yet; it holds no history worth a migration of its own."""
-        _create(self.read_engine, reads)
+        with self._turn, self._translated(), self.read_engine.connect() as plain:
+            if all(inspect(plain).has_table(table) for table in reads.tables):
+                return
+            plain.rollback()
+            with plain.execution_options(exchange_writes=self.sqlite).begin() as transaction:
+                reads.create_all(transaction.connection)
 
     def watch(self) -> Watch:
         """Something that tells, cheaply and often, whether another process has committed (RULES R34)."""
@@ -126,11 +150,6 @@ class Store:
         self.engine.dispose()
         if self.read_engine is not self.engine:
             self.read_engine.dispose()
-
-
-def _create(engine: Engine, tables: MetaData) -> None:
-    with engine.connect() as plain, plain.execution_options(exchange_writes=True).begin() as transaction:
-        tables.create_all(transaction.connection)
 
 
 def _ledger_url(url: str) -> str:

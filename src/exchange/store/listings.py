@@ -9,7 +9,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
 
 from exchange.store.statements import chunks
-from exchange.store.tables import audience, ledger, listing, outbox, read, statement
+from exchange.store.tables import audience, ledger, listing, outbox, statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,41 +119,6 @@ def close_retired(tx: Connection, now: int) -> None:
     tx.execute(update(outbox).where(outbox.c.audience.in_(gone), outbox.c.state == "pending").values(state="withdrawn"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """A subscriber's question to one listing: `after` and `now` in µs; empty filters mean all."""
-
-    after: int = -1
-    now: int
-    ids: frozenset[str] = frozenset()
-    types: frozenset[str] = frozenset()
-    limit: int
-
-
-def page(tx: Connection, key: str, query: Query, *, bodies: bool = True) -> Sequence[Row[Any]]:
-    """At most `limit` + 1 rows (added, stix_id, version, body) in order of `added`: one index scan that joins bytes.
-
-    A question by id also gets what is folded, so that references resolve (RULES R23).
-    """
-    row = listing.c
-    columns: list[Any] = [row.added, row.stix_id, row.version]
-    conditions = [
-        row.audience == key, row.closed.is_(None), row.latest, row.added > query.after, row.not_after > query.now,
-    ]  # fmt: skip
-    if query.ids:
-        conditions.append(row.stix_id.in_(query.ids))
-    else:
-        conditions.append(~row.folded)
-    if query.types:
-        conditions.append(row.type.in_(query.types))
-    origin: Any = listing
-    if bodies:
-        columns.append(statement.c.body)
-        origin = listing.join(statement, statement.c.seq == row.seq)
-    found = select(*columns).select_from(origin).where(*conditions).order_by(row.added).limit(query.limit + 1)
-    return tx.execute(found).all()
-
-
 def history(tx: Connection, seqs: Collection[int]) -> Sequence[Mapping[str, Any]]:
     """Every listing that these statements ever had, open and closed, for `exchange why`."""
     query = (
@@ -163,26 +128,6 @@ def history(tx: Connection, seqs: Collection[int]) -> Sequence[Mapping[str, Any]
         .order_by(listing.c.added)
     )
     return [dict(row) for row in tx.execute(query).mappings()]
-
-
-def count(tx: Connection, key: str, now: int) -> int:
-    """How many objects the audience reads at `now`."""
-    row = listing.c
-    scan = select(row.added).where(
-        row.audience == key, row.closed.is_(None), row.latest, ~row.folded, row.not_after > now
-    )
-    return len(tx.execute(scan).all())
-
-
-def visible(tx: Connection, key: str, stix_id: str, now: int) -> bool:
-    """Whether the audience may know that `stix_id` exists."""
-    query = Query(now=now, ids=frozenset({stix_id}), limit=1)
-    return bool(page(tx, key, query, bodies=False))
-
-
-def note_read(tx: Connection, values: Mapping[str, Any]) -> None:
-    """One row in the read ledger for a page that held something (RULES R27)."""
-    tx.execute(insert(read).values(**values))
 
 
 def hand_over(tx: Connection, rows: Sequence[Listed]) -> None:

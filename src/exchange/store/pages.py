@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Dialect, Select, and_, bindparam, func, inser
 
 from exchange.errors import StoreError
 from exchange.store.engine import Store
-from exchange.store.listings import Query
 from exchange.store.tables import account, listing, read, secret, statement
 
 STEP = 1001
@@ -32,6 +31,17 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A subscriber's question to one listing: `after` and `now` in µs; empty filters mean all."""
+
+    after: int = -1
+    now: int
+    ids: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
     """A page in order of `added`; `more`: something stands behind it."""
 
@@ -40,7 +50,7 @@ class Leaf:
 
 
 def page(tx: Connection, key: str, query: Query, *, bodies: bool = True, most: int = 2**62) -> Leaf:
-    """At most `query.limit` entries and about `most` bytes, but always one; the same rows as `listings.page`.
+    """At most `query.limit` entries and about `most` bytes, but always one: one index scan that joins stored bytes.
 
     A question by id also gets what is folded, so that references resolve (RULES R23).
     """
@@ -113,20 +123,17 @@ def _noting(dialect: Dialect, columns: tuple[str, ...]) -> tuple[str, Sequence[s
 
 
 def note_read(tx: Connection, values: Mapping[str, Any]) -> None:
-    """One row in the read ledger, as `listings.note_read` writes it (RULES R27)."""
+    """One row in the read ledger, for a page that held something (RULES R27)."""
     sql, names = _noting(tx.dialect, tuple(values))
-    _execute(tx, sql, names, values)
+    _run(tx, sql, names, values)
 
 
 def _run(tx: Connection, sql: str, names: Sequence[str] | None, values: Mapping[str, Any]) -> Sequence[Any]:
-    return list(_execute(tx, sql, names, values).fetchall())
-
-
-def _execute(tx: Connection, sql: str, names: Sequence[str] | None, values: Mapping[str, Any]) -> Any:
     """Execute on the driver's own connection, inside this transaction; its errors become ours."""
     driver: Any = tx.connection.driver_connection
     try:
-        return driver.execute(sql, values if names is None else [values[name] for name in names])
+        cursor = driver.execute(sql, values if names is None else [values[name] for name in names])
+        return list(cursor.fetchall()) if cursor.description else ()
     except _driver_error(tx) as error:
         raise StoreError("store.failed", detail=str(error).splitlines()[0][:200]) from error
 

@@ -168,7 +168,8 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
     """A version that this source has not given before; a touch if only its date is new (RULES R9)."""
     older = max((version for version in chain if version < item.version), default=None)
     newer = min((version for version in chain if version > item.version), default=None)
-    touch = any(chain[near].content == item.content for near in (older, newer) if near is not None)
+    beside = [chain[near] for near in (older, newer) if near is not None]
+    touch = any(known.content == item.content and known.label == item.label for known in beside)
     if newer is None and older is not None:
         _supersede(intake, item.id, older, chain[older])
     intake.news[item.id, item.version] = New(
