@@ -130,6 +130,8 @@ def _print_statement(item: Explained, settings: Settings) -> None:
     out.print(f"[bold]{escape(held.stix_id)}[/] {held.version.rstrip('0').rstrip('.')}")
     tell("cli.why.source", source=held.source, ago=ago(moment(held.received)))
     tell("cli.why.label", label=_label(held), basis=say(held.basis))
+    for repair in filter(None, held.repairs.split(",")):
+        tell("cli.why.repaired", repair=say(repair))
     if not item.rank:
         tell("cli.why.opinion")
     rows = [_answer_row(answer, settings) for answer in item.answers]

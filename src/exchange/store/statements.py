@@ -52,6 +52,8 @@ class Held:
     newest: bool
     touch: bool
     revoked: bool
+    repairs: str
+    """Codes of the lossless renderings that were made of it (RULES R6), separated by commas."""
     received: int
 
     @classmethod
