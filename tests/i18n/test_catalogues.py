@@ -88,7 +88,7 @@ COUNTS = (
 # Message ids that the source puts together: their beginning → every ending there is.
 FORMED = {
     "cli.": {"in", "out", "collection", "target"},
-    "cli.column.": {"where", "state", "lag", "outcome", "moved", "counts", "quarantine", "next"},
+    "cli.column.": {"where", "state", "lag", "outcome", "moved", "counts", "held", "quarantine", "next"},
     "cli.handout.": {"curl", "misp", "opencti", "sentinel"},
     "count.": COUNTS,
     "state.": STATES,

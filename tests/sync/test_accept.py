@@ -299,3 +299,24 @@ def _bytes(world: World) -> list[tuple[int, bytes]]:
         assert row is not None
         found = pages.page(tx, row.key, pages.Query(now=micros(world.now), limit=1000)).entries
         return [(item.added, bytes(item.body)) for item in found]
+
+
+def test_r10_only_the_newest_version_of_a_referrer_labels(memory: Store) -> None:
+    """R10: when a report's new version no longer contains an object, or is stricter, the object follows."""
+    world = World(memory)
+    member = indicator("member.example", tlp=None)
+    world.give("ccc/alertes", member, report(member, name="r", tlp=Tlp.GREEN))
+    assert member["id"] in world.listed("circl")
+    world.give("ccc/alertes", report(indicator("other.example"), name="r", tlp=Tlp.GREEN, modified=LATER))
+    assert member["id"] not in world.listed("circl")
+
+
+def test_r10_an_end_that_loses_its_mark_loosens_nothing(memory: Store) -> None:
+    """R10: a relationship is judged by the newest versions of its ends; with no marked end left it is held."""
+    world = World(memory)
+    bad, family = indicator(tlp=Tlp.GREEN), malware("m", tlp=None)
+    link = relationship(bad, family)
+    world.give("ccc/alertes", bad, family, link)
+    assert link["id"] in world.listed("circl")
+    world.give("ccc/alertes", indicator(tlp=None, modified=LATER, name="unmarked now"))
+    assert world.listed("circl") == []

@@ -52,7 +52,7 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     if as_json:
         show_json({"lines": lines, "brakes": brakes})
         return 0
-    columns = ("where", "state", "lag", "outcome", "moved", "counts", "quarantine", "next")
+    columns = ("where", "state", "lag", "outcome", "moved", "counts", "held", "quarantine", "next")
     show_table([f"cli.column.{name}" for name in columns], [_line(line) for line in lines])
     for brake in brakes:
         fields = {**brake, "at": ago(_moment(brake)), "direction": say("cli." + brake["direction"])}
@@ -72,6 +72,7 @@ def _line(line: Line) -> tuple[str, ...]:
         escape(outcome_text(line)),
         ago(line.moved),
         escape(counts),
+        str(line.held or ""),
         str(line.quarantined or ""),
         "–" if line.next is None else span(max(0.0, (line.next - now()).total_seconds())),
     )

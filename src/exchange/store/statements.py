@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
 
 from exchange.model.marking import Label
 from exchange.model.stix import StixObject
@@ -202,9 +202,18 @@ def waiting_sources(tx: Connection) -> list[str]:
     return list(tx.execute(select(statement.c.source).where(statement.c.waiting).distinct()).scalars())
 
 
+def referred(tx: Connection, seqs: Iterable[int]) -> set[str]:
+    """What these statements refer to."""
+    return {
+        target
+        for numbers in chunks(seqs)
+        for target in tx.execute(select(reference.c.target).where(reference.c.seq.in_(numbers))).scalars()
+    }
+
+
 def dependants(tx: Connection, source: str, stix_ids: Collection[str], refs: Collection[str]) -> list[int]:
-    """Judged unmarked statements of `source` whose worth may change: those in `refs`, which a marked object of
-    `stix_ids` refers to, and those that have one of `stix_ids` as an end.
+    """Judged unmarked statements of `source` whose worth may change: those in `refs`, which something that changed
+    refers to or did, and those that have one of `stix_ids`, which changed, as an end.
     """
     found: set[int] = set()
     unmarked = and_(statement.c.source == source, ~statement.c.marked, ~statement.c.waiting)
@@ -324,7 +333,9 @@ def held_by(tx: Connection, peer: str, stix_ids: Iterable[str]) -> set[tuple[str
     }
 
 
-def totals(tx: Connection) -> Mapping[str, int]:
-    """Basis of the label → number of statements: what is stated, taken over, defaulted, and held."""
-    query = select(statement.c.basis, func.count()).where(true()).group_by(statement.c.basis)
-    return {row[0]: row[1] for row in tx.execute(query)}
+def held_counts(tx: Connection) -> dict[str, int]:
+    """Source → how many current statements are held because nothing says what they are worth."""
+    query = select(statement.c.source, func.count()).where(
+        statement.c.label.is_(None), ~statement.c.waiting, statement.c.newest
+    )
+    return {row[0]: row[1] for row in tx.execute(query.group_by(statement.c.source))}

@@ -237,8 +237,12 @@ def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: _Intake) -> 
     marked = [new.object for new in intake.news.values() if new.label is not None]
     marked += [item for item, _ in intake.tightened.values()]
     refs = {target for item in marked for target in item.refs}
-    changed = statements.dependants(tx, source_key, {item.id for item in marked}, refs)
-    return judge(tx, rules, [*intake.tightened, *changed])
+    ids = {item.id for item in marked}
+    if intake.superseded:
+        # Only the newest version of a referrer counts: what the one before it said no longer does.
+        refs |= statements.referred(tx, intake.superseded)
+        ids |= {new.object.id for new in intake.news.values() if new.newest}
+    return judge(tx, rules, [*intake.tightened, *statements.dependants(tx, source_key, ids, refs)])
 
 
 def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:

@@ -144,9 +144,13 @@ class Lister:
     def _second_gate(self, made: dict[str, Changes]) -> None:
         """Judge the bytes of what is about to be listed, apart from the decision on the model (RULES R25)."""
         bodies = statements.bodies(self.tx, {row.seq for changes in made.values() for row in changes.begun})
+        passes: dict[tuple[int, int], bool] = {}
         for audience in self.audiences:
-            changes, clearance = made[audience.key], self.rules.clearance(audience)
-            stopped = {row.seq for row in changes.begun if not gate(bodies[row.seq], clearance)}
+            changes, clearance = made[audience.key], int(self.rules.clearance(audience))
+            for row in changes.begun:
+                if (row.seq, clearance) not in passes:
+                    passes[row.seq, clearance] = gate(bodies[row.seq], clearance)
+            stopped = {row.seq for row in changes.begun if not passes[row.seq, clearance]}
             self.refused += [(row.stix_id, audience.key) for row in changes.begun if row.seq in stopped]
             changes.begun = [row for row in changes.begun if row.seq not in stopped]
 
@@ -202,8 +206,9 @@ def _mark_latest(changes: Changes) -> None:
         if other is None or (row.rank, row.version) > (other.rank, other.version):
             best[row.stix_id] = row
     for name, row in changes.stay.items():
-        changes.stay[name] = replace(row, latest=best[row.stix_id] is row)
-    changes.begun = [replace(row, latest=best[row.stix_id] is row) for row in changes.begun]
+        if row.latest != (best[row.stix_id] is row):
+            changes.stay[name] = replace(row, latest=not row.latest)
+    changes.begun = [row if best[row.stix_id] is row else replace(row, latest=False) for row in changes.begun]
 
 
 def _fold_fact(changes: Changes, fact: str, twins: Sequence[Listed]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from exchange.model.party import Source, Target, Terms
 from exchange.policy import Rules
 from exchange.policy.audience import target_channel
-from exchange.store import Store, accounts, listings, sources
+from exchange.store import Store, accounts, listings, sources, statements
 from exchange.store.clock import moment
 
 
@@ -37,6 +37,8 @@ class Line:
     """When that was."""
     waiting: int
     quarantined: int
+    held: int
+    """Objects that nobody gets because nothing says what they are worth (RULES R11)."""
 
 
 def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
@@ -47,6 +49,7 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         brakes = {(row["peer"], row["direction"]) for row in accounts.brakes(tx)}
         pending = listings.pending(tx)
         aside = sources.quarantine_counts(tx)
+        held = statements.held_counts(tx)
         entries: list[Source | Target] = []
         for peer in terms.peers.values():
             entries += [*peer.sources, *peer.targets]
@@ -56,6 +59,7 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         _line(
             entry, standings.get(entry.key), news[entry.key], brakes, now,
             waiting=waiting.get(target_channel(entry.key), 0), quarantined=aside.get(entry.key, 0),
+            held=held.get(entry.key, 0),
         )
         for entry in entries
     ]  # fmt: skip
@@ -70,6 +74,7 @@ def _line(
     *,
     waiting: int,
     quarantined: int,
+    held: int,
 ) -> Line:
     direction = "in" if isinstance(entry, Source) else "out"
     braked = (entry.peer, direction) in brakes or (accounts.ALL, direction) in brakes
@@ -91,6 +96,7 @@ def _line(
         moved=None if news is None else moment(news[0]),
         waiting=waiting,
         quarantined=quarantined,
+        held=held,
     )
 
 
