@@ -82,7 +82,8 @@ def run_sync(settings: Settings) -> int:
     notify("READY=1")
     logger.info("sync.ready", sources=len(schedule.sources()), targets=len(schedule.targets()))
     while not done.wait(5.0):
-        notify("WATCHDOG=1")
+        if schedule.alive():
+            notify("WATCHDOG=1")
     notify("STOPPING=1")
     drained = schedule.stop(GRACE)
     logger.info("sync.stopped")

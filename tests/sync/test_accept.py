@@ -320,3 +320,20 @@ def test_r10_an_end_that_loses_its_mark_loosens_nothing(memory: Store) -> None:
     assert link["id"] in world.listed("circl")
     world.give("ccc/alertes", indicator(tlp=None, modified=LATER, name="unmarked now"))
     assert world.listed("circl") == []
+
+
+def test_r9_a_chain_does_not_grow_by_being_touched(memory: Store) -> None:
+    """R9: however often the same content comes under a new date, in whatever order, a chain keeps one touch."""
+    world = World(memory)
+    moments = [NOW + timedelta(milliseconds=n) for n in (0, 5, 3, 9, 7, 20, 15, 30)]
+    for moment in moments:
+        world.give("ccc/alertes", indicator(modified=moment))
+    accepted = world.give("ccc/alertes", *(indicator(modified=moment) for moment in moments), indicator(modified=LATER))
+    assert set(accepted.counts) == {"known", "touch"}
+    with memory.reading() as tx:
+        found = statements.find(tx, stix_id=indicator()["id"])
+    assert [(held.version, held.touch, held.newest) for held in found] == [
+        ("2026-11-21T12:00:00.000000", False, False),
+        ("2026-11-21T12:01:00.000000", True, True),
+    ]
+    assert world.listed("circl") == [indicator()["id"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli import brake, flow, look, node, quarantine, subscriber
+from exchange.cli import brake, flow, look, node, quarantine, subscriber, usage
 from exchange.cli.terminal import say
 
 app = typer.Typer(help=say("cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -21,8 +21,9 @@ app.command("pause", help=say("cli.pause.help"))(brake.pause)
 app.command("resume", help=say("cli.resume.help"))(brake.resume)
 app.add_typer(subscriber.app, name="subscriber", help=say("cli.subscriber.help"))
 app.add_typer(quarantine.app, name="quarantine", help=say("cli.quarantine.help"))
+usage.speak(app)
 
 
 def main() -> None:
     """The command's entry point."""
-    app(prog_name="exchange")
+    usage.run(app)

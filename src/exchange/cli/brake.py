@@ -80,7 +80,10 @@ def resume(
     with opened(settings) as store, store.writing() as tx:
         gone = [name for name in _directions(incoming, outgoing) if accounts.let_go(tx, whom, name)]
     if not gone:
-        tell("cli.resume.nothing", peer=whom)
+        if as_json:
+            show_json({"peer": whom, "directions": []})
+        else:
+            tell("cli.resume.nothing", peer=whom)
         return 0
     _told("brake.released", whom, gone, person(), "", as_json=as_json)
     return 0

@@ -16,6 +16,7 @@ from exchange.cli.terminal import (
     AsJson,
     Folder,
     counts_text,
+    err,
     guarded,
     load,
     now,
@@ -91,7 +92,7 @@ def _by_the_daemon(store: Store, settings: Settings, peers: set[str]) -> None:
         sources.hurry(tx, keys, asked)
     deadline = time.monotonic() + _PATIENCE
     watch = store.watch()
-    with out.status(say("cli.sync.waiting")):
+    with err.status(say("cli.sync.waiting")):
         while time.monotonic() < deadline:
             with store.reading() as tx:
                 standings = sources.standings(tx)

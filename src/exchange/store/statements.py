@@ -150,6 +150,24 @@ def _row(new: New, seq: int, source: str, peer: str, posted: str, document: int 
     }
 
 
+def renew(tx: Connection, touches: Mapping[int, New], *, document: int | None, now: int) -> None:
+    """A touch takes the place of the touch before it: content, references and label are the same (RULES R9)."""
+    for seq, new in touches.items():
+        item = new.object
+        tx.execute(
+            update(statement)
+            .where(statement.c.seq == seq)
+            .values(
+                version=item.version,
+                digest=item.digest,
+                document=document,
+                received=now,
+                raw=None if item.raw == item.body else item.raw,
+                body=item.body,
+            )
+        )
+
+
 def supersede(tx: Connection, seqs: Collection[int]) -> None:
     """These statements are no longer the newest of their chains."""
     for numbers in chunks(seqs):

@@ -68,6 +68,7 @@ class _Known:
     label: Label
     seq: int | None
     newest: bool
+    touch: bool
 
 
 @dataclass(slots=True)
@@ -80,6 +81,8 @@ class _Intake:
     superseded: set[int] = field(default_factory=set)
     tightened: dict[int, tuple[StixObject, Label]] = field(default_factory=dict)
     """Stored statement → an object that contradicts it, and the strictest of both labels."""
+    renewed: dict[int, New] = field(default_factory=dict)
+    """Stored touch → the later touch that takes its place: a chain keeps one, however often it is touched."""
 
 
 def accept(
@@ -131,6 +134,7 @@ def _take(
     statements.supersede(tx, intake.superseded)
     news = list(intake.news.values())
     statements.add_all(tx, news, source=source_key, peer=peer, posted=posted, document=document, now=at)
+    statements.renew(tx, intake.renewed, document=document, now=at)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
     _set_aside(tx, (*page.rejected, *intake.set_aside), source_key, at)
     for skipped in page.skipped:
@@ -153,7 +157,7 @@ def _sort(
         chain = chains.get(item.id)
         if chain is None:
             chain = chains[item.id] = {
-                held.version: _Known(held.digest, held.content, held.stated, held.seq, held.newest)
+                held.version: _Known(held.digest, held.content, held.stated, held.seq, held.newest, held.touch)
                 for held in known.get(item.id, ())
                 if held.source == source_key
             }
@@ -170,17 +174,26 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
     newer = min((version for version in chain if version > item.version), default=None)
     beside = [chain[near] for near in (older, newer) if near is not None]
     touch = any(known.content == item.content and known.label == item.label for known in beside)
-    if newer is None and older is not None:
-        _supersede(intake, item.id, older, chain[older])
-    intake.news[item.id, item.version] = New(
+    intake.outcomes.append(Outcome(id=item.id, version=item.version, code="touch" if touch else "stored"))
+    if touch and newer is not None:
+        return  # what came later says the same
+    new = New(
         object=item,
         label=own if own.stated else None,
         basis=Basis.STATED if own.stated else Basis.NONE,
         newest=newer is None,
         touch=touch,
     )
-    intake.outcomes.append(Outcome(id=item.id, version=item.version, code="touch" if touch else "stored"))
-    chain[item.version] = _Known(item.digest, item.content, item.label, None, newer is None)
+    known = chain[item.version] = _Known(item.digest, item.content, item.label, None, newer is None, touch)
+    if touch and older is not None and chain[older].touch:
+        known.seq = chain.pop(older).seq
+        intake.news.pop((item.id, older), None)
+    elif newer is None and older is not None:
+        _supersede(intake, item.id, older, chain[older])
+    if known.seq is None:
+        intake.news[item.id, item.version] = new
+    else:
+        intake.renewed[known.seq] = new
 
 
 def _supersede(intake: _Intake, stix_id: str, version: str, before: _Known) -> None:

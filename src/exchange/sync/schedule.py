@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -39,6 +40,7 @@ TICK = 1.0
 LOOK = 0.1
 """Seconds between two looks at whether the store changed (RULES R34)."""
 WORKERS = 8
+_SILENT = 30.0
 HEARTBEAT = "sync_heartbeat"
 _BEAT = timedelta(seconds=5)
 
@@ -69,6 +71,7 @@ class Schedule:
         self._looker = threading.Thread(target=self._look, name="exchange-outbox", daemon=True)
         self._beaten: datetime | None = None
         self._low = False
+        self._ticked = time.monotonic()
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.work = Work(
             store=store, rules=lambda: self._rules, clock=clock, owner=owner, stopping=self.stopping.is_set
@@ -102,9 +105,14 @@ class Schedule:
         self._pool.shutdown(wait=False, cancel_futures=True)
         return not late
 
+    def alive(self) -> bool:
+        """Whether it still ticks: what the watchdog is told."""
+        return time.monotonic() - self._ticked < _SILENT
+
     def tick(self) -> None:
         """Hand every source that is due to the pool; new terms of the day are adopted first."""
         now = self.clock()
+        self._ticked = time.monotonic()
         try:
             fresh = Rules(self.terms, now)
             if fresh.epoch != self._rules.epoch:
