@@ -58,12 +58,12 @@ class Partner:
             url, params=parameters, auth=(self.user, self.password), headers={"Accept": TAXII}, timeout=30
         )
 
-    def objects(self, collection: str) -> list[dict[str, Any]]:
-        """All objects of a collection, by following `next`."""
+    def objects(self, collection: str, **filters: str) -> list[dict[str, Any]]:
+        """All objects of a collection that `filters` leave, by following `next`."""
         found: list[dict[str, Any]] = []
         more: dict[str, str] = {}
         while True:
-            answer = self.get(self.objects_url(collection), **more)
+            answer = self.get(self.objects_url(collection), **filters, **more)
             answer.raise_for_status()
             page = answer.json()
             found += page.get("objects", [])

@@ -29,7 +29,7 @@ class RealData:
     @property
     def orgs(self) -> set[str]:
         """The creators of the events, whom the configuration has to name."""
-        manifest = _read(self.feed / "manifest.json") if self.feed else {}
+        manifest = read_json(self.feed / "manifest.json") if self.feed else {}
         return {entry["Orgc"]["uuid"] for entry in [*self.circl, *manifest.values()]}
 
 
@@ -38,9 +38,9 @@ def real_data(folder: Path) -> RealData:
     attack = sorted((folder / "stix21" / "attack").glob("*.json.gz"))[-1:]  # several releases: the latest
     feed = folder / "misp-feed" / "infoblox"
     return RealData(
-        ccc=list(islice(_objects(folder / "stix21" / "mvt", "*.stix2"), MEDALLION_MAX)),
-        cert_ee=[object_ for path in attack for object_ in _read(path)["objects"]],
-        circl=list(_events(folder / "misp-events" / "eset")),
+        ccc=list(islice(objects_in(folder / "stix21" / "mvt", "*.stix2"), MEDALLION_MAX)),
+        cert_ee=[object_ for path in attack for object_ in read_json(path)["objects"]],
+        circl=list(events_in(folder / "misp-events" / "eset")),
         feed=feed if (feed / "manifest.json").exists() else None,
     )
 
@@ -49,21 +49,23 @@ def copy_feed(source: Path, folder: Path) -> None:
     """Copy a feed, leaving out of its manifest the events whose files are not there."""
     folder.mkdir(parents=True)
     present = {}
-    for uuid, entry in _read(source / "manifest.json").items():
+    for uuid, entry in read_json(source / "manifest.json").items():
         if (source / f"{uuid}.json").exists():
             shutil.copy(source / f"{uuid}.json", folder)
             present[uuid] = entry
     (folder / "manifest.json").write_text(json.dumps(present), encoding="utf-8")
 
 
-def _objects(folder: Path, pattern: str) -> Iterator[Json]:
+def objects_in(folder: Path, pattern: str) -> Iterator[Json]:
+    """The objects of every bundle in the folder."""
     for path in sorted(folder.glob(pattern)):
-        yield from _read(path)["objects"]
+        yield from read_json(path)["objects"]
 
 
-def _events(folder: Path) -> Iterator[Json]:
+def events_in(folder: Path) -> Iterator[Json]:
+    """The events of every file in the folder, as on an instance."""
     for path in sorted(folder.glob("*.json*")):
-        content = _read(path)
+        content = read_json(path)
         wrapped = content["response"] if isinstance(content, dict) and "response" in content else content
         for each in wrapped if isinstance(wrapped, list) else [wrapped]:
             event = each.get("Event", each)
@@ -72,6 +74,7 @@ def _events(folder: Path) -> Iterator[Json]:
                 yield {**event, "published": True, "publish_timestamp": event["timestamp"]}
 
 
-def _read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What is in a JSON file, packed or not."""
     raw = path.read_bytes()
     return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)

@@ -34,7 +34,10 @@ class Terms:
 
     every: str = "5s"
     orgs: Sequence[str] = (samples.CIRCL_ORG,)  # whose events we take from CIRCL
-    circl_unmarked: str | None = None  # the level of what CIRCL does not mark; None: held
+    ccc_unmarked: str | None = "TLP:AMBER"  # the level of what CCC does not mark; None: held
+    cert_ee_unmarked: str | None = None
+    circl_unmarked: str | None = None
+    home_unmarked: str | None = "TLP:AMBER"
     informational: Sequence[str] = ()  # markings of CERT-EE that do not restrict
 
 
@@ -159,6 +162,10 @@ name       = "CERT-QC"
 contact    = "cert@cert-qc.example"
 role       = "home"
 identities = ["{NODE_IDENTITY}"]
+
+[[source]]
+id   = "fichiers"
+kind = "file"
 """
 
 
@@ -167,13 +174,17 @@ def _agreements(wish: Terms) -> dict[str, str]:
         "agreements/ccc.toml": _agreement(
             "Entente Québec – Centre canadien pour la cybersécurité",
             "ccc",
-            receive={"ceiling": "TLP:AMBER", "unmarked": "TLP:AMBER"},
+            receive={"ceiling": "TLP:AMBER", "unmarked": wish.ccc_unmarked},
             send="TLP:AMBER",
         ),
         "agreements/cert-ee.toml": _agreement(
             "Arrangement CERT-QC – CERT-EE",
             "cert-ee",
-            receive={"ceiling": "TLP:AMBER", "informational_markings": list(wish.informational)},
+            receive={
+                "ceiling": "TLP:AMBER",
+                "unmarked": wish.cert_ee_unmarked,
+                "informational_markings": list(wish.informational),
+            },
             send="TLP:GREEN",
         ),
         "agreements/circl.toml": _agreement(
@@ -185,7 +196,7 @@ def _agreements(wish: Terms) -> dict[str, str]:
         "agreements/cert-qc.toml": _agreement(
             "Au sein du Québec",
             "cert-qc",
-            receive={"ceiling": "TLP:AMBER+STRICT", "unmarked": "TLP:AMBER"},
+            receive={"ceiling": "TLP:AMBER+STRICT", "unmarked": wish.home_unmarked},
             send="TLP:AMBER+STRICT",
         ),
     }

@@ -18,7 +18,7 @@ TREES = {
 }
 CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("date", "today"), ("time", "time"), ("time", "time_ns")}
 # The daemon gives the time to everything below it; the terminal gives it to the commands; the site has a default.
-HAVE_A_CLOCK = {"daemon.py", "cli/terminal.py", "serve/site.py"}
+HAVE_A_CLOCK = {"daemon.py", "cli/terminal.py"}
 
 
 def calls(tree: ast.Module) -> Iterator[tuple[ast.Call, tuple[str, str]]]:

@@ -30,7 +30,7 @@ from exchange.model.party import Peer, SourceKind
 from exchange.peers import client_for
 from exchange.policy import Rules
 from exchange.serve import Site, application
-from exchange.store import Store, open_store, ready
+from exchange.store import PATIENCE, Store, open_store, ready
 from exchange.sync.schedule import Schedule
 
 logger = structlog.get_logger()
@@ -73,7 +73,7 @@ def _until_signalled() -> threading.Event:
 def run_sync(settings: Settings) -> int:
     """The scheduler's process, until it is told to stop; exit code."""
     done = _until_signalled()
-    store = open_store(settings.store.url)
+    store = open_store(settings.store.url, wait=PATIENCE)
     schedule = Schedule(
         store, settings.terms, clients, clock=clock,
         outbound=settings.sync.outbound, keep_free=settings.store.keep_free,

@@ -7,7 +7,10 @@ No secret is ever a field.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import logging
 import os
 import socket
 import sys
@@ -22,6 +25,7 @@ from exchange.i18n import Language, describe, text
 Format = Literal["auto", "console", "json", "journal"]
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _JOURNAL = "/run/systemd/journal/socket"
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 _Event = MutableMapping[str, Any]
 
 
@@ -68,12 +72,28 @@ class _Journal:
             "SYSLOG_IDENTIFIER": "exchange",
             **{f"EXCHANGE_{name.upper()}": value for name, value in _flat(event).items() if name != "message"},
         }
-        self._socket.sendto(b"".join(_field(name, str(value)) for name, value in fields.items()), _JOURNAL)
+        try:
+            self._send(b"".join(_field(name, str(value)) for name, value in fields.items()))
+        except OSError:  # a journal that is away stops no work; what it missed is on standard error
+            return _line(_logger, method, event)
         raise structlog.DropEvent
+
+    def _send(self, entry: bytes) -> None:
+        try:
+            self._socket.sendto(entry, _JOURNAL)
+        except OSError as error:
+            if error.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
+                raise
+            # Too long for a datagram: the protocol takes it as a sealed memory file instead.
+            with open(os.memfd_create("exchange", os.MFD_ALLOW_SEALING), "wb", closefd=True) as file:  # noqa: PTH123
+                file.write(entry)
+                file.flush()
+                fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+                socket.send_fds(self._socket, [b""], [file.fileno()], address=_JOURNAL)
 
 
 def _field(name: str, value: str) -> bytes:
-    data = value.encode()
+    data = value.encode("utf-8", "backslashreplace")
     if b"\n" not in data:
         return name.encode() + b"=" + data + b"\n"
     return name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
@@ -82,11 +102,13 @@ def _field(name: str, value: str) -> bytes:
 def _line(_logger: Any, method: str, event: _Event) -> str:
     """One line for a person: time, level, sentence, code."""
     trace = f"\n{event['exception']}" if event.get("exception") else ""
-    return f"{event['timestamp']} {method.upper():8} {event['message']}  [{event['event']}]{trace}"
+    message = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(event["message"]))
+    message = message.encode("utf-8", "backslashreplace").decode()
+    return f"{event['timestamp']} {method.upper():8} {message.replace(chr(10), ' | ')}  [{event['event']}]{trace}"
 
 
 def _json(_logger: Any, _method: str, event: _Event) -> str:
-    return json.dumps(_flat(event), default=str, ensure_ascii=False)
+    return json.dumps(_flat(event), default=str, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def configure(
@@ -95,6 +117,8 @@ def configure(
     """Set up logging for this process. `auto`: the journal under systemd, else the console."""
     if form == "auto":
         form = "journal" if os.environ.get("JOURNAL_STREAM") and os.path.exists(_JOURNAL) else "console"  # noqa: PTH110 (a socket)
+    # APScheduler says in English of its own what our tick says better.
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
     last = {"console": _line, "json": _json, "journal": None}[form] or _Journal()
     structlog.configure(
         processors=[

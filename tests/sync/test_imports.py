@@ -306,7 +306,7 @@ def _peak(drop: Drop, count: int) -> int:
     with path.open("wb") as file:
         file.write(b'{"type": "bundle", "objects": [')
         for n in range(count):
-            file.write((b"," if n else b"") + json.dumps(indicator(f"n{n}.example", description="x" * 400)).encode())
+            file.write((b"," if n else b"") + b'{"id": "%d", "text": "%s"}' % (n, b"x" * 300))
         file.write(b"]}")
     tracemalloc.start()
     try:
@@ -320,6 +320,7 @@ def _peak(drop: Drop, count: int) -> int:
 def test_memory_does_not_grow_with_the_file(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle of 20,000 objects needs no more memory than one of 2,000: it is streamed."""
     monkeypatch.setattr("exchange.sync.imports.accept", _count_only)
+    monkeypatch.setattr("exchange.model.envelope._CHUNK", 1 << 16)
     monkeypatch.setattr("exchange.sync.imports.sift", lambda raws: (list(raws), []))
     _peak(drop, 1000)
     small, large = _peak(drop, 2000), _peak(drop, 20_000)

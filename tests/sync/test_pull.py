@@ -169,9 +169,7 @@ def test_the_error_is_kept_in_no_language(memory: Store) -> None:
 def test_r32_a_full_day_stops_this_source_and_goes_on_tomorrow(memory: Store) -> None:
     """R32: past the ceiling the source pauses with its cursor until midnight, UTC; others go on."""
     desk = Desk(memory, None, SMALL, OTHER)
-    pages = book(
-        [indicator("1.example"), indicator("2.example")], [indicator("3.example")], [indicator("4.example")]
-    )
+    pages = book([indicator("1.example"), indicator("2.example")], [indicator("3.example")], [indicator("4.example")])
     giver = Giver(*pages)
     run = desk.pull(giver, SMALL)
     assert run is not None

@@ -92,6 +92,6 @@ def resume(
 def _told(event: str, whom: str, directions: list[str], who: str, why: str, *, as_json: bool) -> None:
     """To the log, with who and why, and to the person."""
     log.configure(LANGUAGE)
-    log.record(event, peer=whom, directions=", ".join(directions), who=who, why=why)
+    log.record(event, peer=whom, directions=", ".join(say(f"cli.{name}") for name in directions), who=who, why=why)
     if as_json:
         show_json({"peer": whom, "directions": directions, "who": who, "why": why})

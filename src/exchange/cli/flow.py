@@ -132,4 +132,6 @@ def import_(
         show_json({"source": source, "files": files, "total": dict(total)})
     elif len(files) > 1:
         out.print(say("cli.import.total", files=len(files), counts=counts_text(total)), markup=False)
+    if total["rejected"] and not as_json:
+        out.print(say("cli.import.rejected", count=total["rejected"], source=source), markup=False, soft_wrap=True)
     return 65 if total["rejected"] and not total.keys() - {"rejected", "skipped"} else 0

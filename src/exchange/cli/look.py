@@ -35,9 +35,11 @@ from exchange.store import accounts, moment, statements
 from exchange.store.statements import Held
 from exchange.sync.explain import Answer, Explained, Explanation, explain, search
 from exchange.sync.overview import Line, overview
+from exchange.sync.subjects import GUEST
 
 _COLOURS = {"ok": "green", "failing": "red", "paused": "bold red", "disabled": "dim", "running": "cyan"}
 _VERDICTS = {"release": "green", "hold": "yellow", "deny": "red"}
+Raw = Annotated[bool, typer.Option("--raw", help=say("cli.show.raw"))]
 Asked = Annotated[str, typer.Argument(help=say("cli.show.asked"))]
 
 
@@ -52,8 +54,11 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     if as_json:
         show_json({"lines": lines, "brakes": brakes})
         return 0
-    columns = ("where", "state", "lag", "outcome", "moved", "counts", "held", "quarantine", "next")
+    columns = ("where", "state", "lag", "moved", "counts", "held", "quarantine", "next")
     show_table([f"cli.column.{name}" for name in columns], [_line(line) for line in lines])
+    for line in lines:
+        if line.error:
+            out.print(f"[red]{escape(line.key)}[/]: {escape(outcome_text(line))}", soft_wrap=True)
     for brake in brakes:
         fields = {**brake, "at": ago(_moment(brake)), "direction": say("cli." + brake["direction"])}
         out.print(f"[bold red]{escape(say('cli.peers.brake', **fields))}[/]")
@@ -69,7 +74,6 @@ def _line(line: Line) -> tuple[str, ...]:
         ("→ " if line.direction == "out" else "← ") + line.key,
         f"[{colour}]{say('state.' + line.state)}[/]",
         span(line.lag),
-        escape(outcome_text(line)),
         ago(line.moved),
         escape(counts),
         str(line.held or ""),
@@ -83,7 +87,7 @@ def _moment(row: Mapping[str, Any]) -> datetime:
 
 
 @guarded
-def show(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), raw: bool = False, as_json: AsJson = False) -> int:
+def show(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), raw: Raw = False, as_json: AsJson = False) -> int:
     """What we hold of a STIX id, a MISP uuid or a value, as each source said it."""
     settings = load(folder)
     with opened(settings) as store, store.reading() as tx:
@@ -133,7 +137,7 @@ def _print_statement(item: Explained, settings: Settings) -> None:
     tell("cli.why.label", label=_label(held), basis=say(held.basis))
     for repair in filter(None, held.repairs.split(",")):
         tell("cli.why.repaired", repair=say(repair))
-    if not item.rank:
+    if item.rank < GUEST:
         tell("cli.why.opinion")
     rows = [_answer_row(answer, settings) for answer in item.answers]
     show_table(("cli.column.for", "cli.column.verdict", "cli.column.reason"), rows)

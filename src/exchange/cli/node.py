@@ -41,6 +41,15 @@ class Part(StrEnum):
     SERVE = "serve"
 
 
+class Form(StrEnum):
+    """How the daemon logs."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+    JOURNAL = "journal"
+
+
 @guarded
 def init(
     folder: Folder = Path(DEFAULT_FOLDER),
@@ -123,13 +132,13 @@ def migrate(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> i
 def run(
     folder: Folder = Path(DEFAULT_FOLDER),
     only: Annotated[Part | None, typer.Option("--only", help=say("cli.run.only"))] = None,
-    form: Annotated[str, typer.Option("--log", help=say("cli.run.log"), metavar="auto|console|json|journal")] = "",
+    form: Annotated[Form | None, typer.Option("--log", help=say("cli.run.log"))] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help=say("cli.run.verbose"))] = False,
 ) -> int:
     """Run the daemon until SIGTERM or Ctrl-C."""
     settings = load(folder)
     if form:
-        os.environ[daemon.LOG_FORM] = form
+        os.environ[daemon.LOG_FORM] = form.value
     log.configure(settings.node.language, daemon.log_form(), verbose=verbose)
     if only is None:
         warn(settings)

@@ -25,7 +25,7 @@ from exchange.errors import ConfigError, ExchangeError, UsageError, meaning
 from exchange.i18n import describe, of_terminal, text
 from exchange.model.party import Peer, Source
 from exchange.policy import Rules
-from exchange.store import Store, open_store
+from exchange.store import PATIENCE, Store, open_store
 
 LANGUAGE = of_terminal()
 DEFAULT_FOLDER = "/etc/exchange"
@@ -61,6 +61,9 @@ def guarded(command: Callable[_P, int | None]) -> Callable[_P, None]:
         except ExchangeError as error:
             complain(error)
             raise typer.Exit(meaning(error).exit) from None
+        except PermissionError as error:
+            complain(UsageError("cli.denied", path=str(error.filename or ""), detail=error.strerror or ""))
+            raise typer.Exit(77) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except BrokenPipeError:
@@ -89,7 +92,7 @@ def load(folder: Path) -> Settings:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Store]:
     """The node's store, closed again."""
-    store = open_store(settings.store.url)
+    store = open_store(settings.store.url, wait=PATIENCE)
     try:
         yield store
     finally:

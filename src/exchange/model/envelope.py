@@ -66,6 +66,21 @@ class Page:
     last: bool = False
 
 
+def cut(page: Page) -> Iterator[Page]:
+    """`page` in pieces for one transaction each (RULES R18); only the last carries the cursor and the end."""
+    starts = range(0, max(len(page.objects), len(page.rejected), len(page.skipped), 1), PAGE)
+    for start in starts:
+        here, final = slice(start, start + PAGE), start == starts[-1]
+        yield Page(
+            objects=page.objects[here],
+            rejected=page.rejected[here],
+            skipped=page.skipped[here],
+            document=page.document,
+            cursor=page.cursor if final else None,
+            last=page.last and final,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """One version of one object on its way to a partner: the exact bytes that will leave."""

@@ -7,6 +7,7 @@ STIX 2.1 section 7.2.1.4 (TLP 1 ids), OASIS cti-stix-common-objects (TLP 2.0 ext
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,10 @@ _TAG_LEVELS: Mapping[str, Tlp] = {
 _RESTRICTING = ("tlp:", "pap:", "pfc:", "iep:", "iep2-policy:", "iep2-reference:", "ais-marking:")
 
 
+# `tlp-red` and `TLP RED` are no tags of the taxonomy, but nobody who writes them means *for everybody*.
+_LOOKS_LIKE = re.compile(r"(?:tlp|pap|pfc)[^a-z]|(?:tlp|pap|pfc)(?:white|clear|green|amber|red|ambre|vert|rouge|libre)")
+
+
 def parse_tlp(text: str) -> Tlp | None:
     """The level of `TLP:AMBER+STRICT`, `amber+strict` and the like, whatever its case and spaces; else None."""
     return _TAG_LEVELS.get(_folded(text).removeprefix("tlp:"))
@@ -93,6 +98,7 @@ def parse_tlp(text: str) -> Tlp | None:
 
 def _folded(text: str) -> str:
     """`text` without case, white space and characters that nobody sees: none of them may hide a restriction."""
+    text = unicodedata.normalize("NFKC", text)
     return "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc")).casefold()
 
 
@@ -169,7 +175,7 @@ def of_tags(names: Iterable[str]) -> Label:
     label = UNMARKED
     for name in names:
         folded = _folded(name)
-        if not folded.startswith(_RESTRICTING):
+        if not folded.startswith(_RESTRICTING) and not _LOOKS_LIKE.match(folded):
             continue
         level = parse_tlp(folded) if folded.startswith("tlp:") else None
         label = label.join(Label(unknown=frozenset({folded})) if level is None else Label(tlp=level))

@@ -287,6 +287,8 @@ def parse(raw: bytes) -> StixObject:
     stix, repairs = _repair(decode(raw))
     references = frozenset(_references(stix)) - marking.TLP_IDS.keys()
     body = _dump(stix)
+    if b"\\u0000" in body:
+        raise ContentError("content.json", detail="U+0000")
     wrong = schema.problem(stix["type"], _as_the_schema_wants(stix))
     if wrong is not None:
         raise ContentError("content.schema", detail=wrong)

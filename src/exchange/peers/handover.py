@@ -26,7 +26,10 @@ _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between looks at a status that is still pending."""
 _CHECKS = 200
 """Failures of one handover that are checked against the collection; the rest is believed."""
-_WHOLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
+_WHOLE = frozenset({
+    HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+})  # fmt: skip
 _ALREADY = re.compile(r"already|duplicate|exist", re.I)
 
 

@@ -6,6 +6,7 @@ that was asked, never a secret.
 
 from __future__ import annotations
 
+import base64
 import re
 import ssl
 import zlib
@@ -162,9 +163,10 @@ class Session:
 
     def detail(self, answer: Answer) -> str:
         """The first words of a body for an error text, without any of our secrets that it may repeat."""
-        text = answer.body[: 4 * _DETAIL].decode("utf-8", "replace")
-        secrets = (self.credentials.password, self.credentials.token, self.credentials.key)
-        for secret in filter(None, secrets):
+        text = answer.body[: 64 * _DETAIL].decode("utf-8", "replace")
+        given = self.credentials
+        basic = base64.b64encode(f"{given.user}:{given.password}".encode()).decode() if given.password else ""
+        for secret in filter(None, (basic, given.password, given.token, given.key)):
             text = text.replace(secret, "…")
         return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:_DETAIL]
 

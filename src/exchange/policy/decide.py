@@ -73,6 +73,9 @@ def end_of(agreement: Agreement) -> datetime:
     return datetime.combine(agreement.end + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
 
 
+_REMEMBERED = 100_000
+
+
 class Rules:
     """The terms as they stand at one instant, ready to decide. Build a new one when terms or day change."""
 
@@ -149,6 +152,8 @@ class Rules:
         key = (subject, audience.key)
         decision = self._cache.get(key)
         if decision is None:
+            if len(self._cache) >= _REMEMBERED:
+                self._cache.clear()  # markings are chosen by peers, so there is no end to them
             decision = self._cache[key] = self._decide(subject, audience)
         return decision
 

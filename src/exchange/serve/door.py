@@ -80,7 +80,7 @@ class Visit:
         audience = self.audience(collection)
         if not self.site.outbound or self.standing.brake(self.tx, self.peer, "out"):
             raise Unavailable("request.paused", retry_after=_PAUSED)
-        if not audience.open:
+        if not audience.open or self.standing.epoch(self.tx) != self.rules.epoch:
             raise Unavailable("request.deciding")
         if not audience.agreements and audience.ends is not None:
             raise Forbidden("request.no_agreement")
@@ -96,6 +96,8 @@ class Visit:
         """Raises Forbidden unless this account may write here, Unavailable while it is stopped (RULES R31)."""
         if self.peer not in collection.writers:
             raise Forbidden("request.read_only", collection=collection.alias)
+        if not self.rules.receives(self.peer):
+            raise Forbidden("request.no_agreement")
         if self.standing.brake(self.tx, self.peer, "in"):
             raise Unavailable("request.paused", retry_after=_PAUSED)
 

@@ -7,7 +7,6 @@ lock-out of the account from elsewhere.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def presented(header: str) -> Presented | None:
         return None
     try:
         pair = base64.b64decode(rest, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64 (binascii.Error is one), not UTF-8, not even ASCII
         return None
     user, colon, password = pair.partition(":")
     return _of(password, user) if colon and user else None

@@ -17,7 +17,7 @@ import orjson
 from exchange import i18n
 from exchange.errors import ContentError, NotFound, RequestError, TooLarge, Unprocessable
 from exchange.i18n import Language
-from exchange.model.envelope import Page, open_envelope, sift
+from exchange.model.envelope import Page, cut, open_envelope, sift
 from exchange.model.party import Collection
 from exchange.policy import Audience, Rules, Verdict
 from exchange.policy.audience import collection_channel
@@ -92,20 +92,16 @@ class Poster:
         objects, rejected = sift(unpack(read(req, self.site.max_content_length)))
         channel = collection_channel(collection.id)
         source_key = f"{visit.peer}/post:{collection.alias}"
-        accepted = accept(
-            self.site.store,
-            visit.rules,
-            Page(objects=objects, rejected=rejected, last=True),
-            source_key,
-            visit.peer,
-            moment(visit.now),
-            posted=channel,
-        )
+        outcomes: list[Outcome] = []
+        for page in cut(Page(objects=objects, rejected=rejected, last=True)):
+            now = moment(visit.now)
+            taken = accept(self.site.store, visit.rules, page, source_key, visit.peer, now, posted=channel)
+            outcomes += taken.outcomes
         kept = {
             "collection": collection.id,
             "source": source_key,
             "at": visit.now,
-            "fates": [_first(outcome) for outcome in accepted.outcomes],
+            "fates": [_first(outcome) for outcome in outcomes],
         }
         id_ = str(uuid.uuid4())
         self.settle(kept, visit, audience.key)
@@ -123,7 +119,7 @@ class Poster:
                 standing = {
                     (row.stix_id, row.version): row.added
                     for row in listings.standing(tx, ids)
-                    if row.audience == audience
+                    if row.audience == audience and row.not_after > visit.now
                 }
                 groups = statements.held(tx, ids)
             for fate in open_:
@@ -172,7 +168,7 @@ def _fate(
     mine = [item for item in judged(rules, own, moment(now)) if item.held.version == fate["version"]] if own else []
     if not mine or audience is None:
         return {"state": "pending", "reason": "request.waiting"}
-    decision = rules.decide(mine[0].subject, audience)
+    decision = mine[0].decide(rules, audience)
     state = {Verdict.RELEASE: "success", Verdict.HOLD: "pending", Verdict.DENY: "failure"}[decision.verdict]
     return {"state": state, "reason": "" if decision.released else decision.reasons[0]}
 

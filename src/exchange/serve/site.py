@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from exchange.i18n import Language
 from exchange.policy import Rules
 from exchange.store import Store
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +33,4 @@ class Site:
     max_content_length: int = 10 * 1024 * 1024
     outbound: bool = True
     """False: nothing leaves, by any road."""
-    clock: Callable[[], datetime] = _now
+    clock: Callable[[], datetime]

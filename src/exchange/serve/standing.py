@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from exchange.store import Store, accounts, audiences, pages
-from exchange.store.audiences import AudienceRow
+from exchange.store.audiences import EPOCH, AudienceRow
 from exchange.store.pages import Key
 
 _PLACE = "exchange.serve.standing"
@@ -25,6 +25,7 @@ class Standing:
     """The state of one snapshot, read as it is asked for."""
 
     sign: tuple[int, int] | None
+    _epoch: str | None = None
     _keys: dict[str, Key] = field(default_factory=dict)
     _audiences: dict[tuple[str, str], AudienceRow | None] = field(default_factory=dict)
     _brakes: dict[tuple[str, str], Mapping[str, Any] | None] = field(default_factory=dict)
@@ -44,6 +45,12 @@ class Standing:
         if place not in self._audiences:
             self._audiences[place] = audiences.of_reader(tx, peer, channel)
         return self._audiences[place]
+
+    def epoch(self, tx: Connection) -> str:
+        """The terms that the store follows (RULES R19): a worker that holds others serves nothing."""
+        if self._epoch is None:
+            self._epoch = audiences.note(tx, EPOCH)
+        return self._epoch
 
     def brake(self, tx: Connection, peer: str, direction: str) -> Mapping[str, Any] | None:
         """The brake that stops `peer` in this direction, if any."""

@@ -8,13 +8,16 @@ Nothing here parses, decides or fetches.
 
 from exchange.store import accounts, audiences, listings, pages, sources, statements
 from exchange.store.clock import micros, moment
-from exchange.store.engine import Store, Watch
+from exchange.store.engine import PATIENCE, WAIT, Store, Watch
 from exchange.store.schema import migrate, newest, ready
 
 
-def open_store(url: str, *, create: bool = True) -> Store:
-    """Open the store at `url`, with the schema of this release. Raises StoreOutdated when it needs `migrate`."""
-    store = Store(url)
+def open_store(url: str, *, create: bool = True, wait: float = WAIT) -> Store:
+    """Open the store at `url`, with the schema of this release; `wait`: seconds for the writer lock.
+
+    Raises StoreOutdated when it needs `migrate`.
+    """
+    store = Store(url, wait)
     try:
         ready(store, create=create)
     except BaseException:
@@ -24,6 +27,7 @@ def open_store(url: str, *, create: bool = True) -> Store:
 
 
 __all__ = [
+    "PATIENCE",
     "Store",
     "Watch",
     "accounts",

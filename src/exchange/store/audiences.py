@@ -10,6 +10,9 @@ from sqlalchemy import Connection, insert, select, update
 
 from exchange.store.tables import audience, meta
 
+EPOCH = "policy_epoch"
+"""The note that says which terms the store follows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceRow:

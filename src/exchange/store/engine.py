@@ -21,18 +21,20 @@ from exchange.errors import StoreBusy, StoreError
 from exchange.store.tables import reads
 
 WAIT = 2.0
-"""Seconds that a writer waits for the lock."""
+"""Seconds that a writer whom somebody waits for waits for the lock (RULES R18)."""
+PATIENCE = 30.0
+"""Seconds that one waits whom nobody waits for: a pull, a push, a command."""
 _LOCK = 0x65786368
 _SIGNAL = "exchange_changed"
 
 
-def _pragmas(connection: Any, _record: Any) -> None:
+def _pragmas(connection: Any, wait: float) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
-        f"busy_timeout={int(WAIT * 1000)}",
+        f"busy_timeout={int(wait * 1000)}",
         "foreign_keys=ON",
         "mmap_size=268435456",
     ):
@@ -45,9 +47,9 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _begin_postgresql(connection: Connection) -> None:
+def _begin_postgresql(connection: Connection, wait: float) -> None:
     if connection.get_execution_options().get("exchange_writes", False):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(WAIT * 1000)}")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(wait * 1000)}")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
@@ -62,7 +64,7 @@ def _make_file(path: Path) -> None:
         raise StoreError("store.unavailable", detail=f"{path}: {error.strerror}") from error
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, wait: float) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database in (None, "", ":memory:"):
@@ -70,26 +72,29 @@ def _engine(url: str) -> Engine:
         else:
             _make_file(Path(parsed.database))
             engine = create_engine(url)
-        event.listen(engine, "connect", _pragmas)
+        event.listen(engine, "connect", lambda connection, _: _pragmas(connection, wait))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     engine = create_engine(url, pool_pre_ping=True, pool_size=8)
-    event.listen(engine, "begin", _begin_postgresql)
+    event.listen(engine, "begin", lambda connection: _begin_postgresql(connection, wait))
     return engine
 
 
 class Store:
     """What we hold. `reading` and `writing` give a transaction; the nouns of this room work inside one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wait: float = WAIT) -> None:
         self.url = url
-        self.engine = _engine(url)
+        self.wait = wait
+        self.engine = _engine(url, wait)
+        # SQLite lets waiting writers in by chance; those of one process take turns here first.
+        self._writers = threading.Lock()
         self.sqlite = self.engine.dialect.name == "sqlite"
         self.memory = memory = self.sqlite and make_url(url).database in (None, "", ":memory:")
         self.commits = 0
         # One connection serves every thread of an in-memory store, so its transactions take turns here.
         self._turn: AbstractContextManager[Any] = threading.RLock() if memory else nullcontext()
-        self.read_engine = self.engine if memory or not self.sqlite else _engine(_ledger_url(url))
+        self.read_engine = self.engine if memory or not self.sqlite else _engine(_ledger_url(url), wait)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -103,14 +108,23 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """The one writer's transaction: all of it is committed, or nothing. Raises StoreBusy after two seconds."""
-        with self._turn, self._translated(), self.engine.connect() as plain:
+        """The one writer's transaction: all of it is committed, or nothing. Raises StoreBusy after `wait` seconds."""
+        with self._next(), self._turn, self._translated(), self.engine.connect() as plain:
             connection = plain.execution_options(exchange_writes=True)
             with connection.begin():
                 yield connection
                 if not self.sqlite:
                     connection.exec_driver_sql(f"NOTIFY {_SIGNAL}")
             self.commits += 1
+
+    @contextmanager
+    def _next(self) -> Iterator[None]:
+        if not self._writers.acquire(timeout=self.wait):
+            raise StoreBusy("store.busy", seconds=self.wait)
+        try:
+            yield
+        finally:
+            self._writers.release()
 
     @contextmanager
     def noting(self) -> Iterator[Connection]:
@@ -126,8 +140,9 @@ class Store:
             yield
         except OperationalError as error:
             detail = str(error.orig)
-            if "locked" in detail or "lock timeout" in detail:
-                raise StoreBusy("store.busy", seconds=WAIT) from error
+            # 55P03 is lock_not_available: PostgreSQL's words for it depend on its language.
+            if "locked" in detail or getattr(error.orig, "sqlstate", "") == "55P03":
+                raise StoreBusy("store.busy", seconds=self.wait) from error
             raise StoreError("store.unavailable", detail=detail.splitlines()[0][:200]) from error
         except DBAPIError as error:
             raise StoreError("store.failed", detail=str(error.orig).splitlines()[0][:200]) from error
@@ -174,14 +189,19 @@ class Watch:
 
     def changed(self) -> bool:
         """True when something was committed since the last call, and at the first one."""
-        if self._store.memory:
-            version = self._store.commits
-        elif self._store.sqlite:
-            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-        else:
-            version = max(self._last, 0) + len(list(self._connection.notifies(timeout=0)))
+        try:
+            version = self._version()
+        except self._store.engine.dialect.loaded_dbapi.Error as error:
+            raise StoreError("store.unavailable", detail=str(error).partition("\n")[0][:200]) from error
         moved, self._last = version != self._last, version
         return moved
+
+    def _version(self) -> int:
+        if self._store.memory:
+            return self._store.commits
+        if self._store.sqlite:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        return max(self._last, 0) + len(list(self._connection.notifies(timeout=0)))
 
     def wait(self, seconds: float) -> bool:
         """Give the others `seconds`, then look."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, text, update
 
 from exchange.store.statements import chunks
 from exchange.store.tables import audience, ledger, listing, outbox, statement
@@ -24,6 +24,8 @@ class Listed:
     version: str
     fact: str
     rank: int
+    label: str
+    """What it is judged under, as `Label.to_text` writes it."""
     latest: bool
     folded: bool
     agreement: str
@@ -97,9 +99,9 @@ def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
 
 
 def adjust(tx: Connection, rows: Sequence[Listed]) -> None:
-    """Write `latest`, `folded`, `rank`, `agreement` and `not_after` of rows that stay where they are."""
+    """Write what may change of rows that stay where they are."""
     if rows:
-        names = ("latest", "folded", "rank", "agreement", "not_after")
+        names = ("latest", "folded", "rank", "label", "agreement", "not_after")
         tx.execute(
             update(listing)
             .where(listing.c.audience == bindparam("b_audience"), listing.c.added == bindparam("b_added"))
@@ -156,7 +158,7 @@ class Parcel:
     body: bytes
 
 
-def parcels(tx: Connection, key: str, now: int, most: int) -> list[Parcel]:
+def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -> list[Parcel]:
     """What waits for the target whose audience is `key`, oldest first; only what is still listed and in force."""
     query = (
         select(
@@ -168,8 +170,8 @@ def parcels(tx: Connection, key: str, now: int, most: int) -> list[Parcel]:
         .join(statement, statement.c.seq == listing.c.seq)
         .join(audience, audience.c.key == outbox.c.audience)
         .where(
-            outbox.c.audience == key, outbox.c.state == "pending", listing.c.closed.is_(None),
-            listing.c.not_after > now, audience.c.open,
+            outbox.c.audience == key, text("outbox.state = 'pending'"), outbox.c.added > after,
+            listing.c.closed.is_(None), listing.c.not_after > now, audience.c.open,
         )
         .order_by(outbox.c.added)
         .limit(most)
@@ -183,7 +185,8 @@ def settle(tx: Connection, outcomes: Sequence[tuple[Parcel, str, str]], *, peer:
         return
     tx.execute(
         update(outbox)
-        .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("when"))
+        # What was withdrawn while it was on its way stays withdrawn.
+        .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("when"), outbox.c.state == "pending")
         .values(state=bindparam("became"), message=bindparam("said"), attempts=outbox.c.attempts + 1),
         [
             {"who": parcel.audience, "when": parcel.added, "became": state, "said": message[:500]}
@@ -202,12 +205,23 @@ def settle(tx: Connection, outcomes: Sequence[tuple[Parcel, str, str]], *, peer:
         tx.execute(insert(ledger), entries)
 
 
+def accepted(tx: Connection, channel: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:
+    """(id, version) of these ids that the target `channel` has accepted before, by the ledger."""
+    return {
+        (row.stix_id, row.version)
+        for ids in chunks(stix_ids)
+        for row in tx.execute(
+            select(ledger.c.stix_id, ledger.c.version).where(
+                ledger.c.channel == channel, ledger.c.outcome == "accepted", ledger.c.stix_id.in_(ids)
+            )
+        )
+    }
+
+
 def pending(tx: Connection) -> dict[str, int]:
     """Audience key → how many parcels wait."""
-    counts: dict[str, int] = {}
-    for (key,) in tx.execute(select(outbox.c.audience).where(outbox.c.state == "pending")):
-        counts[key] = counts.get(key, 0) + 1
-    return counts
+    query = select(outbox.c.audience, func.count()).where(text("outbox.state = 'pending'"))
+    return {row[0]: row[1] for row in tx.execute(query.group_by(outbox.c.audience))}
 
 
 def deliveries(tx: Connection, stix_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:

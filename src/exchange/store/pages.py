@@ -192,7 +192,7 @@ def shown(tx: Connection, key: str, now: int) -> Sequence[Shown]:
     """Everything that the audience reads at `now`, in order of `added`."""
     row = listing.c
     query = (
-        select(row.added, row.stix_id, row.version, statement.c.creator, statement.c.label, statement.c.body)
+        select(row.added, row.stix_id, row.version, statement.c.creator, row.label, statement.c.body)
         .join(statement, statement.c.seq == row.seq)
         .where(row.audience == key, *_OPEN, _IN_FRONT, row.not_after > now)
         .order_by(row.added)

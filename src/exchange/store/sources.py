@@ -5,6 +5,7 @@ The schedule is data: *due* is a column, a lease says who works on it, and sever
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
+from exchange.model.envelope import Rejected
+from exchange.store.statements import chunks
 from exchange.store.tables import quarantine, run, skipped, source
 
 
@@ -95,6 +98,15 @@ def finish(
     tx.execute(update(source).where(source.c.key == key, source.c.lease_owner == owner).values(**values))
 
 
+def completed(tx: Connection, key: str, now: int) -> None:
+    """A source that nobody polls has been taken to its end."""
+    tx.execute(
+        update(source)
+        .where(source.c.key == key)
+        .values(last_start=now, last_end=now, last_complete=now, last_outcome="complete", last_error=None)
+    )
+
+
 def hurry(tx: Connection, keys: Collection[str], now: int) -> None:
     """Make these due at once."""
     tx.execute(update(source).where(source.c.key.in_(list(keys))).values(due=now))
@@ -125,24 +137,24 @@ def last_news(tx: Connection, key: str) -> tuple[int, Mapping[str, int]] | None:
     return None if row is None else (int(row.ended), json.loads(row.counts))
 
 
-def set_aside(
-    tx: Connection, key: str, *, raw: bytes, digest: str, stix_id: str, code: str, fields: Mapping[str, Any], now: int
-) -> bool:
-    """Quarantine these bytes with the reason; False: the same bytes are there already, and are only counted."""
-    again = tx.execute(
-        update(quarantine)
-        .where(quarantine.c.source == key, quarantine.c.digest == digest)
-        .values(seen=quarantine.c.seen + 1)
-    )
-    if again.rowcount:
-        return False
-    tx.execute(
-        insert(quarantine).values(
-            source=key, stix_id=stix_id, code=code, fields=json.dumps(fields, default=str), digest=digest,
-            raw=raw, received=now, seen=1,
-        )
-    )  # fmt: skip
-    return True
+def set_aside(tx: Connection, key: str, rejected: Sequence[Rejected], now: int) -> None:
+    """Quarantine these with their reasons; bytes that are there already are only counted."""
+    fresh = {hashlib.sha256(item.raw).hexdigest(): item for item in rejected}
+    for digests in chunks(fresh):
+        same = (quarantine.c.source == key) & quarantine.c.digest.in_(digests)
+        known = set(tx.execute(select(quarantine.c.digest).where(same)).scalars())
+        if known:
+            tx.execute(update(quarantine).where(same).values(seen=quarantine.c.seen + 1))
+        rows = [
+            {
+                "source": key, "stix_id": item.id, "code": item.code, "fields": json.dumps(item.fields, default=str),
+                "digest": digest, "raw": item.raw, "received": now, "seen": 1,
+            }
+            for digest in digests
+            if digest not in known and (item := fresh[digest])
+        ]  # fmt: skip
+        if rows:
+            tx.execute(insert(quarantine), rows)
 
 
 def quarantined(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, text, update
 
 from exchange.model.marking import Label
 from exchange.model.stix import StixObject
@@ -97,6 +98,17 @@ class New:
     basis: str
     newest: bool
     touch: bool
+    waiting: bool
+    """Unmarked, or its version lies in the future: it is judged later."""
+
+
+_LONGEST = 300
+"""Characters of an indexed text; a STIX id has fewer, and PostgreSQL indexes no more than 2,700 bytes."""
+
+
+def indexed(value: str) -> str:
+    """A value as it stands in the index: a long one by its digest."""
+    return value if len(value) <= _LONGEST else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
 
 
 def add_all(
@@ -110,8 +122,12 @@ def add_all(
     for seq, new in enumerate(news, first):
         rows.append(_row(new, seq, source, peer, posted, document, now))
         item = new.object
-        references += [{"seq": seq, "target": target, "ends": target in item.ends} for target in item.refs]
-        values += [{"seq": seq, "path": path, "value": value} for path, value in dict.fromkeys(item.values)]
+        references += [
+            {"seq": seq, "target": target, "ends": target in item.ends}
+            for target in item.refs
+            if len(target) <= _LONGEST
+        ]
+        values += [{"seq": seq, "path": path, "value": indexed(value)} for path, value in dict.fromkeys(item.values)]
     tx.execute(insert(statement), rows)
     if references:
         tx.execute(insert(reference), references)
@@ -138,7 +154,7 @@ def _row(new: New, seq: int, source: str, peer: str, posted: str, document: int 
         "marked": new.label is not None,
         "label": None if new.label is None else new.label.to_text(),
         "basis": new.basis,
-        "waiting": new.label is None,
+        "waiting": new.waiting,
         "newest": new.newest,
         "touch": new.touch,
         "revoked": item.revoked,
@@ -166,6 +182,12 @@ def renew(tx: Connection, touches: Mapping[int, New], *, document: int | None, n
                 body=item.body,
             )
         )
+
+
+def untouch(tx: Connection, seqs: Collection[int]) -> None:
+    """These statements are no mere touches any more."""
+    for numbers in chunks(seqs):
+        tx.execute(update(statement).where(statement.c.seq.in_(numbers)).values(touch=False))
 
 
 def supersede(tx: Connection, seqs: Collection[int]) -> None:
@@ -209,15 +231,19 @@ def tighten(tx: Connection, labels: Mapping[int, Label]) -> None:
         tx.execute(update(statement).where(statement.c.seq == seq).values(stated=label.to_text()))
 
 
-def waiting(tx: Connection, source: str, most: int) -> list[int]:
-    """Unmarked statements of `source` that nobody has judged yet, oldest first."""
-    query = select(statement.c.seq).where(statement.c.source == source, statement.c.waiting)
+# Written as the partial index is: SQLite does not see that `waiting = 1` implies `waiting`.
+_WAITING = text("statement.waiting")
+
+
+def waiting(tx: Connection, source: str, until: str, most: int) -> list[int]:
+    """Statements of `source` that nobody has judged yet, oldest first; versions after `until` go on waiting."""
+    query = select(statement.c.seq).where(statement.c.source == source, _WAITING, statement.c.version <= until)
     return list(tx.execute(query.order_by(statement.c.seq).limit(most)).scalars())
 
 
 def waiting_sources(tx: Connection) -> list[str]:
     """The sources that have statements waiting to be judged."""
-    return list(tx.execute(select(statement.c.source).where(statement.c.waiting).distinct()).scalars())
+    return list(tx.execute(select(statement.c.source).where(_WAITING).distinct()).scalars())
 
 
 def referred(tx: Connection, seqs: Iterable[int]) -> set[str]:
@@ -283,9 +309,14 @@ def neighbours(tx: Connection, source: str, subjects: Sequence[Held]) -> dict[in
     return around
 
 
-def walk(tx: Connection, after: int, most: int) -> list[int]:
-    """The numbers of the statements after `after`, in order: to judge everything anew, a step at a time."""
+def walk(tx: Connection, after: int, most: int, *, unknown: bool = False) -> list[int]:
+    """The numbers of the statements after `after`, in order: to judge everything anew, a step at a time.
+
+    `unknown`: only those that state a marking which an agreement may list as informational.
+    """
     query = select(statement.c.seq).where(statement.c.seq > after).order_by(statement.c.seq).limit(most)
+    if unknown:
+        query = query.where(statement.c.stated.like("%[%"))
     return list(tx.execute(query).scalars())
 
 
@@ -325,7 +356,11 @@ def find(tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collectio
         conditions.append(statement.c.stix_id.like(f"%--{uuid}"))
         conditions.append(statement.c.document.in_(select(document.c.id).where(document.c.document_id == uuid)))
     if values:
-        conditions.append(statement.c.seq.in_(select(observable.c.seq).where(observable.c.value.in_(values))))
+        conditions.append(
+            statement.c.seq.in_(
+                select(observable.c.seq).where(observable.c.value.in_([indexed(value) for value in values]))
+            )
+        )
     if not conditions:
         return []
     query = select(*_HELD).where(or_(*conditions)).order_by(statement.c.seq).limit(CHUNK)

@@ -6,7 +6,6 @@ undecided (unmarked objects, RULES R11) is settled when the drain or envelope th
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,13 +19,14 @@ from exchange.model.marking import Label
 from exchange.model.stix import StixObject
 from exchange.policy import Basis, Rules, resolve
 from exchange.store import Store, audiences, sources, statements
+from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.statements import Held, New, Worth
 from exchange.sync.listing import Lister
+from exchange.sync.subjects import horizon_at
 
 STEP = 500
 """Statements judged in one transaction; RULES R18 allows a thousand."""
-EPOCH = "policy_epoch"
 
 
 class LeaseLost(StoreError):
@@ -81,6 +81,7 @@ class _Intake:
     superseded: set[int] = field(default_factory=set)
     tightened: dict[int, tuple[StixObject, Label]] = field(default_factory=dict)
     """Stored statement → an object that contradicts it, and the strictest of both labels."""
+    untouched: set[int] = field(default_factory=set)
     renewed: dict[int, New] = field(default_factory=dict)
     """Stored touch → the later touch that takes its place: a chain keeps one, however often it is touched."""
 
@@ -105,8 +106,7 @@ def accept(
     with store.writing() as tx:
         if lease is not None and not sources.extend(tx, source_key, *lease):
             raise LeaseLost("store.lease_lost", source=source_key)
-        if audiences.note(tx, EPOCH) != rules.epoch:
-            raise StoreOutdated("store.policy_changed", found=audiences.note(tx, EPOCH)[:8], needed=rules.epoch[:8])
+        require(tx, rules)
         intake, stopped = _take(tx, rules, page, source_key, peer, posted, now)
         if page.cursor is not None:
             sources.save_cursor(tx, source_key, page.cursor)
@@ -115,6 +115,13 @@ def accept(
     counts = Counter(outcome.code for outcome in intake.outcomes)
     counts["skipped"] += len(page.skipped)
     return Accepted(outcomes=intake.outcomes, counts=+counts, stopped=stopped)
+
+
+def require(tx: Connection, rules: Rules) -> None:
+    """Raises StoreOutdated unless `rules` are the terms that the store follows: asked in every writing transaction."""
+    found = audiences.note(tx, EPOCH)
+    if found != rules.epoch:
+        raise StoreOutdated("store.policy_changed", found=found[:8] or "-", needed=rules.epoch[:8])
 
 
 def _take(
@@ -126,7 +133,7 @@ def _take(
         kept = page.document
         document = statements.keep_document(tx, source_key, kept.kind, kept.id, kept.version, kept.raw, at)
     known = statements.held(tx, {item.id for item in page.objects})
-    intake = _sort(page.objects, known, source_key, peer, rules)
+    intake = _sort(page.objects, known, source_key, peer, rules, horizon_at(now))
     for rejected in page.rejected:
         intake.outcomes.append(
             Outcome(id=rejected.id, version="", code="rejected", reason=rejected.code, fields=rejected.fields)
@@ -134,9 +141,10 @@ def _take(
     statements.supersede(tx, intake.superseded)
     news = list(intake.news.values())
     statements.add_all(tx, news, source=source_key, peer=peer, posted=posted, document=document, now=at)
+    statements.untouch(tx, intake.untouched)
     statements.renew(tx, intake.renewed, document=document, now=at)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
-    _set_aside(tx, (*page.rejected, *intake.set_aside), source_key, at)
+    sources.set_aside(tx, source_key, (*page.rejected, *intake.set_aside), at)
     for skipped in page.skipped:
         sources.pass_over(tx, source_key, skipped.id, skipped.code, skipped.fields, at)
     sources.count_day(tx, source_key, now.date().isoformat(), len(news))
@@ -148,7 +156,12 @@ def _take(
 
 
 def _sort(
-    objects: Sequence[StixObject], known: Mapping[str, Sequence[Held]], source_key: str, peer: str, rules: Rules
+    objects: Sequence[StixObject],
+    known: Mapping[str, Sequence[Held]],
+    source_key: str,
+    peer: str,
+    rules: Rules,
+    horizon: str,
 ) -> _Intake:
     """Which versions are new to this source, which it gave before, and which contradict what it gave before."""
     intake = _Intake()
@@ -164,16 +177,19 @@ def _sort(
         if item.version in chain:
             _repeat(intake, item, chain[item.version])
         else:
-            _add(intake, item, chain, rules.understood(peer, item.label))
+            _add(intake, item, chain, rules.understood(peer, item.label), horizon)
     return intake
 
 
-def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label) -> None:
+def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label, horizon: str) -> None:
     """A version that this source has not given before; a touch if only its date is new (RULES R9)."""
     older = max((version for version in chain if version < item.version), default=None)
     newer = min((version for version in chain if version > item.version), default=None)
-    beside = [chain[near] for near in (older, newer) if near is not None]
+    ahead = item.version > horizon
+    beside = [chain[near] for near in (older, newer) if near is not None and near <= horizon and not ahead]
     touch = any(known.content == item.content and known.label == item.label for known in beside)
+    if newer is not None and chain[newer].touch and not touch:
+        _untouch(intake, item.id, newer, chain[newer])
     intake.outcomes.append(Outcome(id=item.id, version=item.version, code="touch" if touch else "stored"))
     if touch and newer is not None:
         return  # what came later says the same
@@ -183,6 +199,7 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
         basis=Basis.STATED if own.stated else Basis.NONE,
         newest=newer is None,
         touch=touch,
+        waiting=ahead or not own.stated,
     )
     known = chain[item.version] = _Known(item.digest, item.content, item.label, None, newer is None, touch)
     if touch and older is not None and chain[older].touch:
@@ -194,6 +211,15 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
         intake.news[item.id, item.version] = new
     else:
         intake.renewed[known.seq] = new
+
+
+def _untouch(intake: _Intake, stix_id: str, version: str, known: _Known) -> None:
+    """Something else came to stand before a touch, so it is no mere touch any more: it is what counts now."""
+    known.touch = False
+    if known.seq is not None:
+        intake.untouched.add(known.seq)
+    else:
+        intake.news[stix_id, version] = replace(intake.news[stix_id, version], touch=False)
 
 
 def _supersede(intake: _Intake, stix_id: str, version: str, before: _Known) -> None:
@@ -231,31 +257,17 @@ def _repeat(intake: _Intake, item: StixObject, before: _Known) -> None:
     )
 
 
-def _set_aside(tx: Connection, rejected: Sequence[Rejected], source_key: str, at: int) -> None:
-    for item in rejected:
-        sources.set_aside(
-            tx,
-            source_key,
-            raw=item.raw,
-            digest=hashlib.sha256(item.raw).hexdigest(),
-            stix_id=item.id,
-            code=item.code,
-            fields=item.fields,
-            now=at,
-        )
-
-
 def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: _Intake) -> list[str]:
-    """Judge anew what was contradicted more strictly, and the unmarked statements whose worth changes; their ids."""
+    """Judge anew what was contradicted more strictly, then the unmarked statements whose worth changes; their ids."""
+    changed = judge(tx, rules, list(intake.tightened))
     marked = [new.object for new in intake.news.values() if new.label is not None]
     marked += [item for item, _ in intake.tightened.values()]
     refs = {target for item in marked for target in item.refs}
     ids = {item.id for item in marked}
-    if intake.superseded:
-        # Only the newest version of a referrer counts: what the one before it said no longer does.
-        refs |= statements.referred(tx, intake.superseded)
-        ids |= {new.object.id for new in intake.news.values() if new.newest}
-    return judge(tx, rules, [*intake.tightened, *statements.dependants(tx, source_key, ids, refs)])
+    # Only the newest version of a referrer counts: what the one before it said no longer does.
+    refs |= statements.referred(tx, [*intake.superseded, *intake.tightened])
+    ids |= {new.object.id for new in intake.news.values() if new.newest}
+    return changed + judge(tx, rules, statements.dependants(tx, source_key, ids, refs))
 
 
 def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
@@ -285,11 +297,14 @@ def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
 def settle(store: Store, rules: Rules, source_key: str, now: datetime) -> list[tuple[str, str]]:
     """Judge and list what waits for the end of the drain, a step at a time; safe to repeat after a crash."""
     stopped: list[tuple[str, str]] = []
+    horizon = horizon_at(now)
     while True:
-        with store.writing() as tx:
-            seqs = statements.waiting(tx, source_key, STEP)
-            if not seqs:
+        with store.reading() as tx:
+            if not statements.waiting(tx, source_key, horizon, 1):
                 return stopped
+        with store.writing() as tx:
+            require(tx, rules)
+            seqs = statements.waiting(tx, source_key, horizon, STEP)
             lister = Lister(tx, rules, now)
             lister.relist(judge(tx, rules, seqs))
             stopped += lister.refused

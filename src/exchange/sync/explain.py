@@ -94,6 +94,7 @@ def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanatio
             if item.held.seq in wanted
         )
         key = asked.strip()
+        key = key.lower() if _UUID.match(key) else key
         return Explanation(
             asked=asked,
             statements=explained,
@@ -122,7 +123,7 @@ def _explained(
 def _answer(
     item: Judged, audience: Audience, rules: Rules, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
 ) -> Answer:
-    decision = rules.decide(item.subject, audience)
+    decision = item.decide(rules, audience)
     rows = [row for row in history if row["audience"] == audience.key and row["seq"] == item.held.seq]
     standing = next((row for row in rows if row["closed"] is None), None)
     return Answer(

@@ -7,12 +7,16 @@ memory does not grow with the file.
 from __future__ import annotations
 
 import gzip
+import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
+
+import orjson
 
 from exchange.convert import split
 from exchange.errors import ContentError, UsageError
@@ -25,9 +29,12 @@ from exchange.store.clock import micros
 from exchange.sync.accept import accept
 from exchange.sync.pull import pages
 
-_HEAD = 4096
+_HEAD = 1 << 20
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]:]', re.S)
 _LARGEST_EVENT = 256 * 1024 * 1024
 _SUFFIXES = (".json", ".json.gz", ".stix2", ".stix2.gz", ".stix", ".stix.gz")
+_SPOILT = (OSError, EOFError, zlib.error)
+"""What reading a damaged or cut gzip file raises."""
 _INDEXES = {"manifest.json", "manifest.json.gz"}
 
 
@@ -59,12 +66,19 @@ def import_files(
         with store.writing() as tx:
             number = sources.begin_run(tx, source.key, micros(clock()))
         counts: Counter[str] = Counter()
-        for page in _pages(file, source, clock):
+        for brought in _pages(file, source, clock):
+            page = replace(brought, rejected=[_named(item, file) for item in brought.rejected])
             accepted = accept(store, rules, page, source.key, source.peer, clock())
             counts.update(accepted.counts)
         with store.writing() as tx:
             sources.end_run(tx, number, micros(clock()), "complete", counts)
+            sources.completed(tx, source.key, micros(clock()))
         yield Imported(path=file, counts=dict(counts))
+
+
+def _named(item: Rejected, file: Path) -> Rejected:
+    """The rejection with the name of the file it came in."""
+    return replace(item, fields={**item.fields, "file": file.name})
 
 
 def _open(path: Path) -> BinaryIO:
@@ -83,7 +97,7 @@ def _pages(path: Path, source: Source, clock: Callable[[], datetime]) -> Iterato
                 yield from _event(file, source, clock())
             else:
                 yield from _objects(file, path)
-    except (ContentError, OSError, EOFError) as error:
+    except (ContentError, *_SPOILT) as error:
         code = error.code if isinstance(error, ContentError) else "content.file"
         fields = dict(error.fields) if isinstance(error, ContentError) else {"detail": str(error)[:200]}
         yield Page(
@@ -92,8 +106,25 @@ def _pages(path: Path, source: Source, clock: Callable[[], datetime]) -> Iterato
 
 
 def _is_event(head: bytes) -> bool:
-    """Whether this is a MISP event (bare, wrapped, or in a response) and not STIX."""
-    return any(mark in head for mark in (b'"Event"', b'"Orgc"', b'"threat_level_id"', b'"Attribute"'))
+    """Whether this is a MISP event (bare, wrapped, in a response) and not STIX: by the names in its outermost object."""
+    names, depth, last = set(), 0, b""
+    inner = 2 if head.lstrip()[:1] == b"[" else 1
+    for token in _TOKEN.finditer(head):
+        mark = token.group()
+        if mark == b":":
+            if depth == inner:
+                names.add(last)
+        elif mark in (b"{", b"["):
+            depth += 1
+        elif mark in (b"}", b"]"):
+            depth -= 1
+            if depth < inner and names:
+                break
+        else:
+            last = mark
+    if b'"objects"' in names or b'"spec_version"' in names:
+        return False
+    return bool(names & {b'"Event"', b'"response"'}) or {b'"info"', b'"uuid"'} <= names or b'"Attribute"' in names
 
 
 def _event(file: BinaryIO, source: Source, now: datetime) -> Iterator[Page]:
@@ -101,9 +132,19 @@ def _event(file: BinaryIO, source: Source, now: datetime) -> Iterator[Page]:
     if len(raw) > _LARGEST_EVENT:
         raise ContentError("content.size", size=len(raw), limit=_LARGEST_EVENT)
     for event in split(raw):
-        document = Document(kind="misp-event", id="", version="", raw=event)
+        document = Document(kind="misp-event", id=_uuid_of(event), version="", raw=event)
         yield from pages(Page(document=document), source, now)
     yield Page(last=True)
+
+
+def _uuid_of(event: bytes) -> str:
+    """The event's uuid, under which an operator asks for it even if it cannot be taken."""
+    try:
+        found = orjson.loads(event)
+    except orjson.JSONDecodeError:
+        return ""
+    inner = found.get("Event", found) if isinstance(found, dict) else {}
+    return str(inner.get("uuid", "")).lower() if isinstance(inner, dict) else ""
 
 
 def _objects(file: BinaryIO, path: Path) -> Iterator[Page]:
@@ -117,8 +158,8 @@ def _objects(file: BinaryIO, path: Path) -> Iterator[Page]:
                 if pending is not None:
                     yield pending
                 pending, batch = _page(batch), []
-    except ContentError:
-        if pending is None and not batch and path.stat().st_size <= LARGEST:
+    except (ContentError, *_SPOILT) as error:
+        if isinstance(error, ContentError) and pending is None and not batch and path.stat().st_size <= LARGEST:
             file.seek(0)
             yield replace(_page([file.read()]), last=True)
             return

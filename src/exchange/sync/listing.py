@@ -16,7 +16,7 @@ from exchange.policy import Audience, Decision, Rules, gate
 from exchange.store import audiences, listings, statements
 from exchange.store.clock import FOREVER, following, micros
 from exchange.store.listings import Listed
-from exchange.sync.subjects import Judged, judged
+from exchange.sync.subjects import OPINION, OWNER, Judged, judged
 
 NOT_YET = -1
 """`added` of a row that has no `date_added` yet."""
@@ -46,7 +46,7 @@ def _not_after(decision: Decision) -> int:
     return FOREVER if decision.not_after is None else micros(decision.not_after)
 
 
-def _row(item: Judged, audience: Audience, decision: Decision) -> Listed:
+def _row(item: Judged, audience: Audience, decision: Decision, rank: int) -> Listed:
     held = item.held
     return Listed(
         audience=audience.key,
@@ -57,7 +57,8 @@ def _row(item: Judged, audience: Audience, decision: Decision) -> Listed:
         version=held.version,
         # What is revoked states nothing any more: it neither folds nor represents its twins (RULES R23).
         fact=held.stix_id if held.revoked else held.fact,
-        rank=item.rank,
+        rank=rank,
+        label=item.subject.label.to_text() if item.subject.label else "",
         latest=True,
         folded=False,
         agreement=decision.agreement,
@@ -113,33 +114,45 @@ class Lister:
 
     def _close(self, audience: Audience, group: Sequence[Judged], rows: dict[str, Listed], changes: Changes) -> None:
         by_seq = {item.held.seq: item for item in group}
+        ranks = self._ranks(audience, group)
         for version, row in list(rows.items()):
             item = by_seq[row.seq]
-            decision = self.rules.decide(item.subject, audience)
+            decision = item.decide(self.rules, audience)
             # The end of an agreement suspends by `not_after`; renewal resumes the same listing (RULES R19).
             if decision.released or decision.reasons == ("agreement.ended",):
+                label = item.subject.label.to_text() if item.subject.label else row.label
+                if label != row.label and not audience.pushes:
+                    # What it is worth stands beside it in a MISP feed, so a reader is told anew (RULES R26).
+                    changes.closed.append((row, "label.changed"))
+                    del rows[version]
+                    continue
                 rows[version] = replace(
-                    row, agreement=decision.agreement, not_after=_not_after(decision), rank=item.rank
+                    row, agreement=decision.agreement, not_after=_not_after(decision), rank=ranks[row.seq], label=label
                 )
             else:
                 changes.closed.append((row, decision.reasons[0]))
                 del rows[version]
 
     def _begin(self, audience: Audience, group: Sequence[Judged], rows: dict[str, Listed], changes: Changes) -> None:
-        taken = set(rows)
-        for item in sorted(group, key=lambda item: -item.rank):
+        taken, ranks = set(rows), self._ranks(audience, group)
+        for item in sorted(group, key=lambda item: -ranks[item.held.seq]):
             held, there = item.held, rows.get(item.held.version)
-            decision = self.rules.decide(item.subject, audience)
+            decision = item.decide(self.rules, audience)
             if not decision.released or (there and there.seq == held.seq):
                 continue
             if held.version in taken:
                 # (id, version) is unique and the first stays (R21), but the owner's own words outrank an opinion.
-                if there is None or there.rank or not item.rank:
+                if there is None or there.rank > OPINION or item.rank != OWNER:
                     continue
                 changes.closed.append((there, "version.owner_speaks"))
                 del rows[held.version]
             taken.add(held.version)
-            changes.begun.append(_row(item, audience, decision))
+            changes.begun.append(_row(item, audience, decision, ranks[held.seq]))
+
+    def _ranks(self, audience: Audience, group: Sequence[Judged]) -> dict[int, int]:
+        """Number → rank for this audience; where nobody owns the id, the first source that it may see is in front."""
+        first = next((i.held.source for i in group if not i.owned and i.decide(self.rules, audience).released), None)
+        return {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
 
     def _second_gate(self, made: dict[str, Changes]) -> None:
         """Judge the bytes of what is about to be listed, apart from the decision on the model (RULES R25)."""
@@ -189,7 +202,8 @@ class Lister:
                 begun.append(replace(row, added=self.last_added[key]))
             listings.begin(self.tx, begun)
             if key in pushing:
-                listings.hand_over(self.tx, begun)
+                # An opinion would stand as the newest version at a partner that does not know the owner's.
+                listings.hand_over(self.tx, [row for row in begun if row.latest and row.rank > OPINION])
             if begun:
                 advanced[key] = self.last_added[key]
             listings.adjust(self.tx, [row for name, row in changes.stay.items() if row != changes.before.get(name)])
@@ -220,6 +234,11 @@ def _fold_fact(changes: Changes, fact: str, twins: Sequence[Listed]) -> None:
         if twin.added not in gone and row.latest:
             stand[twin.added] = row
     front = next((row for row in stand.values() if not row.folded), None)
+    before = {twin.stix_id for twin in twins if not twin.folded}
+    if front is None:  # a new version of what stood in front takes its place
+        places = changes.places().get(fact, ())
+        mine = (changes.begun[i] for i in places if changes.begun[i].latest and changes.begun[i].stix_id in before)
+        front = next(mine, None)
     if front is None and stand:
         oldest = stand[min(stand)]
         changes.closed.append((oldest, "fold.promoted"))

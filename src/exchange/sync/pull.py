@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from exchange.convert import to_page
-from exchange.errors import ContentError, ExchangeError, PeerBusy, PeerError, PeerRefused
-from exchange.model.envelope import PAGE, Document, Page, PeerClient, Rejected
+from exchange.errors import ConfigError, ContentError, ExchangeError, PeerBusy, PeerError, PeerRefused
+from exchange.model.envelope import Document, Page, PeerClient, Rejected, cut
 from exchange.model.party import Source
 from exchange.policy import Rules
 from exchange.store import Store, accounts, sources
@@ -67,6 +67,8 @@ def pull(work: Work, source: Source, client: Callable[[], PeerClient], *, forced
         outcome, error = "lease_lost", lost
     except ExchangeError as failed:
         outcome, error = "failed", failed
+    except Exception as broken:  # noqa: BLE001 (told with its trace; the lease and the record must not stay open)
+        outcome, error = "failed", unforeseen(source.key, broken)
     run = Run(key=source.key, outcome=outcome, counts=dict(counts), error=error)
     _finish(work, source, run, number)
     return run
@@ -108,17 +110,7 @@ def pages(brought: Page, source: Source, now: datetime) -> Iterator[Page]:
     page = brought
     if brought.document is not None and not brought.objects:
         page = _converted(brought, brought.document, source, now)
-    starts = range(0, max(len(page.objects), 1), PAGE)
-    for start in starts:
-        final = start == starts[-1]
-        yield Page(
-            objects=page.objects[start : start + PAGE],
-            rejected=page.rejected if start == 0 else (),
-            skipped=page.skipped if start == 0 else (),
-            document=page.document,
-            cursor=page.cursor if final else None,
-            last=page.last and final,
-        )
+    yield from cut(page)
 
 
 def _converted(brought: Page, document: Document, source: Source, now: datetime) -> Page:
@@ -146,6 +138,8 @@ def due_after(every: float, error: ExchangeError | None, failures: int, outcome:
         return now + max(interval, timedelta(seconds=error.retry_after))
     if isinstance(error, PeerRefused):
         return now + max(interval, _LONGEST_WAIT)
+    if outcome == "paused":
+        return now  # `resume` lets it go on at once (RULES R31)
     if error is not None:
         return now + max(interval, min(interval * float(2 ** min(failures, 10)), _LONGEST_WAIT))
     return now + interval
@@ -164,9 +158,18 @@ def _finish(work: Work, source: Source, run: Run, number: int) -> None:
     report(run, "pull", source.peer, source.key)
 
 
+def unforeseen(key: str, broken: Exception) -> ExchangeError:
+    """A mistake of ours in the middle of a run: told with its trace, and the run ends in order all the same."""
+    log.critical("schedule.job_broken", key=key, detail=repr(broken)[:300], exc_info=broken)
+    return ExchangeError("error.internal", detail=repr(broken)[:200])
+
+
 def error_text(error: ExchangeError | None) -> str | None:
     """An error as the store keeps it: code and fields, in no language."""
-    return None if error is None else json.dumps({"code": error.code, "fields": dict(error.fields)}, default=str)
+    if error is None:
+        return None
+    first = error.problems[0] if isinstance(error, ConfigError) and error.problems else error
+    return json.dumps({"code": first.code, "fields": dict(first.fields)}, default=str)
 
 
 def report(run: Run, verb: str, peer: str, key: str) -> None:

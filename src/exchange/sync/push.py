@@ -18,16 +18,18 @@ from exchange.policy.audience import target_channel
 from exchange.store import accounts, listings, sources, statements
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
-from exchange.sync.pull import LEASE, Run, Work, due_after, error_text, report
+from exchange.sync.pull import LEASE, Run, Work, due_after, error_text, report, unforeseen
 
 log = structlog.get_logger()
 
-BATCH = 200
-"""Objects taken from the outbox at a time."""
+BATCH = 100
+"""Objects taken from the outbox at a time: one envelope, so that a brake or a withdrawal stops the next one."""
 RETRY = 5.0
 """Seconds before a target that failed is tried again; doubles with each failure."""
-MOST_ATTEMPTS = 20
-"""A peer that keeps saying *pending* for an object has refused it."""
+REVIEW = 60.0
+"""Seconds before a peer that said *pending* is asked again."""
+MOST_ATTEMPTS = 1440
+"""A peer that says *pending* for a day has refused it (RULES R21)."""
 
 Settled = tuple[Parcel, str, str]
 
@@ -44,9 +46,10 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
     now = work.clock()
     if audience is None:
         return None
-    with work.store.writing() as tx:
+    with work.store.reading() as tx:
         if not listings.parcels(tx, audience.key, micros(now), 1) or accounts.braked(tx, target.peer, "out"):
             return None
+    with work.store.writing() as tx:
         if not sources.lease(tx, target.key, work.owner, micros(now), micros(now + LEASE), forced=forced):
             return None
         number = sources.begin_run(tx, target.key, micros(now))
@@ -57,37 +60,53 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
         outcome = _empty(work, target, audience, client(), counts)
     except ExchangeError as failed:
         outcome, error = "failed", failed
+    except Exception as broken:  # noqa: BLE001 (told with its trace; the lease and the record must not stay open)
+        outcome, error = "failed", unforeseen(target.key, broken)
     run = Run(key=target.key, outcome=outcome, counts=dict(counts), error=error)
     _finish(work, target, run, number)
     return run
 
 
 def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, counts: Counter[str]) -> str:
-    """Send until the outbox is empty; what is sent was decided against everything committed before (RULES R17)."""
+    """Send until the outbox is empty; what is sent was decided against everything committed before (RULES R17).
+
+    What the peer keeps pending is asked for once in a run, and does not hold back what comes after it.
+    """
+    after, outcome = -1, "complete"
     while not work.stopping():
         now = work.clock()
         with work.store.reading() as tx:
             if accounts.braked(tx, target.peer, "out"):
                 return "paused"
-            parcels = listings.parcels(tx, audience.key, micros(now), BATCH)
-            held = statements.held_by(tx, target.peer, {parcel.stix_id for parcel in parcels})
+            parcels = listings.parcels(tx, audience.key, micros(now), BATCH, after=after)
+            ids = {parcel.stix_id for parcel in parcels}
+            held = statements.held_by(tx, target.peer, ids)
+            had = listings.accepted(tx, audience.channel, ids)
         if not parcels:
-            return "complete"
-        settled, leaving = _sift(parcels, held, int(work.rules().clearance(audience)), target)
+            return outcome
+        after = parcels[-1].added
+        settled, leaving = _sift(parcels, held, had, int(work.rules().clearance(audience)), target)
         if leaving:
             settled += _hand_over(leaving, target, client)
         now = work.clock()
         with work.store.writing() as tx:
-            listings.settle(tx, settled, peer=target.peer, channel=audience.channel, now=micros(now))
-            sources.extend(tx, target.key, work.owner, micros(now + LEASE))
+            kept = sources.extend(tx, target.key, work.owner, micros(now + LEASE))
+            if kept:
+                listings.settle(tx, settled, peer=target.peer, channel=audience.channel, now=micros(now))
         counts.update(state for _, state, _ in settled)
-        if all(state == "pending" for _, state, _ in settled):
-            return "waiting"
+        if not kept:
+            return "lease_lost"
+        if any(state == "pending" for _, state, _ in settled):
+            outcome = "waiting"
     return "stopping"
 
 
 def _sift(
-    parcels: Sequence[Parcel], held: set[tuple[str, str]], clearance: int, target: Target
+    parcels: Sequence[Parcel],
+    held: set[tuple[str, str]],
+    had: set[tuple[str, str]],
+    clearance: int,
+    target: Target,
 ) -> tuple[list[Settled], list[Parcel]]:
     """What need not or must not leave, with why; and what leaves."""
     settled: list[Settled] = []
@@ -95,6 +114,8 @@ def _sift(
     for parcel in parcels:
         if (parcel.stix_id, parcel.version) in held:
             settled.append((parcel, "known", "push.peer_gave_it"))
+        elif (parcel.stix_id, parcel.version) in had:
+            settled.append((parcel, "known", "push.peer_has_it"))
         elif not gate(parcel.body, clearance):
             log.error("gate.stopped", source=target.key, id=parcel.stix_id, audience=parcel.audience)
             settled.append((parcel, "stopped", "gate.marking"))
@@ -120,7 +141,7 @@ def _finish(work: Work, target: Target, run: Run, number: int) -> None:
     now = work.clock()
     with work.store.writing() as tx:
         failures = sources.standings(tx)[target.key].failures
-        waits = RETRY if run.error is not None or run.outcome == "waiting" else 0.0
+        waits = RETRY if run.error is not None else REVIEW if run.outcome == "waiting" else 0.0
         due = due_after(waits, run.error, failures, run.outcome, now)
         sources.finish(
             tx, target.key, work.owner, now=micros(now), due=micros(due), outcome=run.outcome,

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,13 +22,14 @@ from pathlib import Path
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from exchange.errors import ExchangeError
 from exchange.model.envelope import PeerClient
 from exchange.model.party import Peer, Source, SourceKind, Target, Terms
 from exchange.policy import Rules
-from exchange.store import Store, audiences, listings, sources, statements
-from exchange.store.accounts import braked
+from exchange.store import Store, Watch, audiences, listings, sources, statements
+from exchange.store.accounts import ALL, braked, brakes
 from exchange.store.clock import micros
 from exchange.sync.accept import settle
 from exchange.sync.pull import Run, Work, pull
@@ -86,7 +88,7 @@ class Schedule:
             log.info("policy.adopted", changed=changed)
         with self.store.reading() as tx:
             waiting = statements.waiting_sources(tx)
-        for key in waiting:
+        for key in set(waiting) - self.sources().keys():  # a drain settles its own when it is complete (RULES R11)
             settle(self.store, self._rules, key, now)
 
     def start(self) -> None:
@@ -107,7 +109,7 @@ class Schedule:
 
     def alive(self) -> bool:
         """Whether it still ticks: what the watchdog is told."""
-        return time.monotonic() - self._ticked < _SILENT
+        return time.monotonic() - self._ticked < _SILENT and self._looker.is_alive()
 
     def tick(self) -> None:
         """Hand every source that is due to the pool; new terms of the day are adopted first."""
@@ -116,8 +118,9 @@ class Schedule:
         try:
             fresh = Rules(self.terms, now)
             if fresh.epoch != self._rules.epoch:
+                changed = adopt(self.store, fresh, now)
                 self._rules = fresh
-                log.info("policy.adopted", changed=adopt(self.store, fresh, now))
+                log.info("policy.adopted", changed=changed)
             elif fresh.now.date() != self._rules.now.date():
                 self._rules = fresh
             self._beat(now)
@@ -139,11 +142,17 @@ class Schedule:
     def _due(self, now: datetime) -> list[Source]:
         with self.store.reading() as tx:
             standings = sources.standings(tx)
+            braked_peers = {row["peer"] for row in brakes(tx) if row["direction"] == "in"}
+        if ALL in braked_peers:
+            return []
         at = micros(now)
         return [
             source
             for source in self.sources().values()
-            if (standing := standings.get(source.key)) and standing.due <= at and standing.lease_until <= at
+            if source.peer not in braked_peers
+            and (standing := standings.get(source.key))
+            and standing.due <= at
+            and standing.lease_until <= at
         ]
 
     def sources(self) -> Mapping[str, Source]:
@@ -194,17 +203,21 @@ class Schedule:
 
     def _look(self) -> None:
         """A new object leaves at once: look at the store ten times a second, push when something was committed."""
-        watch = self.store.watch()
+        while not self.stopping.is_set():
+            try:
+                with closing(self.store.watch()) as watch:
+                    self._look_with(watch)
+            except (ExchangeError, SQLAlchemyError) as error:
+                log.error("schedule.look_failed", detail=str(error)[:200])
+                self.stopping.wait(TICK)
+
+    def _look_with(self, watch: Watch) -> None:
         quiet = 0.0
         while not self.stopping.wait(LOOK):
             quiet += LOOK
-            try:
-                if watch.changed() or quiet >= TICK:
-                    quiet = 0.0
-                    self._push_waiting()
-            except ExchangeError as error:
-                log.error("schedule.tick_failed", error=error)
-        watch.close()
+            if watch.changed() or quiet >= TICK:
+                quiet = 0.0
+                self._push_waiting()
 
     def _push_waiting(self) -> None:
         now = micros(self.clock())

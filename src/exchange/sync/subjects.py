@@ -1,7 +1,8 @@
 """From stored statements to what `policy.decide` judges: chains, owners, opinions and what bars a statement.
 
 RULES R5: each source has its own chain of versions per id; the authoritative chain is that of the peer which owns the
-creator, else of the source that gave the id first. Other chains are opinions: never loosening, revoking, withdrawing.
+creator, else (per audience, so that what it may not see decides nothing, R14) of the source that gave it the id first.
+Other chains are opinions: never loosening, never revoking, never withdrawing.
 """
 
 from __future__ import annotations
@@ -11,75 +12,98 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from exchange.model.marking import Label
-from exchange.policy import Rules, Subject
+from exchange.policy import Audience, Decision, Rules, Subject
 from exchange.store.statements import Held
 
 TOLERANCE = timedelta(minutes=5)
 """How far `modified` may be ahead of our clock."""
+OWNER, GUEST, OPINION = 1, 0, -1
+"""Ranks: the authoritative chain; a chain beside it where nobody owns the creator; a chain beside its owner's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A statement with what is decided about it. `rank` 1: the authoritative chain, 0: an opinion."""
+    """A statement with what is decided about it."""
 
     held: Held
     subject: Subject
-    rank: int
+    owned: bool
+    """A peer that owns the creator has stated this id."""
+    theirs: bool
+    """This statement is the owner's."""
+    above: Subject | None = None
+    """What the owner's newest version is judged as: an opinion goes no further than that (R5)."""
+
+    def decide(self, rules: Rules, audience: Audience) -> Decision:
+        """May `audience` have it? Its own terms and, for an opinion, the owner's must both allow it."""
+        decision = rules.decide(self.subject, audience)
+        if self.above is None or not decision.released or set(audience.members) == {self.above.peer}:
+            return decision
+        owners = rules.decide(self.above, audience)
+        return decision if owners.released else owners
+
+    @property
+    def rank(self) -> int:
+        """Its rank as far as ownership tells; among guests the first that an audience sees stands in front."""
+        if self.owned:
+            return OWNER if self.theirs else OPINION
+        return GUEST
 
 
 def _creator(held: Held) -> str:
     return held.stix_id if held.type == "identity" else held.creator
 
 
+def horizon_at(now: datetime) -> str:
+    """The newest version that is not from the future (RULES R5)."""
+    return (now + TOLERANCE).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
 def ahead(held: Held, now: datetime) -> bool:
     """Whether the version lies more than five minutes in the future (RULES R5)."""
-    return held.version > (now + TOLERANCE).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return held.version > horizon_at(now)
 
 
-def _barred(held: Held, newest: Held, rank: int) -> str:
+def _barred(held: Held, revocation: Held | None, *, opinion: bool) -> str:
     if held.touch:
         return "version.touch"
-    if held.revoked and not rank:
+    if held.revoked and opinion:
         return "version.foreign_revocation"
-    if newest.revoked and not held.revoked and held.version > newest.version:
+    if revocation is not None and not held.revoked and held.version > revocation.version:
         return "version.after_revocation"
     return ""
 
 
-def _governed(label: Label | None, by: Held) -> Label | None:
+def _governed(label: Label | None, by: Held | None) -> Label | None:
     """`label`, no looser than that of the version which governs it (RULES R8); one still waiting governs nothing."""
-    if by.waiting:
+    if by is None or by.waiting:
         return label
     return None if label is None or by.label is None else label.join(by.label)
 
 
 def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
     """Every statement about one id, in order of arrival, each with the subject to decide."""
-    newest = {held.source: held for held in group if held.newest}
-    revocations = {held.source: held for held in group if held.revoked}
-    first = group[0].source
+    horizon = horizon_at(now)
+    current = [held for held in group if held.version <= horizon]
+    newest = {held.source: held for held in sorted(current, key=lambda held: held.version)}
+    revocations = {held.source: held for held in current if held.revoked}
+    owners = {owner for held in group if (owner := rules.owner(_creator(held)))}
+    spoken = {held.peer: held for held in sorted(current, key=lambda held: held.version) if held.peer in owners}
     found = []
     for held in group:
         owner = rules.owner(_creator(held))
-        owned = owner and any(other.peer == owner for other in group)
-        rank = int(held.peer == owner if owned else held.source == first)
-        label = None if held.waiting or ahead(held, now) else held.label
-        label = _governed(label, newest.get(held.source, held))
-        if owned and not rank:
-            for other in group:
-                if other.peer == owner and other.newest:
-                    label = _governed(label, other)
-        found.append(
-            Judged(
-                held=held,
-                rank=rank,
-                subject=Subject(
-                    peer=held.peer,
-                    type=held.type,
-                    label=label,
-                    posted=held.posted,
-                    barred=_barred(held, revocations.get(held.source, held), rank),
-                ),
-            )
+        owned, theirs = owner in spoken, held.peer == owner
+        label = None if held.waiting or held.version > horizon else held.label
+        label = _governed(label, newest.get(held.source))
+        above = spoken[owner] if owned and not theirs else None
+        label = _governed(label, above)
+        subject = Subject(
+            peer=held.peer,
+            type=held.type,
+            label=label,
+            posted=held.posted,
+            barred=_barred(held, revocations.get(held.source), opinion=above is not None),
         )
+        over = None if above is None else Subject(peer=above.peer, type=above.type, label=_governed(label, above))
+        found.append(Judged(held=held, subject=subject, owned=owned, theirs=theirs, above=over))
     return found

@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from exchange.policy import Audience, Rules
 from exchange.policy.decide import end_of
 from exchange.store import Store, audiences, listings, sources, statements
-from exchange.store.audiences import AudienceRow
+from exchange.store.audiences import EPOCH, AudienceRow
 from exchange.store.clock import micros
-from exchange.sync.accept import EPOCH, STEP, judge
+from exchange.sync.accept import STEP, judge, require
 from exchange.sync.listing import Lister
 
 NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
@@ -24,7 +24,10 @@ _DECIDED = "policy_decided"
 
 
 def adopt(store: Store, rules: Rules, now: datetime) -> int:
-    """Make the store follow `rules`; gives the number of listings that changed. Nothing to do costs one read."""
+    """Make the store follow `rules`; gives the number of listings that changed. Nothing to do costs one read.
+
+    Raises StoreOutdated when other terms were adopted meanwhile: those then hold, and these have changed nothing more.
+    """
     with store.reading() as tx:
         if audiences.note(tx, EPOCH) == rules.epoch == audiences.note(tx, _DECIDED):
             return 0
@@ -33,11 +36,12 @@ def adopt(store: Store, rules: Rules, now: datetime) -> int:
         if not audiences.note(tx, NODE_SECRET):
             audiences.set_note(tx, NODE_SECRET, secrets.token_hex(32))
         audiences.set_note(tx, EPOCH, rules.epoch)
+        audiences.set_note(tx, _DECIDED, "")
     changed = _decide_all(store, rules, now)
     with store.writing() as tx:
-        if audiences.note(tx, EPOCH) == rules.epoch:
-            audiences.set_note(tx, _DECIDED, rules.epoch)
-            audiences.reopen(tx)
+        require(tx, rules)
+        audiences.set_note(tx, _DECIDED, rules.epoch)
+        audiences.reopen(tx)
     return changed
 
 
@@ -66,15 +70,20 @@ def _declare(tx: Connection, rules: Rules, now: datetime) -> None:
 
 
 def _decide_all(store: Store, rules: Rules, now: datetime) -> int:
-    after, changed = 0, 0
-    while True:
-        with store.writing() as tx:
-            seqs = statements.walk(tx, after, STEP)
-            if not seqs:
-                return changed
-            lister = Lister(tx, rules, now)
-            changed += lister.relist(_judged_anew(tx, rules, seqs))
-            after = seqs[-1]
+    """First which marks count under these terms, then, by them, what everything is worth and who may have it."""
+    changed = 0
+    for marks_only in (True, False):
+        after = 0
+        while True:
+            with store.writing() as tx:
+                require(tx, rules)
+                seqs = statements.walk(tx, after, STEP, unknown=marks_only)
+                if not seqs:
+                    break
+                ids = _judged_anew(tx, rules, seqs)
+                changed += 0 if marks_only else Lister(tx, rules, now).relist(ids)
+                after = seqs[-1]
+    return changed
 
 
 def _judged_anew(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:

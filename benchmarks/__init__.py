@@ -1,0 +1,1 @@
+"""Repeatable measurements beside the servers that partners run: `make bench` (`python -m benchmarks`)."""
