@@ -7,12 +7,13 @@ import gzip
 import tempfile
 from pathlib import Path
 
-from tests.acceptance.real_data import DATA, grow, importing, offer, perform
+from lab.proc import Cost
+from tests.acceptance.real_data import DATA, Found, grow, importing, offer, perform
 
 
 def main() -> None:
-    """Both rounds, and how cost grows."""
-    parser = argparse.ArgumentParser()
+    """Both rounds, without and with a default label; how cost grows; the largest events by themselves."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_data")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--small", action="store_true")
     given = parser.parse_args()
@@ -20,33 +21,40 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for unmarked in (None, "TLP:GREEN"):
-            found = perform(folder / str(unmarked)[:4], offered, unmarked)
-            figures, each = found.figures, found.figures["objects"]
             print(f"default label: {unmarked}")
-            for source, counts in found.counts.items():
-                print(f"  {source:20} {counts}")
-            print(f"  held {found.held}, by the rules {found.held_wanted}; readable {found.readable}")
-            print(f"  {each / figures['wall']:.0f} objects/s, {figures['cpu'] / each * 1e6:.0f} µs CPU per object,"
-                  f" peak {figures['peak']:.0f} MiB (own {figures['own']:.0f}), {figures['wall']:.1f} s; faults: {len(found.faults)}")  # fmt: skip
-            print("".join(f"    {fault}\n" for fault in found.faults[:20]), end="", flush=True)
+            show(perform(folder / str(unmarked)[:4], offered, unmarked))
         for times in (1, 4):
-            cost = grow(folder / f"grow{times}", offered, times)
-            print(
-                f"import ×{times}: {cost.wall:.1f} s, {cost.cpu:.1f} s CPU, peak {cost.peak:.0f} MiB, own {cost.own:.0f} MiB",
-                flush=True,
-            )
-        for path in _largest(given.data):
+            print(f"import ×{times}: {words(grow(folder / f'grow{times}', offered, times))}", flush=True)
+        for path in largest(given.data):
             (folder / path.stem).mkdir()
-            cost = importing(folder / path.stem, path)
-            size = len(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()) / 2**20
-            print(
-                f"event {path.name}: {size:.1f} MiB, {cost.wall:.1f} s, {cost.cpu:.1f} s CPU, {cost.peak:.0f} MiB, own {cost.own:.0f}"
-            )
+            raw = path.read_bytes()
+            size = len(gzip.decompress(raw) if path.suffix == ".gz" else raw) / 2**20
+            print(f"one event of {size:.1f} MiB, {path.name}: {words(importing(folder / path.stem, path))}", flush=True)
 
 
-def _largest(data: Path) -> list[Path]:
-    return [sorted((data / "misp-events" / "stalkerware").glob("*.gz"))[0],
-            max((data / "misp-feed" / "infoblox").glob("*.json"), key=lambda path: path.stat().st_size)]  # fmt: skip
+def show(found: Found) -> None:
+    """The account of one round, and what it cost."""
+    for source, counts in found.counts.items():
+        print(f"  {source:20} {counts}")
+    print(f"  held {found.held}, by the rules {found.held_wanted}; readable {found.readable}")
+    spent, each = found.figures, found.figures["objects"]
+    rates = f"{each / spent['wall']:.0f} objects/s, {spent['cpu'] / each * 1e6:.0f} µs CPU per object"
+    print(f"  {rates}, peak {spent['peak']:.0f} MiB (own {spent['own']:.0f}), {spent['wall']:.1f} s")
+    print(f"  faults: {len(found.faults)}", *found.faults[:20], sep="\n    ", flush=True)
+
+
+def words(cost: Cost) -> str:
+    """A cost, in words."""
+    return f"{cost.wall:.1f} s, {cost.cpu:.1f} s CPU, peak {cost.peak:.0f} MiB (own {cost.own:.0f})"
+
+
+def largest(data: Path) -> list[Path]:
+    """The largest event of the stalkerware project, and the largest of the feed."""
+    feed = (data / "misp-feed" / "infoblox").glob("*-*-*-*-*.json")
+    return [
+        sorted((data / "misp-events" / "stalkerware").glob("*.gz"))[0],
+        max(feed, key=lambda path: path.stat().st_size),
+    ]
 
 
 if __name__ == "__main__":

@@ -377,7 +377,7 @@ problem("a.b" if x else "a.c", file, key, **fields); log.info("sync.started"); R
     )
     assert [event for _, event in events(tree)] == ["a.b", "c.d", None]
     assert {"complete", "paused", "day_full", "no_agreement", "stopping"} == PULLED
-    assert {"complete", "paused", "waiting", "stopping"} == PUSHED
+    assert {"complete", "paused", "waiting", "stopping", "lease_lost"} == PUSHED
     assert {"state.", "count.", "verdict.", "cli.", "cli.handout."} <= {begin for _, begin in beginnings()}
 
 

@@ -157,7 +157,7 @@ def test_r5_a_foreign_version_never_supersedes(memory: Store) -> None:
     world.give("cert-ee/x", theirs)
     with memory.reading() as tx:
         rows = [row for row in listings.standing(tx, [mine["id"]]) if row.latest]
-        assert {statements.by_seq(tx, [row.seq])[0].peer for row in rows if row.rank} == {"ccc"}
+        assert {statements.by_seq(tx, [row.seq])[0].peer for row in rows if row.rank == 1} == {"ccc"}
     assert world.listed("circl") == [mine["id"]]
 
 

@@ -172,7 +172,7 @@ def test_a_touch_and_an_opinion_say_so(memory: Store) -> None:
     found = why(desk, mine["id"])
     by_source = {item.held.source: (item.rank, n) for n, item in enumerate(found.statements)}
     assert by_source[ALERTS.key][0] == 1
-    assert by_source["cert-ee/y"][0] == 0
+    assert by_source["cert-ee/y"][0] == -1
     assert answer(found, statement=by_source["cert-ee/y"][1]).reasons == ("version.foreign_revocation",)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from exchange.errors import ExchangeError, PeerBusy, PeerProtocol, PeerRefused, PeerUnreachable
+from exchange.model import envelope
 from exchange.model.envelope import PAGE, Document, Page, Rejected, Skipped
 from exchange.model.marking import Tlp
 from exchange.model.party import Receive, Send, Source
@@ -458,7 +459,7 @@ def test_a_big_event_is_cut_and_its_cursor_comes_with_the_last_piece(
         return plain(*arguments, **more)
 
     assert PAGE <= 500
-    monkeypatch.setattr(pull_module, "PAGE", 5)
+    monkeypatch.setattr(envelope, "PAGE", 5)
     monkeypatch.setattr(pull_module, "accept", spied)
     desk.pull(Giver(of_event(event(*range(12)), {"at": 7})), MISP)
     sizes = [len(piece.objects) for piece in entered]
@@ -482,7 +483,7 @@ def test_a_failure_between_two_pieces_of_an_event_keeps_the_cursor(
             raise ExchangeError("store.failed", detail="disk")
         return plain(*arguments, **more)
 
-    monkeypatch.setattr(pull_module, "PAGE", 5)
+    monkeypatch.setattr(envelope, "PAGE", 5)
     monkeypatch.setattr(pull_module, "accept", failing)
     brought = of_event(event(*range(9)), {"at": 7})
     desk.pull(Giver(brought), MISP)

@@ -15,7 +15,7 @@ from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Send
 from exchange.store import Store, audiences, listings, micros, tables
 from exchange.sync import push as push_module
-from exchange.sync.push import MOST_ATTEMPTS, RETRY
+from exchange.sync.push import RETRY, REVIEW
 from exchange.sync.schedule import Schedule
 from tests.sync.partners import ALERTS, DEPOT, OTHER, Desk, Taker
 from tests.world import NOW, agreement, indicator, terms
@@ -295,8 +295,9 @@ def test_r19_while_the_terms_are_being_decided_nothing_leaves(memory: Store) -> 
     assert len(taker.taken) == 1
 
 
-def test_pending_is_asked_again_and_given_up_at_last(memory: Store) -> None:
+def test_pending_is_asked_again_and_given_up_at_last(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that only ever says pending is asked a limited number of times, then counts as having refused."""
+    monkeypatch.setattr(push_module, "MOST_ATTEMPTS", 5)
     desk = Desk(memory)
     desk.world.give(CIRCL, indicator())
     taker = Taker(lambda _: "pending")
@@ -305,15 +306,15 @@ def test_pending_is_asked_again_and_given_up_at_last(memory: Store) -> None:
         run = desk.push(taker)
         assert run is not None
         runs += 1
-        assert runs <= MOST_ATTEMPTS + 2
+        assert runs <= 5 + 2
         if desk.pending():
             assert run.outcome == "waiting"
-            assert desk.due_in(DEPOT.key) == RETRY
+            assert desk.due_in(DEPOT.key) == REVIEW
             assert desk.ledger() == []
-        desk.world.now += timedelta(seconds=RETRY)
+        desk.world.now += timedelta(seconds=REVIEW)
     assert desk.outbox() == ["refused"]
     assert desk.ledger() == [(indicator()["id"], "refused")]
-    assert MOST_ATTEMPTS <= len(taker.taken) <= MOST_ATTEMPTS + 1
+    assert 5 <= len(taker.taken) <= 5 + 1
 
 
 def test_pending_does_not_hold_back_the_rest(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +351,7 @@ def test_an_object_without_a_receipt_is_pending(memory: Store) -> None:
     forgetful.push = lambda target, objects: plain(target, objects)[:1]  # type: ignore[method-assign]
     desk.push(forgetful)
     assert desk.outbox()[0] == "accepted"
-    desk.world.now += timedelta(seconds=RETRY)
+    desk.world.now += timedelta(seconds=REVIEW)
     desk.push(whole)
     assert "accepted" in desk.outbox()[1:]
 

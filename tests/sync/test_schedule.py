@@ -376,14 +376,15 @@ def test_a_midnight_at_which_the_store_was_busy_is_made_up_for(
 
 
 def test_what_a_crash_left_waiting_is_settled_at_the_start(memory: Store, time: Time) -> None:
-    """R11: unmarked content of a drain that was killed after its last page is decided before anything else."""
+    """R11: what a POST left is decided at the start; what a drain left waits for the pages that may still mark it."""
     given = with_sources(terms(unmarked=Tlp.GREEN), ALERTS)
     adopt(memory, Rules(given, NOW), NOW)
-    accept(memory, Rules(given, NOW), page(indicator(tlp=None), last=False), ALERTS.key, "ccc", NOW)
+    accept(memory, Rules(given, NOW), page(indicator(tlp=None), last=False), "ccc/post:x", "ccc", NOW)
+    accept(memory, Rules(given, NOW), page(indicator("drain.example", tlp=None), last=False), ALERTS.key, "ccc", NOW)
     assert listed(memory, time) == []
     made(memory, Partners(), time, given)
     with memory.reading() as tx:
-        assert statements.waiting_sources(tx) == []
+        assert statements.waiting_sources(tx) == [ALERTS.key]
     assert listed(memory, time) == [indicator()["id"]]
 
 

@@ -233,11 +233,11 @@ def test_r19_while_deciding_the_audiences_are_shut_and_a_crash_leaves_them_so(
     monkeypatch.setattr(terms_module, "STEP", 2)
     plain, calls = statements.walk, []
 
-    def crashing(*arguments: Any) -> list[int]:
+    def crashing(*arguments: Any, **options: Any) -> list[int]:
         calls.append(1)
         if len(calls) == 2:
             raise StoreError("store.failed", detail="killed")
-        return plain(*arguments)
+        return plain(*arguments, **options)
 
     monkeypatch.setattr(statements, "walk", crashing)
     stricter = network(*PARTIES, send=Tlp.CLEAR)
@@ -258,11 +258,11 @@ def test_a_crash_and_then_the_old_terms_again(memory: Store, monkeypatch: pytest
     monkeypatch.setattr(terms_module, "STEP", 2)
     plain, calls = statements.walk, []
 
-    def crashing(*arguments: Any) -> list[int]:
+    def crashing(*arguments: Any, **options: Any) -> list[int]:
         calls.append(1)
         if len(calls) == 2:
             raise StoreError("store.failed", detail="killed")
-        return plain(*arguments)
+        return plain(*arguments, **options)
 
     monkeypatch.setattr(statements, "walk", crashing)
     with pytest.raises(StoreError):
@@ -408,31 +408,39 @@ class Oracle:
         return found
 
     def _for(self, rules: Rules, audience: Any, group: list[Said]) -> Iterator[tuple[str, bool]]:
-        ranks: dict[str, int] = {}
+        """(version, whether it stands in front) of what this audience may have."""
+        released = []
         for said in group:
             owner = rules.owner(said.object.creator)
             owned = bool(owner) and any(s.peer == owner for s in group)
-            rank = int(said.peer == owner if owned else said.source == group[0].source)
-            labels = [self.worth(rules, said), self.worth(rules, self.newest(said.source, said.object.id))]
-            if owned and not rank:
-                by = {s.source for s in group if s.peer == owner}
-                labels += [self.worth(rules, self.newest(source, said.object.id)) for source in by]
+            theirs = said.peer == owner
+            opinion = owned and not theirs
+            own = [self.worth(rules, said), self.worth(rules, self.newest(said.source, said.object.id))]
+            owners = [s for s in group if s.peer == owner] if opinion else []
+            labels = own + ([self.worth(rules, max(owners, key=_version))] if owners else [])
             label: Label | None = None
             if all(known is not None for known in labels):
                 label = Label()
                 for known in labels:
                     label = label.join(known)  # type: ignore[arg-type]
-            subject = Subject(
-                peer=said.peer, type=said.object.type, label=label, barred=self._barred(said, group, rank)
-            )
-            if rules.decide(subject, audience).released:
-                ranks[said.object.version] = max(rank, ranks.get(said.object.version, 0))
+            barred = self._barred(said, group, opinion)
+            verdict = rules.decide(Subject(peer=said.peer, type=said.object.type, label=label, barred=barred), audience)
+            allowed = verdict.released
+            if allowed and opinion and set(audience.members) != {owner}:
+                allowed = rules.decide(Subject(peer=owner, type=said.object.type, label=label), audience).released
+            if allowed:
+                released.append((said, (1 if theirs else -1) if owned else None))
+        first = next((said.source for said, rank in released if rank is None), None)
+        ranks: dict[str, int] = {}
+        for said, known_rank in released:
+            rank = int(said.source == first) if known_rank is None else known_rank
+            ranks[said.object.version] = max(rank, ranks.get(said.object.version, -1))
         if ranks:
             front = max(ranks, key=lambda version: (ranks[version], version))
             yield from ((version, version == front) for version in ranks)
 
-    def _barred(self, said: Said, group: list[Said], rank: int) -> str:
-        if said.object.revoked and not rank:
+    def _barred(self, said: Said, group: list[Said], opinion: bool) -> str:
+        if said.object.revoked and opinion:
             return "version.foreign_revocation"
         revoked = [s for s in group if s.source == said.source and s.object.revoked]
         if revoked and not said.object.revoked and said.object.version > min(s.object.version for s in revoked):

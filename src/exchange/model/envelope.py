@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, Protocol
+from io import BufferedIOBase
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -250,13 +251,13 @@ class _Splitter:
             self.listed, self.complete = 0, True
 
 
-def stream(file: BinaryIO) -> Iterator[bytes]:
+def stream(file: BufferedIOBase) -> Iterator[bytes]:
     """The objects of a bundle, envelope or list, one by one, in memory bounded by the largest of them.
 
     Raises ContentError when the file is not JSON of that shape, or ends in the middle.
     """
     splitter = _Splitter()
-    while chunk := file.read(_CHUNK):
+    while chunk := file.read1(_CHUNK):  # what there is: of a file that is cut, everything before the cut
         yield from splitter.feed(chunk)
         if len(splitter.buffer) > stix.LARGEST + _CHUNK:
             raise ContentError("content.size", size=len(splitter.buffer), limit=stix.LARGEST)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from exchange.model.envelope import Rejected
 from exchange.store.statements import chunks
@@ -139,16 +140,22 @@ def last_news(tx: Connection, key: str) -> tuple[int, Mapping[str, int]] | None:
 
 def set_aside(tx: Connection, key: str, rejected: Sequence[Rejected], now: int) -> None:
     """Quarantine these with their reasons; bytes that are there already are only counted."""
+    times = Counter(hashlib.sha256(item.raw).hexdigest() for item in rejected)
     fresh = {hashlib.sha256(item.raw).hexdigest(): item for item in rejected}
     for digests in chunks(fresh):
         same = (quarantine.c.source == key) & quarantine.c.digest.in_(digests)
         known = set(tx.execute(select(quarantine.c.digest).where(same)).scalars())
         if known:
-            tx.execute(update(quarantine).where(same).values(seen=quarantine.c.seen + 1))
+            tx.execute(
+                update(quarantine)
+                .where(quarantine.c.source == key, quarantine.c.digest == bindparam("what"))
+                .values(seen=quarantine.c.seen + bindparam("times")),
+                [{"what": digest, "times": times[digest]} for digest in known],
+            )
         rows = [
             {
                 "source": key, "stix_id": item.id, "code": item.code, "fields": json.dumps(item.fields, default=str),
-                "digest": digest, "raw": item.raw, "received": now, "seen": 1,
+                "digest": digest, "raw": item.raw, "received": now, "seen": times[digest],
             }
             for digest in digests
             if digest not in known and (item := fresh[digest])

@@ -143,10 +143,10 @@ def _reasons(
 ) -> tuple[str, ...]:
     """The decision's reasons, and those that are not the policy's: not judged yet, the future, a twin, the gate."""
     more: list[str] = []
-    if item.held.waiting:
-        return ("label.waiting",)
     if ahead(item.held, now):
         return ("version.future",)
+    if item.held.waiting:
+        return ("label.waiting",)
     if decision.released and standing is None:
         more.append("listing.same_version_stands" if gate(body, clearance) else "gate.marking")
     if standing is not None and standing["folded"]:

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import orjson
 
@@ -81,17 +81,17 @@ def _named(item: Rejected, file: Path) -> Rejected:
     return replace(item, fields={**item.fields, "file": file.name})
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedIOBase:
     with path.open("rb") as plain:
         packed = plain.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
+    return gzip.open(path, "rb") if packed else path.open("rb")
 
 
 def _pages(path: Path, source: Source, clock: Callable[[], datetime]) -> Iterator[Page]:
     """The pages of one file; what cannot be read of it becomes one rejection with the reason."""
     try:
         with _open(path) as file:
-            head = file.read(_HEAD)
+            head = _beginning_of(file)
             file.seek(0)
             if _is_event(head):
                 yield from _event(file, source, clock())
@@ -105,8 +105,20 @@ def _pages(path: Path, source: Source, clock: Callable[[], datetime]) -> Iterato
         )
 
 
+def _beginning_of(file: BufferedIOBase) -> bytes:
+    """The first bytes; of a file that is cut or spoilt, what there is."""
+    head = b""
+    try:
+        while len(head) < _HEAD and (more := file.read1(_HEAD)):
+            head += more
+    except _SPOILT:
+        if not head:
+            raise
+    return head
+
+
 def _is_event(head: bytes) -> bool:
-    """Whether this is a MISP event (bare, wrapped, in a response) and not STIX: by the names in its outermost object."""
+    """Whether this is a MISP event (bare, wrapped, in a response) and not STIX: by the names at its outside."""
     names, depth, last = set(), 0, b""
     inner = 2 if head.lstrip()[:1] == b"[" else 1
     for token in _TOKEN.finditer(head):
@@ -127,7 +139,7 @@ def _is_event(head: bytes) -> bool:
     return bool(names & {b'"Event"', b'"response"'}) or {b'"info"', b'"uuid"'} <= names or b'"Attribute"' in names
 
 
-def _event(file: BinaryIO, source: Source, now: datetime) -> Iterator[Page]:
+def _event(file: BufferedIOBase, source: Source, now: datetime) -> Iterator[Page]:
     raw = file.read(_LARGEST_EVENT + 1)
     if len(raw) > _LARGEST_EVENT:
         raise ContentError("content.size", size=len(raw), limit=_LARGEST_EVENT)
@@ -147,7 +159,7 @@ def _uuid_of(event: bytes) -> str:
     return str(inner.get("uuid", "")).lower() if isinstance(inner, dict) else ""
 
 
-def _objects(file: BinaryIO, path: Path) -> Iterator[Page]:
+def _objects(file: BufferedIOBase, path: Path) -> Iterator[Page]:
     """Pages of a streamed list of objects; a file that is a single object is a page of one."""
     batch: list[bytes] = []
     pending: Page | None = None

@@ -142,7 +142,7 @@ class Lister:
                 continue
             if held.version in taken:
                 # (id, version) is unique and the first stays (R21), but the owner's own words outrank an opinion.
-                if there is None or there.rank > OPINION or item.rank != OWNER:
+                if there is None or there.rank == OWNER or ranks[held.seq] != OWNER:
                     continue
                 changes.closed.append((there, "version.owner_speaks"))
                 del rows[held.version]

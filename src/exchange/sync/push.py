@@ -72,7 +72,7 @@ def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, c
 
     What the peer keeps pending is asked for once in a run, and does not hold back what comes after it.
     """
-    after, outcome = -1, "complete"
+    after, waits = -1, False
     while not work.stopping():
         now = work.clock()
         with work.store.reading() as tx:
@@ -83,7 +83,7 @@ def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, c
             held = statements.held_by(tx, target.peer, ids)
             had = listings.accepted(tx, audience.channel, ids)
         if not parcels:
-            return outcome
+            return "waiting" if waits else "complete"
         after = parcels[-1].added
         settled, leaving = _sift(parcels, held, had, int(work.rules().clearance(audience)), target)
         if leaving:
@@ -96,8 +96,7 @@ def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, c
         counts.update(state for _, state, _ in settled)
         if not kept:
             return "lease_lost"
-        if any(state == "pending" for _, state, _ in settled):
-            outcome = "waiting"
+        waits = waits or any(state == "pending" for _, state, _ in settled)
     return "stopping"
 
 

@@ -86,7 +86,8 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
     horizon = horizon_at(now)
     current = [held for held in group if held.version <= horizon]
     newest = {held.source: held for held in sorted(current, key=lambda held: held.version)}
-    revocations = {held.source: held for held in current if held.revoked}
+    revoked = sorted((held for held in current if held.revoked), key=lambda held: held.version, reverse=True)
+    revocations = {held.source: held for held in revoked}  # the first one of each source ends its chain
     owners = {owner for held in group if (owner := rules.owner(_creator(held)))}
     spoken = {held.peer: held for held in sorted(current, key=lambda held: held.version) if held.peer in owners}
     found = []
