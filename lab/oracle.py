@@ -37,7 +37,7 @@ DEFAULTS: dict[str, int | None] = {"ccc": AMBER, "cert-ee": None, "circl": None}
 RECEIVED = AMBER  # the ceiling of all three agreements for what we take
 _ENDS = {
     "relationship": ("source_ref", "target_ref"),
-    "sighting": ("sighting_of_ref", "observed_data_refs", "where_sighted_refs"),
+    "sighting": ("sighting_of_ref", "observed_data_refs"),
     "note": ("object_refs",),
     "opinion": ("object_refs",),
 }

@@ -380,23 +380,25 @@ class Oracle:
     def worth(self, rules: Rules, said: Said) -> Label | None:
         """R10 to R12: own marks, else ends and loosest referrer, else the default."""
         own = rules.understood(said.peer, said.stated)
-        if own.stated:
+        holds = said.object.type in ("report", "grouping")
+        if own.stated and not holds:
             return own
         others = {s.object.id: s for (source, _, _), s in self.said.items() if source == said.source}
         current = [self.newest(said.source, stix_id) for stix_id in others]
         labels = [(s, rules.understood(s.peer, s.stated)) for s in current]
         ends = [label for s, label in labels if s.object.id in said.object.ends and label.stated]
         around = [label for s, label in labels if said.object.id in s.object.refs and label.stated]
-        found = list(ends)
+        found = [] if holds else list(ends)
+        if own.stated:
+            return _joined([own, *ends])  # R13: a container goes no further than what it holds
         if around:
             found.append(min(around, key=lambda label: (bool(label.unknown), -1 if label.tlp is None else label.tlp)))
         if not found:
             default = rules.default_label(said.peer)
-            return None if default is None else Label(tlp=default)
-        whole = found[0]
-        for label in found[1:]:
-            whole = whole.join(label)
-        return whole
+            found = [] if default is None else [Label(tlp=default)]
+        if not found:
+            return None
+        return _joined([*found, *ends] if holds else found)
 
     def listings(self, rules: Rules) -> set[tuple[str, str, str, bool]]:
         """(audience, id, version, is it what a plain request gets) of everything that is released."""
@@ -424,7 +426,8 @@ class Oracle:
                 for known in labels:
                     label = label.join(known)  # type: ignore[arg-type]
             barred = self._barred(said, group, opinion)
-            verdict = rules.decide(Subject(peer=said.peer, type=said.object.type, label=label, barred=barred), audience)
+            subject = Subject(peer=said.peer, type=said.object.type, label=label, owner=owner, barred=barred)
+            verdict = rules.decide(subject, audience)
             allowed = verdict.released
             if allowed and opinion and set(audience.members) != {owner}:
                 allowed = rules.decide(Subject(peer=owner, type=said.object.type, label=label), audience).released
@@ -446,6 +449,13 @@ class Oracle:
         if revoked and not said.object.revoked and said.object.version > min(s.object.version for s in revoked):
             return "version.after_revocation"
         return ""
+
+
+def _joined(labels: Sequence[Label]) -> Label:
+    whole = labels[0]
+    for label in labels[1:]:
+        whole = whole.join(label)
+    return whole
 
 
 def _version(said: Said) -> str:

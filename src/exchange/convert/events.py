@@ -91,6 +91,10 @@ def _refusal(event: Mapping[str, Any], source: Source) -> Skipped | None:
     return None
 
 
+_ALWAYS = "2020-01-01T00:00:00.000Z"
+"""MISP says no date of an organisation; misp-stix gives it the event's, a new version for each event."""
+
+
 def _organisations(event: Mapping[str, Any]) -> frozenset[str]:
     """The identities that stand for the event's creator and owner."""
     named = (event.get(name) for name in ("Orgc", "Org"))
@@ -113,7 +117,9 @@ def _objects(
         if identifier in organisations:
             # An organisation speaks in many events, each marked otherwise: it is worth what its words are worth (R11).
             floor = Label(reach=floor.reach)
-        body = _marked(stix, floor)
+            body = _marked({**stix, "created": _ALWAYS, "modified": _ALWAYS}, floor)
+        else:
+            body = _marked(stix, floor)
         if bodies.setdefault(identifier, body) != body:
             repeated.append(Skipped(id=identifier, code="convert.repeated_id", fields={}))
         floors.setdefault(identifier, floor)

@@ -37,10 +37,14 @@ _UNVERSIONED_FIELDS = ("modified", "x_opencti_modified_at")
 # Rearranging a relationship, a sighting, a note or an opinion says something about its ends (RULES R10).
 END_PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "relationship": ("source_ref", "target_ref"),
-    "sighting": ("sighting_of_ref", "observed_data_refs", "where_sighted_refs"),
+    "sighting": ("sighting_of_ref", "observed_data_refs"),
     "note": ("object_refs",),
     "opinion": ("object_refs",),
+    # What a container holds is content of its own: it goes no further than that (RULES R13).
+    "report": ("object_refs",),
+    "grouping": ("object_refs",),
 }
+CONTAINERS = frozenset({"report", "grouping"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,8 +291,6 @@ def parse(raw: bytes) -> StixObject:
     stix, repairs = _repair(decode(raw))
     references = frozenset(_references(stix)) - marking.TLP_IDS.keys()
     body = _dump(stix)
-    if b"\\u0000" in body:
-        raise ContentError("content.json", detail="U+0000")
     wrong = schema.problem(stix["type"], _as_the_schema_wants(stix))
     if wrong is not None:
         raise ContentError("content.schema", detail=wrong)

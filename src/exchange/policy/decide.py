@@ -35,6 +35,8 @@ class Subject:
     type: str
     label: Label | None
     """Effective label; None: nothing says what it is worth (RULES R11)."""
+    owner: str = ""
+    """The peer whose object it is, whoever handed it on (RULES R5); empty: nobody's that we know."""
     posted: str = ""
     """The channel to which the peer itself wrote it; it may always read that back (RULES R3)."""
     barred: str = ""
@@ -204,7 +206,8 @@ class Rules:
         """Never back to the peer it came from (RULES R3); our own house reads what is addressed to it (R4)."""
         if audience.home and not audience.pushes:
             return None
-        if audience.single == subject.peer and subject.posted != audience.channel:
+        own = audience.single == subject.peer and subject.posted == audience.channel
+        if audience.single and audience.single in (subject.peer, subject.owner) and not own:
             return _deny("origin.returns")
         return None
 

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, or_, select, text, update
 
 from exchange.model.marking import Label
-from exchange.model.stix import StixObject
+from exchange.model.stix import CONTAINERS, StixObject
 from exchange.store.tables import document, observable, reference, statement
 
 T = TypeVar("T")
@@ -107,8 +107,12 @@ _LONGEST = 300
 
 
 def indexed(value: str) -> str:
-    """A value as it stands in the index: a long one by its digest."""
-    return value if len(value) <= _LONGEST else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+    """A value as it stands in the index: one that PostgreSQL would not take (long, or with U+0000) by its digest."""
+    return (
+        value
+        if len(value) <= _LONGEST and "\0" not in value
+        else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+    )
 
 
 def add_all(
@@ -125,7 +129,7 @@ def add_all(
         references += [
             {"seq": seq, "target": target, "ends": target in item.ends}
             for target in item.refs
-            if len(target) <= _LONGEST
+            if indexed(target) == target
         ]
         values += [{"seq": seq, "path": path, "value": indexed(value)} for path, value in dict.fromkeys(item.values)]
     tx.execute(insert(statement), rows)
@@ -246,6 +250,11 @@ def waiting_sources(tx: Connection) -> list[str]:
     return list(tx.execute(select(statement.c.source).where(_WAITING).distinct()).scalars())
 
 
+def _of(source: str) -> ColumnElement[bool]:
+    """Statements of `source`, written so that SQLite begins with the references and not with all that a source gave."""
+    return statement.c.source.concat("") == source
+
+
 def referred(tx: Connection, seqs: Iterable[int]) -> set[str]:
     """What these statements refer to."""
     return {
@@ -256,18 +265,19 @@ def referred(tx: Connection, seqs: Iterable[int]) -> set[str]:
 
 
 def dependants(tx: Connection, source: str, stix_ids: Collection[str], refs: Collection[str]) -> list[int]:
-    """Judged unmarked statements of `source` whose worth may change: those in `refs`, which something that changed
-    refers to or did, and those that have one of `stix_ids`, which changed, as an end.
+    """Judged statements of `source` whose worth may change: unmarked ones in `refs`, which something that changed
+    refers to or did, and those that have one of `stix_ids`, which changed, as an end or hold it.
     """
     found: set[int] = set()
-    unmarked = and_(statement.c.source == source, ~statement.c.marked, ~statement.c.waiting)
+    unmarked = and_(_of(source), ~statement.c.marked, ~statement.c.waiting)
+    holding = and_(_of(source), or_(~statement.c.marked, statement.c.type.in_(CONTAINERS)), ~statement.c.waiting)
     for ids in chunks(refs):
         found.update(tx.execute(select(statement.c.seq).where(unmarked, statement.c.stix_id.in_(ids))).scalars())
     for ids in chunks(stix_ids):
         query = (
             select(statement.c.seq)
             .join(reference, reference.c.seq == statement.c.seq)
-            .where(unmarked, reference.c.ends, reference.c.target.in_(ids))
+            .where(holding, reference.c.ends, reference.c.target.in_(ids))
         )
         found.update(tx.execute(query).scalars())
     return sorted(found)
@@ -287,7 +297,7 @@ def neighbours(tx: Connection, source: str, subjects: Sequence[Held]) -> dict[in
     by_id: dict[str, list[int]] = {}
     for subject in subjects:
         by_id.setdefault(subject.stix_id, []).append(subject.seq)
-    mine = and_(statement.c.source == source, statement.c.newest, statement.c.marked)
+    mine = and_(_of(source), statement.c.newest, statement.c.marked)
     for ids in chunks(by_id):
         query = (
             select(reference.c.target, statement.c.stated)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from exchange.errors import StoreError, StoreOutdated
 from exchange.model.envelope import Page, Rejected
 from exchange.model.marking import Label
-from exchange.model.stix import StixObject
+from exchange.model.stix import CONTAINERS, StixObject
 from exchange.policy import Basis, Rules, resolve
 from exchange.store import Store, audiences, sources, statements
 from exchange.store.audiences import EPOCH
@@ -199,7 +199,8 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
         basis=Basis.STATED if own.stated else Basis.NONE,
         newest=newer is None,
         touch=touch,
-        waiting=ahead or not own.stated,
+        # What a container holds may come after it, so it too waits for the end of the drain (RULES R13).
+        waiting=ahead or not own.stated or item.type in CONTAINERS,
     )
     known = chain[item.version] = _Known(item.digest, item.content, item.label, None, newer is None, touch)
     if touch and older is not None and chain[older].touch:
@@ -278,17 +279,21 @@ def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
     worths = []
     for (source_key, peer), subjects in by_source.items():
         own = {held.seq: rules.understood(peer, held.stated) for held in subjects}
-        unmarked = [held for held in subjects if not own[held.seq].stated]
-        around = statements.neighbours(tx, source_key, unmarked)
+        asking = [held for held in subjects if not own[held.seq].stated or held.type in CONTAINERS]
+        around = statements.neighbours(tx, source_key, asking)
         default = rules.default_label(peer)
         for held in subjects:
             near = around.get(held.seq)
+            ends = [rules.understood(peer, end) for end in near.ends] if near else []
             label, basis = resolve(
                 own[held.seq],
-                ends=[rules.understood(peer, end) for end in near.ends] if near else (),
+                ends=() if held.type in CONTAINERS else ends,
                 referrers=[rules.understood(peer, other) for other in near.referrers] if near else (),
                 default=default,
             )
+            if held.type in CONTAINERS and label is not None:
+                for member in ends:
+                    label = label.join(member)
             worths.append(Worth(seq=held.seq, label=label, basis=basis, marked=own[held.seq].stated))
     statements.judge(tx, worths)
     return [held.stix_id for subjects in by_source.values() for held in subjects]

@@ -24,7 +24,7 @@ from exchange.sync.accept import LeaseLost, accept
 
 log = structlog.get_logger()
 
-LEASE = timedelta(minutes=10)
+LEASE = timedelta(minutes=5)
 _LONGEST_WAIT = timedelta(hours=1)
 _DAY = timedelta(days=1)
 

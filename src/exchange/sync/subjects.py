@@ -102,6 +102,7 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
             peer=held.peer,
             type=held.type,
             label=label,
+            owner=owner,
             posted=held.posted,
             barred=_barred(held, revocations.get(held.source), opinion=above is not None),
         )
