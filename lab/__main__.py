@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import signal
 import sys
 from pathlib import Path
@@ -25,8 +26,14 @@ def main() -> int:
         parser.error(f"{given.data}: no such folder")
     signal.signal(signal.SIGTERM, _interrupt)
     speech = language()
+    HOME.mkdir(parents=True, exist_ok=True)
     try:
-        return Show(HOME / "run", speech, data=given.data, port=given.port).run(once=given.once)
+        with (HOME / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return Show(HOME / "run", speech, data=given.data, port=given.port).run(once=given.once)
+    except BlockingIOError:
+        print(TEXTS[speech]["busy"], file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\n{TEXTS[speech]['stopped']}")
         return 0

@@ -29,6 +29,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "try_peers": "où en sont les partenaires",
         "stop": "Ctrl-C arrête tout.",
         "stopped": "Tout est arrêté.",
+        "busy": "Une autre démonstration tourne déjà dans ce dossier. Arrêtez-la (Ctrl-C), ou travaillez dans un autre clone.",
     },
     "en": {
         "title": "Four partners on one machine",
@@ -53,6 +54,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "try_peers": "how the partners are doing",
         "stop": "Ctrl-C stops everything.",
         "stopped": "Everything has stopped.",
+        "busy": "Another show is running in this folder. Stop it (Ctrl-C), or work in another clone.",
     },
 }
 

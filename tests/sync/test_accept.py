@@ -337,3 +337,23 @@ def test_r9_a_chain_does_not_grow_by_being_touched(memory: Store) -> None:
         ("2026-11-21T12:01:00.000000", True, True),
     ]
     assert world.listed("circl") == [indicator()["id"]]
+
+
+def test_r13_a_container_goes_no_further_than_what_it_holds(memory: Store) -> None:
+    """R13: a GREEN report that names a RED indicator of the same source is held, whichever comes first."""
+    world = World(memory)
+    strict, plain = indicator("strict.example", tlp=Tlp.RED), indicator("plain.example")
+    world.give("ccc/alertes", report(strict, plain, name="first"), last=False)
+    assert world.listed("circl") == []
+    world.give("ccc/alertes", strict, plain)
+    world.give("ccc/alertes", report(plain, name="second"))
+    assert set(world.listed("circl")) == {plain["id"], report(plain, name="second")["id"]}
+    world.give("ccc/alertes", indicator("plain.example", tlp=Tlp.RED, modified=LATER))
+    assert world.listed("circl") == []
+
+
+def test_r3_nothing_goes_back_to_its_owner_through_another(memory: Store) -> None:
+    """R3: what CCC made is not pushed to CCC because CERT-EE handed it on."""
+    world = World(memory)
+    world.give("cert-ee/x", indicator(created_by_ref=CCC_IDENTITY), indicator("other.example"))
+    assert world.waiting() == [indicator("other.example")["id"]]
