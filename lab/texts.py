@@ -29,7 +29,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "try_peers": "où en sont les partenaires",
         "stop": "Ctrl-C arrête tout.",
         "stopped": "Tout est arrêté.",
-        "busy": "Une autre démonstration tourne déjà dans ce dossier. Arrêtez-la (Ctrl-C), ou travaillez dans un autre clone.",
+        "busy": "Une démonstration tourne déjà dans ce dossier. Arrêtez-la (Ctrl-C), ou prenez un autre clone.",
     },
     "en": {
         "title": "Four partners on one machine",
