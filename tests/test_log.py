@@ -280,3 +280,17 @@ def test_braces_in_a_value_are_only_braces() -> None:
     logger().warning("brake.pulled", peer="{who}", directions="in", who="marie", why="{0} {why} {")
     assert "“{who}”" in stream.getvalue()
     assert "{0} {why} {" in stream.getvalue()
+
+
+def test_what_a_stranger_wrote_forges_no_line() -> None:
+    """Control and direction characters of a field show as what they are; French spaces stay."""
+    stream = io.StringIO()
+    log.configure("fr", "console", stream=stream)
+    structlog.get_logger().warning("pull.paused", peer="x", key="a\r2026 \x1b[31m\u202eb")
+    line = stream.getvalue()
+    assert not set("\r\x1b\u202e") & set(line)
+    assert line.count("\n") == 1
+    assert "\ufffd" in line
+    stream.truncate(0)
+    structlog.get_logger().warning("pull.paused", peer="x", key="ccc/alertes")
+    assert "\ufffd" not in stream.getvalue()

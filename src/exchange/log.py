@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Literal, TextIO
 
@@ -99,10 +100,15 @@ def _field(name: str, value: str) -> bytes:
     return name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
 
 
+def _hidden(character: str) -> bool:
+    """Whether it could forge a line or turn the text around: what comes from outside stands in these sentences."""
+    return character != "\n" and unicodedata.category(character).startswith("C")
+
+
 def _line(_logger: Any, method: str, event: _Event) -> str:
     """One line for a person: time, level, sentence, code."""
     trace = f"\n{event['exception']}" if event.get("exception") else ""
-    message = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(event["message"]))
+    message = "".join("\ufffd" if _hidden(c) else c for c in str(event["message"]))
     message = message.encode("utf-8", "backslashreplace").decode()
     return f"{event['timestamp']} {method.upper():8} {message.replace(chr(10), ' | ')}  [{event['event']}]{trace}"
 
