@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -81,7 +80,7 @@ def _announce(host: str, port: int, started: Callable[[], None]) -> None:
             # Connecting to the address that means *any* reaches this machine.
             socket.create_connection((host, port), timeout=1.0).close()
         except OSError:
-            time.sleep(_PROBE)
+            threading.Event().wait(_PROBE)
         else:
             started()
             return
