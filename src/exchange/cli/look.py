@@ -54,8 +54,11 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     if as_json:
         show_json({"lines": lines, "brakes": brakes})
         return 0
-    columns = ("where", "state", "lag", "moved", "counts", "held", "quarantine", "next")
-    show_table([f"cli.column.{name}" for name in columns], [_line(line) for line in lines])
+    columns = ("where", "state", "lag", "moved", "held", "quarantine", "next")
+    show_table([f"cli.column.{name}" for name in columns], [_line(line) for line in lines], folds=False)
+    for line in lines:
+        if line.counts or line.waiting:
+            out.print(f"[dim]{escape(_arrow(line))}: {escape(_moved(line))}[/]", soft_wrap=True)
     for line in lines:
         if line.error:
             out.print(f"[red]{escape(line.key)}[/]: {escape(outcome_text(line))}", soft_wrap=True)
@@ -65,17 +68,22 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     return 0
 
 
+def _arrow(line: Line) -> str:
+    return ("→ " if line.direction == "out" else "← ") + line.key
+
+
+def _moved(line: Line) -> str:
+    counts = counts_text(line.counts)
+    return f"{say('cli.peers.waiting', n=line.waiting)}, {counts}" if line.waiting else counts
+
+
 def _line(line: Line) -> tuple[str, ...]:
     colour = _COLOURS.get(line.state, "yellow")
-    counts = counts_text(line.counts)
-    if line.waiting:
-        counts = f"{say('cli.peers.waiting', n=line.waiting)}, {counts}"
     return (
-        ("→ " if line.direction == "out" else "← ") + line.key,
+        _arrow(line),
         f"[{colour}]{say('state.' + line.state)}[/]",
         span(line.lag),
         ago(line.moved),
-        escape(counts),
         str(line.held or ""),
         str(line.quarantined or ""),
         "–" if line.next is None else span(max(0.0, (line.next - now()).total_seconds())),

@@ -145,11 +145,11 @@ def show_json(value: Any) -> None:
     sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table whose column titles are message ids."""
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, folds: bool = True) -> None:
+    """Print a table whose column titles are message ids; `folds`: all but the first column may break their lines."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(say(column), overflow="fold", no_wrap=number == 0)
+        table.add_column(say(column), overflow="fold", no_wrap=not folds or number == 0)
     for row in rows:
         table.add_row(*row)
     out.print(table)
