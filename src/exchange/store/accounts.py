@@ -7,7 +7,6 @@ import json
 import secrets
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
@@ -32,29 +31,6 @@ def new_secret() -> tuple[str, str]:
 def digest_of(secret: str) -> str:
     """What is kept of a secret: its SHA-256, in hexadecimal; 232 random bits need no slower hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """One subscriber account; it belongs to one peer (RULES R1)."""
-
-    name: str
-    peer: str
-
-
-def of_secret(tx: Connection, digest: str, now: int) -> Account | None:
-    """The account whose secret has this SHA-256, if neither is revoked or rotated away at `now`."""
-    query = (
-        select(account.c.name, account.c.peer)
-        .join(secret, secret.c.account == account.c.name)
-        .where(
-            secret.c.hash == digest,
-            account.c.revoked.is_(None),
-            or_(secret.c.not_after.is_(None), secret.c.not_after > now),
-        )
-    )
-    row = tx.execute(query).one_or_none()
-    return None if row is None else Account(name=row.name, peer=row.peer)
 
 
 def open_account(tx: Connection, name: str, peer: str, digest: str, now: int) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, text, update
 
 from exchange.model.marking import Label
-from exchange.model.stix import CONTAINERS, StixObject
+from exchange.model.stix import StixObject
 from exchange.store.tables import document, observable, reference, statement
 
 T = TypeVar("T")
@@ -248,75 +248,6 @@ def waiting(tx: Connection, source: str, until: str, most: int) -> list[int]:
 def waiting_sources(tx: Connection) -> list[str]:
     """The sources that have statements waiting to be judged."""
     return list(tx.execute(select(statement.c.source).where(_WAITING).distinct()).scalars())
-
-
-def _of(source: str) -> ColumnElement[bool]:
-    """Statements of `source`, written so that SQLite begins with the references and not with all that a source gave."""
-    return statement.c.source.concat("") == source
-
-
-def referred(tx: Connection, seqs: Iterable[int]) -> set[str]:
-    """What these statements refer to."""
-    return {
-        target
-        for numbers in chunks(seqs)
-        for target in tx.execute(select(reference.c.target).where(reference.c.seq.in_(numbers))).scalars()
-    }
-
-
-def dependants(tx: Connection, source: str, stix_ids: Collection[str], refs: Collection[str]) -> list[int]:
-    """Judged statements of `source` whose worth may change: unmarked ones in `refs`, which something that changed
-    refers to or did, and those that have one of `stix_ids`, which changed, as an end or hold it.
-    """
-    found: set[int] = set()
-    unmarked = and_(_of(source), ~statement.c.marked, ~statement.c.waiting)
-    holding = and_(_of(source), or_(~statement.c.marked, statement.c.type.in_(CONTAINERS)), ~statement.c.waiting)
-    for ids in chunks(refs):
-        found.update(tx.execute(select(statement.c.seq).where(unmarked, statement.c.stix_id.in_(ids))).scalars())
-    for ids in chunks(stix_ids):
-        query = (
-            select(statement.c.seq)
-            .join(reference, reference.c.seq == statement.c.seq)
-            .where(holding, reference.c.ends, reference.c.target.in_(ids))
-        )
-        found.update(tx.execute(query).scalars())
-    return sorted(found)
-
-
-@dataclass(slots=True)
-class Neighbours:
-    """The stated labels around one unmarked statement, within its source (RULES R10)."""
-
-    ends: list[Label]
-    referrers: list[Label]
-
-
-def neighbours(tx: Connection, source: str, subjects: Sequence[Held]) -> dict[int, Neighbours]:
-    """Number → the stated labels of its ends and of what refers to it, by the newest versions of the same source."""
-    around = {subject.seq: Neighbours([], []) for subject in subjects}
-    by_id: dict[str, list[int]] = {}
-    for subject in subjects:
-        by_id.setdefault(subject.stix_id, []).append(subject.seq)
-    mine = and_(_of(source), statement.c.newest, statement.c.marked)
-    for ids in chunks(by_id):
-        query = (
-            select(reference.c.target, statement.c.stated)
-            .join(statement, statement.c.seq == reference.c.seq)
-            .where(mine, reference.c.target.in_(ids))
-            .distinct()
-        )
-        for target, stated in tx.execute(query):
-            for seq in by_id[target]:
-                around[seq].referrers.append(Label.from_text(stated))
-    for seqs in chunks(around):
-        query = (
-            select(reference.c.seq, statement.c.stated)
-            .join(statement, statement.c.stix_id == reference.c.target)
-            .where(mine, reference.c.ends, reference.c.seq.in_(seqs))
-        )
-        for seq, stated in tx.execute(query):
-            around[seq].ends.append(Label.from_text(stated))
-    return around
 
 
 def walk(tx: Connection, after: int, most: int, *, unknown: bool = False) -> list[int]:

@@ -18,7 +18,7 @@ from exchange.model.envelope import Page, Rejected
 from exchange.model.marking import Label
 from exchange.model.stix import CONTAINERS, StixObject
 from exchange.policy import Basis, Rules, resolve
-from exchange.store import Store, audiences, sources, statements
+from exchange.store import Store, audiences, references, sources, statements
 from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.statements import Held, New, Worth
@@ -266,9 +266,9 @@ def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: _Intake) -> 
     refs = {target for item in marked for target in item.refs}
     ids = {item.id for item in marked}
     # Only the newest version of a referrer counts: what the one before it said no longer does.
-    refs |= statements.referred(tx, [*intake.superseded, *intake.tightened])
+    refs |= references.referred(tx, [*intake.superseded, *intake.tightened])
     ids |= {new.object.id for new in intake.news.values() if new.newest}
-    return changed + judge(tx, rules, statements.dependants(tx, source_key, ids, refs))
+    return changed + judge(tx, rules, references.dependants(tx, source_key, ids, refs))
 
 
 def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
@@ -280,7 +280,7 @@ def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
     for (source_key, peer), subjects in by_source.items():
         own = {held.seq: rules.understood(peer, held.stated) for held in subjects}
         asking = [held for held in subjects if not own[held.seq].stated or held.type in CONTAINERS]
-        around = statements.neighbours(tx, source_key, asking)
+        around = references.neighbours(tx, source_key, asking)
         default = rules.default_label(peer)
         for held in subjects:
             near = around.get(held.seq)
