@@ -79,7 +79,7 @@ def test_one_door_in_and_one_way_into_a_listing(owner, name, only):
 def test_what_is_listed_was_decided_and_judged_by_the_second_gate():
     tree = TREES["sync/listing.py"]
     called = {name for _, (_, name) in calls(tree)}
-    assert {"decide", "gate"} <= called
+    assert {"decide", "strictest"} <= called
     assert ("", "gate") in {name for _, name in calls(TREES["sync/push.py"])}, "a push judges the bytes again"
 
 

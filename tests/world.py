@@ -173,7 +173,7 @@ class World:
             row = audiences.of_reader(tx, peer, channel)
             assert row is not None
             asked = pages.Query(now=micros(self.now), limit=10_000, **query)
-            return [found.stix_id for found in pages.page(tx, row.key, asked).entries]
+            return [found.stix_id for found in pages.index(tx, row.number, asked).entries]
 
     def waiting(self) -> list[str]:
         """The ids that wait in the outbox of ccc/depot."""

@@ -63,7 +63,7 @@ def _rows(world: World) -> list[tuple[int, str, str]]:
     with world.store.reading() as tx:
         row = audiences.of_reader(tx, "cert-ee", f"collection:{SHARED}")
         assert row is not None
-        found = pages.page(tx, row.key, pages.Query(now=micros(world.now), limit=10_000)).entries
+        found = pages.index(tx, row.number, pages.Query(now=micros(world.now), limit=10_000)).entries
     return [(item.added, item.stix_id, item.version) for item in found]
 
 
@@ -76,7 +76,7 @@ def test_pages_concatenate_to_the_whole(store: Store, limit: int) -> None:
     with store.reading() as tx:
         row = audiences.of_reader(tx, "cert-ee", f"collection:{SHARED}")
         assert row is not None
-        while found := pages.page(tx, row.key, pages.Query(after=after, now=micros(NOW), limit=limit)).entries:
+        while found := pages.index(tx, row.number, pages.Query(after=after, now=micros(NOW), limit=limit)).entries:
             seen += [(item.added, item.stix_id, item.version) for item in found]
             after = found[-1].added
     assert seen == whole
@@ -112,7 +112,7 @@ def test_date_added_rises_in_commit_order_with_two_writers(store_url: str) -> No
             row = audiences.of_reader(tx, "cert-ee", f"collection:{SHARED}")
             assert row is not None
             query = pages.Query(after=seen[-1] if seen else -1, now=micros(NOW), limit=1000)
-            seen += [item.added for item in pages.page(tx, row.key, query).entries]
+            seen += pages.page(tx, row.number, query).added
     for writer in writers:
         writer.join()
     assert failures == []

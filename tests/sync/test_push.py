@@ -13,7 +13,7 @@ from exchange.errors import PeerBusy, PeerRefused, PeerUnreachable
 from exchange.model.envelope import Outgoing
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Send
-from exchange.store import Store, audiences, listings, micros, tables
+from exchange.store import Store, audiences, blocks, listings, micros, statements, tables
 from exchange.sync import push as push_module
 from exchange.sync.push import RETRY, REVIEW
 from exchange.sync.schedule import Schedule
@@ -57,7 +57,9 @@ def test_the_bytes_that_leave_are_those_that_are_stored(memory: Store) -> None:
     desk.world.give(CIRCL, indicator())
     taker = Taker()
     desk.push(taker)
-    assert taker.bodies == [bytes(row["body"]) for row in desk.rows(tables.statement)]
+    seqs = [row["seq"] for row in desk.rows(tables.statement)]
+    with memory.reading() as tx:
+        assert taker.bodies == list(statements.bodies(tx, seqs).values())
 
 
 def test_the_ledger_says_to_whom_what_when_and_why(memory: Store) -> None:
@@ -195,12 +197,13 @@ def test_r25_the_gate_stops_bytes_above_the_clearance(memory: Store) -> None:
     desk = Desk(memory)
     given = names(3)
     desk.world.give(CIRCL, *given)
-    body = next(bytes(row["body"]) for row in desk.rows(tables.statement) if row["stix_id"] == given[1]["id"])
-    spoilt = body.replace(TLP2_ID[Tlp.GREEN].encode(), TLP2_ID[Tlp.RED].encode())
-    assert spoilt != body
+    seq = next(row["seq"] for row in desk.rows(tables.statement) if row["stix_id"] == given[1]["id"])
     with memory.writing() as tx:
-        rows = tables.statement.update().where(tables.statement.c.stix_id == given[1]["id"])
-        tx.execute(rows.values(body=spoilt))
+        body = statements.bodies(tx, [seq])[seq]
+        spoilt = body.replace(TLP2_ID[Tlp.GREEN].encode(), TLP2_ID[Tlp.RED].encode())
+        assert spoilt != body
+        (place,) = blocks.keep(tx, [spoilt])
+        tx.execute(tables.listing.update().where(tables.listing.c.seq == seq).values(**place._asdict()))
     taker = Taker()
     run = desk.push(taker)
     assert taker.taken == [given[0]["id"], given[2]["id"]]

@@ -18,7 +18,7 @@ from exchange.model import stix
 from exchange.model.marking import Label, Tlp
 from exchange.model.party import Receive, Send, Terms
 from exchange.policy import Rules, Subject
-from exchange.store import Store, audiences, listings, open_store, statements, tables
+from exchange.store import Store, audiences, listings, micros, open_store, pages, statements, tables
 from exchange.sync import terms as terms_module
 from exchange.sync.terms import adopt
 from tests.world import (
@@ -71,8 +71,8 @@ def added(world: World, peer: str = "circl") -> dict[str, int]:
     with world.store.reading() as tx:
         row = audiences.of_reader(tx, peer, f"collection:{SHARED}")
         assert row is not None
-        query = tables.listing.select().where(tables.listing.c.audience == row.key, tables.listing.c.closed.is_(None))
-        return {found.stix_id: found.added for found in tx.execute(query)}
+        query = pages.Query(now=micros(world.now), limit=10_000)
+        return {found.stix_id: found.added for found in pages.index(tx, row.number, query).entries}
 
 
 def test_audiences_are_made_of_the_terms(memory: Store) -> None:
@@ -466,7 +466,8 @@ def standing(store: Store) -> set[tuple[str, str, str, bool]]:
     """(audience, id, version, latest) of every listing that is open."""
     with store.reading() as tx:
         ids = {row.stix_id for row in tx.execute(tables.statement.select())}
-        return {(row.audience, row.stix_id, row.version, row.latest) for row in listings.standing(tx, ids)}
+        keys = {row.number: row.key for row in audiences.everyone(tx).values()}
+        return {(keys[row.audience], row.stix_id, row.version, row.latest) for row in listings.standing(tx, ids)}
 
 
 OBJECTS = st.builds(

@@ -29,6 +29,7 @@ class CollectionForm(Form):
     ceiling: TlpLevel = Field(default=Tlp.CLEAR, examples=["TLP:GREEN"])
     types: list[StixType] | None = Field(default=None, min_length=1, examples=[["indicator", "sighting"]])
     duplicates: Duplicates = Field(default="list", examples=["list"])
+    read_back: bool = Field(default=True, examples=[False])
 
 
 def mistakes(form: CollectionForm, file: str) -> Iterator[Problem]:
@@ -49,4 +50,5 @@ def build(alias: str, form: CollectionForm) -> Collection:
         ceiling=form.ceiling,
         types=frozenset(form.types) if form.types else None,
         duplicates=form.duplicates,
+        read_back=form.read_back,
     )

@@ -117,8 +117,7 @@ class PeerClient(Protocol):
         ...
 
 
-class _Envelope(msgspec.Struct):
-    objects: list[msgspec.Raw] | None = None
+class _Frame(msgspec.Struct):
     more: bool = False
     next: Any = None
 
@@ -130,25 +129,112 @@ class Envelope:
     objects: Sequence[bytes]
     more: bool
     next: str
+    listed: bool = True
+    """False: there was no list of objects at all (`{}`, or `null` in its place)."""
 
 
-def open_envelope(body: bytes) -> Envelope:
-    """The envelope, bundle or bare list in `body`. Raises ContentError when it is none of these."""
+class _Crowd(Exception):
+    """So many values stand in a list that they are counted one by one, instead of taken all at once."""
+
+
+MANY = 1_000_000
+"""Objects of one envelope, where nothing smaller is said."""
+
+
+def open_envelope(body: bytes, most: int = MANY) -> Envelope:
+    """The envelope, bundle or bare list in `body`; what is wrong inside one object is left for that object to fail.
+
+    Raises ContentError when it is none of these, says something twice (RFC 7493 section 2.3), or holds more than
+    `most` objects (then the field `most` says so).
+    """
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        if body.lstrip()[:1] == b"[":
-            return Envelope(
-                objects=[bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])],
-                more=False,
-                next="",
-            )
-        found = msgspec.json.decode(body, type=_Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _open(body, most)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Crowd):
+        return _open_by_hand(body, most)
+
+
+def _open(body: bytes, most: int) -> Envelope:
+    """All at once, when `body` is strict JSON throughout."""
+    # Every value but the last is followed by a comma. Where there may be far too many, taking them all to count them
+    # would cost twenty bytes of memory for each byte that came.
+    if body.count(b",") > 4 * most:
+        raise _Crowd
+    if body.lstrip()[:1] == b"[":
+        return Envelope(objects=_elements(body, most), more=False, next="")
+    members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    _unique(body, members)
+    listed = members.pop("objects", _NULL)
+    frame = msgspec.json.decode(msgspec.json.encode(members), type=_Frame)
+    following = "" if frame.next is None else str(frame.next)
+    if listed == _NULL:
+        return Envelope(objects=(), more=frame.more, next=following, listed=False)
+    return Envelope(objects=_elements(listed, most), more=frame.more, next=following)
+
+
+def _elements(raw: bytes | msgspec.Raw, most: int) -> list[bytes]:
+    found = [bytes(element) for element in msgspec.json.decode(raw, type=list[msgspec.Raw])]
+    if len(found) > most:
+        raise _too_many(most)
+    return found
+
+
+def _too_many(most: int) -> ContentError:
+    return ContentError("content.envelope", detail=f"more than {most} objects", most=most)
+
+
+_NULL = msgspec.Raw(b"null")
+_SPACE = re.compile(rb"[ \t\n\r]*+")
+_NAME = re.compile(rb'[ \t\n\r]*+("(?:[^"\\]|\\.)*+")[ \t\n\r]*+:[ \t\n\r]*+', re.S)
+
+
+def _unique(body: bytes, members: Mapping[str, msgspec.Raw]) -> None:
+    """Raises ContentError when a name stands twice: of two values the decoder keeps the last."""
+    seen: set[str] = set()
+    position = body.find(b"{")
+    while members and (found := _NAME.match(body, position + 1)):
+        name = msgspec.json.decode(found[1], type=str)
+        value = bytes(members[name])
+        if name in seen or not body.startswith(value, found.end()):
+            raise ContentError("content.duplicate", name=name[:80])
+        seen.add(name)
+        position = _past_space(body, found.end() + len(value))
+
+
+def _past_space(body: bytes, position: int) -> int:
+    found = _SPACE.match(body, position)
+    return found.end() if found else position
+
+
+def _open_by_hand(body: bytes, most: int) -> Envelope:
+    """Object by object, so that a lone surrogate, a NaN or a bomb in one of them is the fault of that one alone."""
+    splitter, objects = _Splitter(), list[bytes]()
+    for raw in splitter.feed(body):
+        if len(objects) == most:
+            raise _too_many(most)
+        objects.append(raw)
+    splitter.end()
+    begin, end = splitter.span
+    _commas_between(body[begin + 1 : end - 1], objects)
+    try:
+        frame = _open(body[:begin] + b"[]" + body[end:], MANY)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Crowd) as error:
         raise ContentError("content.envelope", detail=str(error)[:200]) from None
-    except RecursionError:
-        raise ContentError("content.depth", limit=stix.DEEPEST) from None
-    following = "" if found.next is None else str(found.next)
-    return Envelope(objects=[bytes(raw) for raw in found.objects or ()], more=found.more, next=following)
+    return Envelope(objects=objects, more=frame.more, next=frame.next)
+
+
+def _commas_between(text: bytes, elements: Sequence[bytes]) -> None:
+    """Raises ContentError unless `text` is `elements` with one comma between each two, and nothing else."""
+    position = 0
+    for n, element in enumerate(elements):
+        position = _past_space(text, position)
+        if n:
+            position = _past_space(text, position + 1) if text[position : position + 1] == b"," else len(text)
+        if not text.startswith(element, position):
+            raise ContentError("content.envelope", detail="the list of objects is malformed")
+        position += len(element)
+    if _past_space(text, position) != len(text):
+        raise ContentError("content.envelope", detail="the list of objects is malformed")
 
 
 def sift(raws: Iterable[bytes]) -> tuple[list[StixObject], list[Rejected]]:
@@ -173,6 +259,9 @@ def _id_in(raw: bytes) -> str:
 # A string (perhaps cut off by the end of the chunk) or a bracket; brackets inside strings are no tokens.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?P<end>"|\\?\Z)|[{}\[\]]', re.S)
 _CHUNK = 1 << 20
+_BETWEEN_COMMAS = re.compile(rb"[^,]+")
+_DEEPEST = 10_000
+"""Levels that are followed to the end of an object; one that has more than `stix.DEEPEST` is then set aside."""
 _CLOSES = {b"{": b"}", b"[": b"]"}
 
 
@@ -190,6 +279,9 @@ class _Splitter:
         self.name = b""
         """The last string of the outermost object: before a value that is its name."""
         self.complete = False
+        self.span = (0, 0)
+        """Where the list begins and ends, counted from the beginning of the file."""
+        self.forgotten = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The elements that end in `chunk`; what is settled is forgotten."""
@@ -208,6 +300,7 @@ class _Splitter:
             self.position = token.end()
         settled = self.start if self.start >= 0 else self.position
         del self.buffer[:settled]
+        self.forgotten += settled
         self.position -= settled
         self.start = min(self.start, 0)
 
@@ -221,7 +314,7 @@ class _Splitter:
         if not self.open and text.strip().removeprefix(b"\xef\xbb\xbf"):
             raise ContentError("content.envelope", detail="text around the list")
         if self.listed and len(self.open) == self.listed:
-            yield from (element.strip() for element in text.split(b",") if element.strip())
+            yield from (found[0].strip() for found in _BETWEEN_COMMAS.finditer(text) if found[0].strip())
 
     def _string(self, mark: bytes) -> Iterator[bytes]:
         if not self.open:
@@ -236,10 +329,15 @@ class _Splitter:
             raise ContentError("content.envelope", detail="text around the list")
         if self.listed and len(self.open) == self.listed:
             self.start = at
+        if len(self.open) == _DEEPEST:
+            raise ContentError("content.depth", limit=_DEEPEST)
         self.open.append(mark)
         whole, member = len(self.open) == 1, len(self.open) == 2 and self.name == b'"objects"'
         if not self.listed and mark == b"[" and (whole or (member and self.open[0] == b"{")):
+            if self.complete:
+                raise ContentError("content.duplicate", name="objects")
             self.listed = len(self.open)
+            self.span = (self.forgotten + at, 0)
 
     def _closed(self, mark: bytes, at: int) -> Iterator[bytes]:
         if not self.open or _CLOSES[self.open.pop()] != mark:
@@ -249,6 +347,7 @@ class _Splitter:
             self.start = -1
         if self.listed and len(self.open) < self.listed:
             self.listed, self.complete = 0, True
+            self.span = (self.span[0], self.forgotten + at)
 
 
 def stream(file: BufferedIOBase) -> Iterator[bytes]:

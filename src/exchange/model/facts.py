@@ -6,6 +6,7 @@ cyber-observable object; anything else is its own key, so nothing is ever joined
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ _SINGLE = re.compile(
 )
 _ILLEGAL = re.compile(r"(?<!\\)(?:\\\\)*\\[^'\\]")
 _LONGEST = 4096
+_KEY = 18
+"""Bytes of a key: 24 characters, and nobody finds two facts with the same one."""
 _VALUE_TYPES = frozenset({"domain-name", "ipv4-addr", "ipv6-addr", "url", "email-addr", "mac-addr"})
 _BY_PROPERTY = {
     "windows-registry-key": "key",
@@ -81,5 +84,5 @@ def fact_key(stix: Mapping[str, Any], values: tuple[tuple[str, str], ...]) -> st
         return str(stix["id"])
     path, value = values[0]
     role = "indicator" if stix["type"] == "indicator" else "observable"
-    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{role}|{path}|{digest[:40]}"
+    digest = hashlib.sha256(f"{role}|{path}|{value}".encode("utf-8", "surrogatepass")).digest()
+    return base64.urlsafe_b64encode(digest[:_KEY]).decode("ascii")

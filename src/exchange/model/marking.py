@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 
@@ -126,12 +127,15 @@ class Label:
 
     def to_text(self) -> str:
         """One short line that `from_text` reads back, for the store: `tlp|reach|` and a JSON list of the unknown."""
-        level = "" if self.tlp is None else str(int(self.tlp))
-        return f"{level}|{int(self.reach)}|{json.dumps(sorted(self.unknown)) if self.unknown else ''}"
+        return _text(self) if len(self.unknown) <= _FEW else _write(self)
 
     @classmethod
     def from_text(cls, text: str) -> Label:
         """The label that `to_text` wrote."""
+        return _read_short(text) if len(text) <= _SHORT else cls._read(text)
+
+    @classmethod
+    def _read(cls, text: str) -> Label:
         level, reach, unknown = text.split("|", 2)
         return cls(
             tlp=Tlp(int(level)) if level else None,
@@ -140,11 +144,24 @@ class Label:
         )
 
 
+def _write(label: Label) -> str:
+    level = "" if label.tlp is None else str(int(label.tlp))
+    return f"{level}|{int(label.reach)}|{json.dumps(sorted(label.unknown)) if label.unknown else ''}"
+
+
+_SHORT = 200
+_text = lru_cache(maxsize=1024)(_write)
+_read_short = lru_cache(maxsize=1024)(Label._read)
 UNMARKED = Label()
 
 
 def of_ids(marking_ids: Iterable[str]) -> Label:
     """The label that marking-definition ids state; an id that is not in the table is unknown and so denies."""
+    ids = tuple(marking_ids)
+    return _of_few(ids) if len(ids) <= _FEW else _of(ids)
+
+
+def _of(marking_ids: tuple[str, ...]) -> Label:
     tlp: Tlp | None = None
     unknown = []
     for marking in marking_ids:
@@ -156,6 +173,11 @@ def of_ids(marking_ids: Iterable[str]) -> Label:
     if tlp is None and not unknown:
         return UNMARKED
     return Label(tlp=tlp, unknown=frozenset(unknown))
+
+
+_FEW = 4
+_of_few = lru_cache(maxsize=1024)(_of)
+"""Nearly every object has the marks that another one had."""
 
 
 def stated_ids(stix: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,8 @@ _DEFANGED = (
     (re.compile(r"^h(?:xx|\*\*)p(s?)(?=:|\[)", re.I), r"http\1"),
     (re.compile(r"^fxp(s?)(?=:)", re.I), r"ftp\1"),
 )
+# Without a bracket, and not beginning like a defanged scheme: nearly every value.
+_PLAIN = re.compile(r"(?!h..p|fxp)[^\[({]*\Z|https?:[^\[({]*\Z", re.I | re.S)
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # the other dots of RFC 3490 section 3.1
 _END = re.compile(r"[.\s]+\Z")
 _LONGEST_NAME = 253
@@ -37,6 +39,8 @@ HASH_NAMES = {
 def refang(value: str) -> str:
     """`hxxps://evil[.]example` as its owner would have written it; any other value is only trimmed."""
     value = value.strip()
+    if _PLAIN.match(value):
+        return value
     for pattern, plain in _DEFANGED:
         value = pattern.sub(plain, value)
     return value

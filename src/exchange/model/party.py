@@ -126,6 +126,8 @@ class Collection:
     types: frozenset[str] | None = None
     """STIX types listed; None: all."""
     duplicates: Duplicates = "list"
+    read_back: bool = True
+    """Whether those who may only write read what stands there (RULES R3); False: they only hand in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,7 +151,7 @@ class Drain:
     def _chunks(self, raws: Sequence[bytes]) -> Iterator[tuple[list[StixObject], list[Rejected]]]:
         for start in range(0, len(raws), PAGE):
             objects, rejected = sift(raws[start : start + PAGE])
-            new = [o for o in objects if self._seen.add((o.id, o.digest), self._room)]
+            new = [o for o in objects if self._seen.add((o.id, o.version + o.digest.hex()), self._room)]
             bad = [r for r in rejected if self._seen.add(("", hashlib.sha256(r.raw).hexdigest()), self._room)]
             yield new, bad
 

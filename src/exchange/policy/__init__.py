@@ -6,6 +6,6 @@
 from exchange.policy.audience import Audience, audiences
 from exchange.policy.closure import Basis, resolve
 from exchange.policy.decide import Decision, Rules, Subject, Verdict
-from exchange.policy.gate import gate
+from exchange.policy.gate import gate, strictest
 
-__all__ = ["Audience", "Basis", "Decision", "Rules", "Subject", "Verdict", "audiences", "gate", "resolve"]
+__all__ = ["Audience", "Basis", "Decision", "Rules", "Subject", "Verdict", "audiences", "gate", "resolve", "strictest"]

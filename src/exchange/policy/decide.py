@@ -41,6 +41,8 @@ class Subject:
     """The channel to which the peer itself wrote it; it may always read that back (RULES R3)."""
     barred: str = ""
     """A reason code found on the statement itself that forbids every release (a foreign revocation, say)."""
+    withdrawn: frozenset[str] = frozenset()
+    """The channels from which the peer has withdrawn it (RULES R22)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,8 @@ class Rules:
         label = subject.label
         if subject.barred:
             return _deny(subject.barred)
+        if audience.channel in subject.withdrawn:
+            return _deny("withdrawn.by_peer")
         if not audience.members:
             return _deny("audience.empty")
         if label is None:

@@ -26,13 +26,33 @@ _RANK = {
 }
 
 
+_LEAST = min(_RANK.values())
+
+
 def gate(body: bytes, clearance: int) -> bool:
     """Whether no TLP mark in `body` is stricter than `clearance` (0 CLEAR … 4 RED); what is no JSON does not pass."""
+    return strictest(body) <= clearance
+
+
+def strictest(body: bytes) -> int:
+    """The strictest TLP mark in `body`; above all of them when it is no JSON, so that nobody may have it."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return False
-    return all(_RANK.get(mark.strip().lower()[-36:], 0) <= clearance for mark in _marks(document))
+        return _ABOVE_ALL
+    # Where the bytes name marks but once, and that is the object's own list, nothing can stand deeper.
+    if body.count(b"marking_ref") == 1 and b"\\u" not in body and isinstance(document, dict):
+        own = document.get("object_marking_refs")
+        if isinstance(own, list) and all(isinstance(mark, str) for mark in own):
+            return max(map(_rank, own), default=_LEAST)
+    return max(map(_rank, _marks(document)), default=_LEAST)
+
+
+def _rank(mark: str) -> int:
+    return _RANK.get(mark.strip().lower()[-36:], _LEAST)
+
+
+_ABOVE_ALL = 1 + max(_RANK.values())
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -78,13 +78,13 @@ class Feeds(Room):
         secret = audiences.note(visit.tx, NODE_SECRET)
         if audience is None or not secret:
             raise Unavailable("request.not_ready")
-        state = (row.key, visit.rules.epoch, *map(str, pages.mark(visit.tx, row.key, visit.now)))
-        return self.shelf.get(row.key, state, lambda: self._made(visit, collection, audience, secret))
+        state = (row.key, visit.rules.epoch, *map(str, pages.mark(visit.tx, row.number, visit.now)))
+        return self.shelf.get(row.key, state, lambda: self._made(visit, collection, audience, row.number, secret))
 
-    def _made(self, visit: Visit, collection: Collection, audience: Audience, secret: str) -> Feed:
+    def _made(self, visit: Visit, collection: Collection, audience: Audience, number: int, secret: str) -> Feed:
         return assemble(
-            pages.shown(visit.tx, audience.key, visit.now),
-            pages.last_closed(visit.tx, audience.key, visit.now),
+            pages.shown(visit.tx, number, visit.now),
+            pages.last_closed(visit.tx, number, visit.now),
             collection=collection,
             audience=audience.key,
             clearance=visit.rules.clearance(audience),

@@ -1,4 +1,4 @@
-"""Subscribers: accounts of peers, the hashes of their secrets, the status of their POSTs; and the brake."""
+"""Subscribers: accounts of peers, hashes of their secrets and certificates, the status of their POSTs; the brake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
-from exchange.store.tables import account, brake, secret, status
+from exchange.store.pages import Key
+from exchange.store.tables import account, brake, certificate, secret, status
 
 ALL = "*"
 _ALPHABET = string.ascii_letters + string.digits
@@ -33,24 +34,70 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def open_account(tx: Connection, name: str, peer: str, digest: str, now: int) -> bool:
-    """Make an account with its first secret; False: the name is taken."""
+def open_account(tx: Connection, name: str, peer: str, digest: str | None, now: int) -> bool:
+    """Make an account with its first secret (None: it logs in by certificate only); False: the name is taken."""
     if tx.execute(select(account.c.name).where(account.c.name == name)).scalar() is not None:
         return False
     tx.execute(insert(account).values(name=name, peer=peer, created=now, revoked=None))
-    tx.execute(insert(secret).values(hash=digest, account=name, created=now, not_after=None))
+    if digest is not None:
+        tx.execute(insert(secret).values(hash=digest, account=name, created=now, not_after=None))
     return True
 
 
 def rotate(tx: Connection, name: str, digest: str, now: int, old_until: int) -> bool:
     """Give a live account a new secret; the old ones stay valid until `old_until`. False: no such live account."""
-    live = select(account.c.name).where(account.c.name == name, account.c.revoked.is_(None))
-    if tx.execute(live).scalar() is None:
+    if not _live(tx, name):
         return False
     still = or_(secret.c.not_after.is_(None), secret.c.not_after > old_until)
     tx.execute(update(secret).where(secret.c.account == name, still).values(not_after=old_until))
     tx.execute(insert(secret).values(hash=digest, account=name, created=now, not_after=None))
     return True
+
+
+def _live(tx: Connection, name: str) -> bool:
+    query = select(account.c.name).where(account.c.name == name, account.c.revoked.is_(None))
+    return tx.execute(query).scalar() is not None
+
+
+def tie(tx: Connection, name: str, fingerprint: str, not_after: int, now: int, old_until: int) -> bool:
+    """Tie a live account to a certificate, until `not_after`; its others open it until `old_until` at the latest.
+
+    `fingerprint` is the SHA-256 of the DER form. False: no such live account. The same certificate again is renewed;
+    the caller has looked with `holder` that it is not another account's.
+    """
+    if not _live(tx, name):
+        return False
+    others = update(certificate).where(certificate.c.account == name, certificate.c.not_after > old_until)
+    tx.execute(others.values(not_after=old_until))
+    tx.execute(delete(certificate).where(certificate.c.hash == fingerprint, certificate.c.account == name))
+    tx.execute(insert(certificate).values(hash=fingerprint, account=name, created=now, not_after=not_after))
+    return True
+
+
+def holder(tx: Connection, fingerprint: str) -> str | None:
+    """The account that is tied to this certificate; a revoked account is tied to none."""
+    found: str | None = tx.execute(select(certificate.c.account).where(certificate.c.hash == fingerprint)).scalar()
+    return found
+
+
+def certificates(tx: Connection) -> Mapping[str, Sequence[tuple[str, int]]]:
+    """Account → its certificates as (fingerprint, not_after in µs), the one that lasts longest first."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    query = select(certificate).order_by(certificate.c.not_after.desc(), certificate.c.hash)
+    for row in tx.execute(query):
+        found.setdefault(row.account, []).append((row.hash, row.not_after))
+    return found
+
+
+def key_of_certificate(tx: Connection, fingerprint: str) -> Key | None:
+    """The live account that is tied to this certificate; the caller looks at `not_after`."""
+    query = (
+        select(account.c.name, account.c.peer, certificate.c.not_after)
+        .join(certificate, certificate.c.account == account.c.name)
+        .where(certificate.c.hash == fingerprint, account.c.revoked.is_(None))
+    )
+    row = tx.execute(query).one_or_none()
+    return None if row is None else Key(account=row.name, peer=row.peer, not_after=row.not_after)
 
 
 def revoke(tx: Connection, name: str, now: int) -> bool:
@@ -59,6 +106,7 @@ def revoke(tx: Connection, name: str, now: int) -> bool:
     if tx.execute(gone).rowcount == 0:
         return False
     tx.execute(delete(secret).where(secret.c.account == name))
+    tx.execute(delete(certificate).where(certificate.c.account == name))
     return True
 
 

@@ -16,7 +16,7 @@ EPOCH = "policy_epoch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceRow:
-    """One audience as stored."""
+    """One audience as stored. `number`: its short name in the store's tables; it stays."""
 
     key: str
     channel: str
@@ -26,6 +26,8 @@ class AudienceRow:
     open: bool
     retired: bool
     last_added: int
+    number: int = 0
+    """Given by the store."""
 
 
 def everyone(tx: Connection) -> dict[str, AudienceRow]:

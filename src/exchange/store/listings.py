@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, text, update
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, and_, bindparam, func, insert, select, text, update
 
+from exchange.store import blocks
+from exchange.store.prepared import Inserting
 from exchange.store.statements import chunks
 from exchange.store.tables import audience, ledger, listing, outbox, statement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """One listing row; `seq` is the statement that it shows."""
+class Listed(msgspec.Struct, frozen=True):
+    """One listing row with what it shows of its statement `seq`; `audience` is the number of the audience."""
 
-    audience: str
+    audience: int
     added: int
     seq: int
-    stix_id: str
     type: str
-    version: str
-    fact: str
     rank: int
     label: str
     """What it is judged under, as `Label.to_text` writes it."""
@@ -30,53 +30,56 @@ class Listed:
     folded: bool
     agreement: str
     not_after: int
+    block: int
+    start: int
+    stop: int
+    stix_id: str
+    version: str
+    fact: str | None
+    """None: it states no single fact, so it never folds."""
 
-    @classmethod
-    def of(cls, row: Row[Any]) -> Self:
-        """The record in `row`."""
-        return cls(**row._mapping)
+
+_OF_STATEMENT = ("stix_id", "version", "fact")
+_OWN = tuple(name for name in Listed.__struct_fields__ if name not in _OF_STATEMENT)
+_LISTED = [*(listing.c[name] for name in _OWN), *(statement.c[name] for name in _OF_STATEMENT)]
+_OPEN = listing.c.closed.is_(None)
 
 
-_LISTED = [listing.c[name] for name in Listed.__dataclass_fields__]
+def _listed(*conditions: ColumnElement[bool]) -> Select[Any]:
+    joined = statement.join(listing, listing.c.seq == statement.c.seq)
+    return select(*_LISTED).select_from(joined).where(_OPEN, *conditions)
 
 
 def standing(tx: Connection, stix_ids: Iterable[str]) -> list[Listed]:
     """Every open row about `stix_ids`, of all audiences."""
-    return [
-        Listed.of(row)
-        for ids in chunks(stix_ids)
-        for row in tx.execute(select(*_LISTED).where(listing.c.stix_id.in_(ids), listing.c.closed.is_(None)))
-    ]
+    return [Listed(*row) for ids in chunks(stix_ids) for row in tx.execute(_listed(statement.c.stix_id.in_(ids)))]
 
 
-def of_facts(tx: Connection, audiences: Collection[str], facts: Iterable[str]) -> list[Listed]:
+def of_facts(tx: Connection, audiences: Collection[int], facts: Iterable[str]) -> list[Listed]:
     """Every open row that states one of `facts` to one of `audiences`, oldest first."""
     found = [
-        Listed.of(row)
+        Listed(*row)
         for keys in chunks(facts)
-        for row in tx.execute(
-            select(*_LISTED).where(
-                listing.c.audience.in_(audiences), listing.c.fact.in_(keys), listing.c.closed.is_(None)
-            )
-        )
+        for row in tx.execute(_listed(statement.c.fact.in_(keys), listing.c.audience.in_(audiences)))
     ]
     return sorted(found, key=lambda row: row.added)
 
 
 def begin(tx: Connection, rows: Sequence[Listed]) -> None:
     """List these."""
-    if rows:
-        tx.execute(
-            insert(listing),
-            [
-                {
-                    **{name: getattr(row, name) for name in Listed.__dataclass_fields__},
-                    "closed": None,
-                    "closed_code": None,
-                }
-                for row in rows
-            ],
-        )
+    begin_all(tx, [msgspec.structs.astuple(row)[: len(_OWN)] for row in rows])
+
+
+def begin_all(tx: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """List these, given as their columns in the order of `Listed`: no object is made for any of many rows."""
+    _inserting(tx.dialect, "listing").many(tx, rows)
+
+
+@lru_cache(maxsize=8)
+def _inserting(dialect: Dialect, table: str) -> Inserting:
+    if table == "listing":
+        return Inserting(dialect, listing, _OWN)
+    return Inserting(dialect, outbox, ("audience", "added", "state", "attempts", "message"))
 
 
 def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
@@ -112,7 +115,7 @@ def adjust(tx: Connection, rows: Sequence[Listed]) -> None:
 
 def close_retired(tx: Connection, now: int) -> None:
     """Close what stands in audiences that the terms no longer make."""
-    gone = select(audience.c.key).where(audience.c.retired)
+    gone = select(audience.c.number).where(audience.c.retired)
     tx.execute(
         update(listing)
         .where(listing.c.audience.in_(gone), listing.c.closed.is_(None))
@@ -124,31 +127,24 @@ def close_retired(tx: Connection, now: int) -> None:
 def history(tx: Connection, seqs: Collection[int]) -> Sequence[Mapping[str, Any]]:
     """Every listing that these statements ever had, open and closed, for `exchange why`."""
     query = (
-        select(listing, audience.c.channel, audience.c.members)
-        .join(audience, audience.c.key == listing.c.audience)
+        select(listing, audience.c.key, audience.c.channel, audience.c.members)
+        .join(audience, audience.c.number == listing.c.audience)
         .where(listing.c.seq.in_(list(seqs)))
         .order_by(listing.c.added)
     )
     return [dict(row) for row in tx.execute(query).mappings()]
 
 
-def hand_over(tx: Connection, rows: Sequence[Listed]) -> None:
-    """Put listings of push targets into the outbox, in the transaction that lists them."""
-    if rows:
-        tx.execute(
-            insert(outbox),
-            [
-                {"audience": row.audience, "added": row.added, "state": "pending", "attempts": 0, "message": ""}
-                for row in rows
-            ],
-        )
+def hand_over(tx: Connection, places: Sequence[tuple[int, int]]) -> None:
+    """Put listings of push targets, (audience, added), into the outbox, in the transaction that lists them."""
+    _inserting(tx.dialect, "outbox").many(tx, [(number, added, "pending", 0, "") for number, added in places])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
     """One outbox entry with what is needed to send it."""
 
-    audience: str
+    audience: int
     added: int
     seq: int
     stix_id: str
@@ -162,21 +158,29 @@ def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -
     """What waits for the target whose audience is `key`, oldest first; only what is still listed and in force."""
     query = (
         select(
-            listing.c.audience, listing.c.added, listing.c.seq, listing.c.stix_id, listing.c.version,
-            listing.c.agreement, outbox.c.attempts, statement.c.body,
+            outbox.c.audience, outbox.c.added, listing.c.seq, statement.c.stix_id, statement.c.version,
+            listing.c.agreement, outbox.c.attempts, listing.c.block, listing.c.start, listing.c.stop,
         )
-        .select_from(outbox)
+        .select_from(audience)
+        .join(outbox, outbox.c.audience == audience.c.number)
         .join(listing, and_(listing.c.audience == outbox.c.audience, listing.c.added == outbox.c.added))
         .join(statement, statement.c.seq == listing.c.seq)
-        .join(audience, audience.c.key == outbox.c.audience)
         .where(
-            outbox.c.audience == key, text("outbox.state = 'pending'"), outbox.c.added > after,
-            listing.c.closed.is_(None), listing.c.not_after > now, audience.c.open,
+            audience.c.key == key, audience.c.open, text("outbox.state = 'pending'"), outbox.c.added > after,
+            _OPEN, listing.c.not_after > now,
         )
         .order_by(outbox.c.added)
         .limit(most)
     )  # fmt: skip
-    return [Parcel(**{**row._mapping, "body": bytes(row.body)}) for row in tx.execute(query)]
+    rows = tx.execute(query).all()
+    bodies = blocks.read(tx, [row[7:] for row in rows])
+    return [
+        Parcel(
+            audience=row.audience, added=row.added, seq=row.seq, stix_id=row.stix_id, version=row.version,
+            agreement=row.agreement, attempts=row.attempts, body=body,
+        )
+        for row, body in zip(rows, bodies, strict=True)
+    ]  # fmt: skip
 
 
 def settle(tx: Connection, outcomes: Sequence[tuple[Parcel, str, str]], *, peer: str, channel: str, now: int) -> None:
@@ -220,8 +224,9 @@ def accepted(tx: Connection, channel: str, stix_ids: Iterable[str]) -> set[tuple
 
 def pending(tx: Connection) -> dict[str, int]:
     """Audience key → how many parcels wait."""
-    query = select(outbox.c.audience, func.count()).where(text("outbox.state = 'pending'"))
-    return {row[0]: row[1] for row in tx.execute(query.group_by(outbox.c.audience))}
+    query = select(audience.c.key, func.count()).join(outbox, outbox.c.audience == audience.c.number)
+    query = query.where(text("outbox.state = 'pending'")).group_by(audience.c.key)
+    return {row[0]: row[1] for row in tx.execute(query)}
 
 
 def deliveries(tx: Connection, stix_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
@@ -232,12 +237,13 @@ def deliveries(tx: Connection, stix_ids: Collection[str]) -> Sequence[Mapping[st
             outbox.c.state,
             outbox.c.message,
             outbox.c.attempts,
-            listing.c.stix_id,
-            listing.c.version,
+            statement.c.stix_id,
+            statement.c.version,
             audience.c.channel,
         )
         .join(listing, and_(listing.c.audience == outbox.c.audience, listing.c.added == outbox.c.added))
-        .join(audience, audience.c.key == outbox.c.audience)
-        .where(listing.c.stix_id.in_(list(stix_ids)), or_(outbox.c.state != "accepted"))
+        .join(statement, statement.c.seq == listing.c.seq)
+        .join(audience, audience.c.number == outbox.c.audience)
+        .where(statement.c.stix_id.in_(list(stix_ids)), outbox.c.state != "accepted")
     )
     return [dict(row) for query in (handed, parked) for row in tx.execute(query).mappings()]

@@ -1,33 +1,37 @@
 """What a reader's request needs of the store, on the hot path: one prepared index scan, one key, one sign of change.
 
-The SQL is SQLAlchemy's, one text for both engines, but it is compiled once and handed to the driver: building and
-binding it anew costs twenty times what SQLite needs to answer (R35).
+Everything was decided when it was written; a page is a scan of one index, which also says where the bytes stand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Select, and_, bindparam, func, insert, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, bindparam, func, literal_column, or_, select, text
 
-from exchange.errors import StoreError
+from exchange.store import blocks
+from exchange.store.clock import micros
 from exchange.store.engine import Store
+from exchange.store.prepared import Inserting, Prepared
 from exchange.store.tables import account, listing, read, secret, statement
 
-STEP = 1001
-"""Rows fetched at a time, so that a bound on bytes holds whatever the driver buffers: a usual page and one more."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Which versions of an object are asked for (TAXII 2.1 section 3.4.1, `match[version]`); what any part names."""
+
+    first: bool = False
+    last: bool = False
+    every: bool = False
+    exact: frozenset[str] = frozenset()
+    """Instants as `model.stix.instant` writes them; an object without a version of its own has its date added."""
 
 
-class Entry(NamedTuple):
-    """One row of a page; `body` is empty when only the manifest was asked for."""
-
-    added: int
-    stix_id: str
-    version: str
-    body: bytes
+LAST = Versions(last=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,109 +42,154 @@ class Query:
     now: int
     ids: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
+    versions: Versions = LAST
     limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """A page in order of `added`; `more`: something stands behind it."""
+    """A page in order of `added`, which is unique in a listing; `more`: something stands behind it."""
+
+    added: Sequence[int]
+    more: bool
+    body: bytes
+    """The objects, joined by commas: exactly what is served between the brackets."""
+
+
+class Entry(NamedTuple):
+    """One version in an index; `version` is empty for an object that has none of its own."""
+
+    added: int
+    stix_id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """A page of a manifest or of versions, in order of `added`; `more`: something stands behind it."""
 
     entries: Sequence[Entry]
     more: bool
 
 
-def page(tx: Connection, key: str, query: Query, *, bodies: bool = True, most: int = 2**62) -> Leaf:
-    """At most `query.limit` entries and about `most` bytes, but always one: one index scan that joins stored bytes.
+def page(tx: Connection, number: int, query: Query, *, most: int = 2**62) -> Leaf:
+    """At most `query.limit` objects and `most` bytes, but always one, of what the audience `number` reads.
 
     A question by id also gets what is folded, so that references resolve (RULES R23).
     """
-    entries: list[Entry] = []
-    size, after = 0, query.after
-    sql, names, constants = _scan(tx.dialect, bodies, len(query.ids), len(query.types))
-    values: dict[str, Any] = {**constants, "key": key, "now": query.now}
-    values |= {f"id_{i}": value for i, value in enumerate(query.ids)}
-    values |= {f"type_{i}": value for i, value in enumerate(query.types)}
-    while True:
-        wanted = min(STEP, query.limit + 1 - len(entries))
-        rows = _run(tx, sql, names, values | {"after": after, "most": wanted})
-        if size + sum(len(row[-1]) for row in rows) > most:
-            return _cut(entries, rows, most - size, query.limit)
-        entries += map(Entry._make, rows)
-        if len(entries) > query.limit:
-            return Leaf(entries=entries[: query.limit], more=True)
-        if len(rows) < wanted:
-            return Leaf(entries=entries, more=False)
-        size += sum(len(row[-1]) for row in rows)
-        after = entries[-1].added
+    rows = _rows(tx, number, query, places=True)
+    more = len(rows) > query.limit
+    size = 0
+    for count, (_, _, start, stop) in enumerate(rows[: query.limit]):
+        size += stop - start + 1
+        if size > most and count:
+            rows, more = rows[:count], True
+            break
+    rows = rows[: query.limit]
+    return Leaf(added=[row[0] for row in rows], more=more, body=blocks.join(tx, [row[1:] for row in rows]))
 
 
-def _cut(entries: list[Entry], rows: Sequence[Any], room: int, limit: int) -> Leaf:
-    for row in rows:
-        room -= len(row[-1])
-        if entries and (room < 0 or len(entries) == limit):
-            return Leaf(entries=entries, more=True)
-        entries.append(Entry._make(row))
-    return Leaf(entries=entries, more=False)
+def index(tx: Connection, number: int, query: Query) -> Index:
+    """The same without the objects."""
+    rows = _rows(tx, number, query, places=False)
+    entries = list(map(Entry._make, rows[: query.limit]))
+    return Index(entries=entries, more=len(rows) > query.limit)
+
+
+def _rows(tx: Connection, number: int, query: Query, *, places: bool) -> Sequence[Any]:
+    asked = query.versions
+    own = [micros(found) for text in asked.exact if (found := _whole(text)) is not None]
+    shape = (asked.first, asked.last, asked.every, len(asked.exact), len(own))
+    scan = _scan(tx.dialect, places, len(query.ids), len(query.types), shape)
+    values: dict[str, Any] = {
+        "number": number, "now": query.now, "after": query.after, "most": query.limit + 1,
+        **_named("id", query.ids), **_named("type", query.types), **_named("exact", asked.exact),
+        **_named("own", own),
+    }  # fmt: skip
+    return scan.run(tx, values)
+
+
+def _named(name: str, values: Any) -> dict[str, Any]:
+    return {f"{name}_{i}": value for i, value in enumerate(values)}
+
+
+def _whole(version: str) -> datetime | None:
+    """The instant of a version, if it is one that a `date_added` could be: of whole microseconds."""
+    return datetime.fromisoformat(version + "+00:00") if len(version) == len("2026-01-01T00:00:00.000000") else None
 
 
 # Written as the partial indexes are: SQLite does not see that `latest = 1` implies `latest`, and would not use them.
-_OPEN = (listing.c.closed.is_(None), text("listing.latest"))
+_OPEN = listing.c.closed.is_(None)
+_LATEST = text("listing.latest")
 _IN_FRONT = text("NOT listing.folded")
 
 
-def _scan_query(bodies: bool, ids: int, types: int) -> Select[Any]:
+_Shape = tuple[bool, bool, bool, int, int]
+"""Of a `Versions`: first, last, every, how many exact ones, and how many of these a `date_added` could be."""
+_LAST: _Shape = (False, True, False, 0, 0)
+
+
+@lru_cache(maxsize=256)
+def _scan(dialect: Dialect, places: bool, ids: int, types: int, versions: _Shape) -> Prepared:
+    """The statement for one shape of question."""
     row = listing.c
     # By id, the index on ids must be worth more than the order: `+ 0` keeps SQLite from walking the whole audience.
     added = row.added + literal_column("0") if ids else row.added
     conditions: list[Any] = [
-        row.audience == bindparam("key"), *_OPEN, added > bindparam("after"), row.not_after > bindparam("now"),
+        row.audience == bindparam("number"), _OPEN, added > bindparam("after"), row.not_after > bindparam("now"),
     ]  # fmt: skip
-    conditions.append(or_(*(row.stix_id == bindparam(f"id_{i}") for i in range(ids))) if ids else _IN_FRONT)
+    conditions.append(statement.c.stix_id.in_(_binds("id", ids)) if ids else _IN_FRONT)
     if types:
-        conditions.append(or_(*(row.type == bindparam(f"type_{i}") for i in range(types))))
-    columns: list[Any] = [row.added, row.stix_id, row.version]
-    origin: Any = listing
-    if not bodies:
-        columns.append(literal_column("''"))
-    else:
-        columns.append(statement.c.body)
-        origin = listing.join(statement, statement.c.seq == row.seq)
-    return select(*columns).select_from(origin).where(and_(*conditions)).order_by(added).limit(bindparam("most"))
+        conditions.append(row.type.in_(_binds("type", types)))
+    every = versions[2]
+    if not every:
+        conditions.append(_LATEST if versions == _LAST else or_(*_asked_for(versions)))
+    plain = places and not ids and (every or versions == _LAST)
+    columns = [row.added, row.block, row.start, row.stop] if places else [row.added, *_NAMED]
+    origin = listing if plain else listing.join(statement, statement.c.seq == row.seq)
+    query: Select[Any] = select(*columns).select_from(origin).where(*conditions)
+    return Prepared(dialect, query.order_by(added).limit(bindparam("most")))
 
 
-@lru_cache(maxsize=64)
-def _scan(dialect: Dialect, bodies: bool, ids: int, types: int) -> tuple[str, Sequence[str] | None, Mapping[str, Any]]:
-    """The SQL of one shape of question, the names of its values in order (None: the driver takes names), constants."""
-    compiled = _scan_query(bodies, ids, types).compile(dialect=dialect)
-    constants = {name: value for name, value in compiled.params.items() if value is not None}
-    return str(compiled), getattr(compiled, "positiontup", None), constants
+_NAMED = [statement.c.stix_id, statement.c.version]
+
+
+def _binds(name: str, count: int) -> list[Any]:
+    return [bindparam(f"{name}_{i}") for i in range(count)]
+
+
+def _asked_for(versions: _Shape) -> list[ColumnElement[bool]]:
+    """Any of these makes a row one that was asked for."""
+    first, last, _, exact, own = versions
+    wanted: list[Any] = [_LATEST] if last else []
+    if first:
+        other, older = listing.alias(), statement.alias()
+        wanted.append(
+            ~select(literal_column("1"))
+            .select_from(older.join(other, other.c.seq == older.c.seq))
+            .where(
+                older.c.stix_id == statement.c.stix_id, older.c.version < statement.c.version,
+                other.c.audience == bindparam("number"), other.c.closed.is_(None), other.c.not_after > bindparam("now"),
+            )
+            .exists()
+        )  # fmt: skip
+    if exact:
+        wanted.append(statement.c.version.in_(_binds("exact", exact)))
+    if own:
+        wanted.append((statement.c.version == literal_column("''")) & listing.c.added.in_(_binds("own", own)))
+    return wanted
 
 
 @lru_cache(maxsize=8)
-def _noting(dialect: Dialect, columns: tuple[str, ...]) -> tuple[str, Sequence[str] | None]:
-    compiled = insert(read).compile(dialect=dialect, column_keys=list(columns))
-    return str(compiled), getattr(compiled, "positiontup", None)
+def _noting(dialect: Dialect, columns: tuple[str, ...]) -> Inserting:
+    return Inserting(dialect, read, columns)
 
 
-def note_read(tx: Connection, values: Mapping[str, Any]) -> None:
-    """One row in the read ledger, for a page that held something (RULES R27)."""
-    sql, names = _noting(tx.dialect, tuple(values))
-    _run(tx, sql, names, values)
-
-
-def _run(tx: Connection, sql: str, names: Sequence[str] | None, values: Mapping[str, Any]) -> Sequence[Any]:
-    """Execute on the driver's own connection, inside this transaction; its errors become ours."""
-    driver: Any = tx.connection.driver_connection
-    try:
-        cursor = driver.execute(sql, values if names is None else [values[name] for name in names])
-        return list(cursor.fetchall()) if cursor.description else ()
-    except _driver_error(tx) as error:
-        raise StoreError("store.failed", detail=str(error).splitlines()[0][:200]) from error
-
-
-def _driver_error(tx: Connection) -> type[Exception]:
-    kind: type[Exception] = tx.dialect.loaded_dbapi.Error
-    return kind
+def note_reads(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of the read ledger, one for each page that held something (RULES R27)."""
+    if rows:
+        columns = tuple(rows[0])
+        _noting(tx.dialect, columns).many(tx, [tuple(row[name] for name in columns) for row in rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,39 +237,44 @@ class Shown:
     body: bytes
 
 
-def shown(tx: Connection, key: str, now: int) -> Sequence[Shown]:
+def shown(tx: Connection, number: int, now: int) -> Sequence[Shown]:
     """Everything that the audience reads at `now`, in order of `added`."""
     row = listing.c
     query = (
-        select(row.added, row.stix_id, row.version, statement.c.creator, row.label, statement.c.body)
+        select(
+            row.added, statement.c.stix_id, statement.c.version, statement.c.creator, row.label,
+            row.block, row.start, row.stop,
+        )
         .join(statement, statement.c.seq == row.seq)
-        .where(row.audience == key, *_OPEN, _IN_FRONT, row.not_after > now)
+        .where(row.audience == number, _OPEN, _LATEST, _IN_FRONT, row.not_after > now)
         .order_by(row.added)
-    )
+    )  # fmt: skip
+    rows = tx.execute(query).all()
+    bodies = blocks.read(tx, [found[5:] for found in rows])
     return [
-        Shown(**{**found._mapping, "label": found.label or "", "body": bytes(found.body)})
-        for found in tx.execute(query)
+        Shown(added=at, stix_id=stix_id, version=version, creator=creator, label=label, body=body)
+        for (at, stix_id, version, creator, label, *_), body in zip(rows, bodies, strict=True)
     ]
 
 
-def last_closed(tx: Connection, key: str, now: int) -> Mapping[str, int]:
+def last_closed(tx: Connection, number: int, now: int) -> Mapping[str, int]:
     """Creator → when something of its was last taken from this audience, by closing or by the end of an agreement."""
     row = listing.c
     since = func.max(func.coalesce(row.closed, row.not_after)).label("since")
     query = (
         select(statement.c.creator, since)
         .join(statement, statement.c.seq == row.seq)
-        .where(row.audience == key, ~row.folded, or_(row.closed.is_not(None), row.not_after <= now))
+        .where(row.audience == number, ~row.folded, or_(row.closed.is_not(None), row.not_after <= now))
         .group_by(statement.c.creator)
     )
     return {row.creator: int(row.since) for row in tx.execute(query)}
 
 
-def mark(tx: Connection, key: str, now: int) -> tuple[int, ...]:
+def mark(tx: Connection, number: int, now: int) -> tuple[int, ...]:
     """Changes whenever what the audience reads changes: rows added, closed, unfolded, or out of force."""
     row = listing.c
     query = select(
         func.count(), func.coalesce(func.max(row.added), 0), func.coalesce(func.sum(row.added % 2_147_483_647), 0)
-    ).where(row.audience == key, *_OPEN, _IN_FRONT, row.not_after > now)
-    gone = select(func.coalesce(func.max(row.closed), 0)).where(row.audience == key, row.closed.is_not(None))
+    ).where(row.audience == number, _OPEN, _LATEST, _IN_FRONT, row.not_after > now)
+    gone = select(func.coalesce(func.max(row.closed), 0)).where(row.audience == number, row.closed.is_not(None))
     return (*(int(value) for value in tx.execute(query).one()), int(tx.execute(gone).scalar_one()))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, text, update
+import msgspec
+from sqlalchemy import Connection, Dialect, Row, Table, and_, bindparam, func, insert, or_, select, text, update
 
 from exchange.model.marking import Label
 from exchange.model.stix import StixObject
-from exchange.store.tables import document, observable, reference, statement
+from exchange.store import blocks
+from exchange.store.blocks import Place
+from exchange.store.prepared import Inserting
+from exchange.store.tables import document, observable, reference, statement, withdrawal
 
 T = TypeVar("T")
 CHUNK = 500
@@ -30,9 +35,8 @@ def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
         yield batch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What deciding needs to know of a stored statement; the bytes stay in the store."""
+class Held(msgspec.Struct, frozen=True):
+    """What deciding needs to know of a stored statement; its bytes stay in their block."""
 
     seq: int
     source: str
@@ -41,10 +45,9 @@ class Held:
     stix_id: str
     type: str
     version: str
-    digest: str
-    content: str
+    digest: bytes
     creator: str
-    fact: str
+    fact: str | None
     stated: Label
     marked: bool
     label: Label | None
@@ -56,17 +59,29 @@ class Held:
     repairs: str
     """Codes of the lossless renderings that were made of it (RULES R6), separated by commas."""
     received: int
+    block: int
+    start: int
+    stop: int
+    withdrawn: frozenset[str] = frozenset()
+    """The channels from which its peer has withdrawn it (RULES R22)."""
 
-    @classmethod
-    def of(cls, row: Row[Any]) -> Self:
-        """The record in `row`."""
-        values = dict(row._mapping)
-        values["stated"] = Label.from_text(values["stated"])
-        values["label"] = None if values["label"] is None else Label.from_text(values["label"])
-        return cls(**values)
+    @property
+    def place(self) -> Place:
+        """Where the bytes that are served stand."""
+        return Place(self.block, self.start, self.stop)
 
 
-_HELD = [statement.c[name] for name in Held.__dataclass_fields__]
+_STORED = Held.__struct_fields__[:-1]
+_HELD = [statement.c[name] for name in _STORED]
+_STATED, _LABEL = Held.__struct_fields__.index("stated"), Held.__struct_fields__.index("label")
+
+
+def _of(row: Row[Any]) -> Held:
+    values = list(row)
+    values[_STATED] = Label.from_text(values[_STATED])
+    if values[_LABEL] is not None:
+        values[_LABEL] = Label.from_text(values[_LABEL])
+    return Held(*values)
 
 
 def held(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[Held]]:
@@ -75,21 +90,38 @@ def held(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[Held]]:
     for ids in chunks(stix_ids):
         query = select(*_HELD).where(statement.c.stix_id.in_(ids)).order_by(statement.c.stix_id, statement.c.seq)
         for row in tx.execute(query):
-            found.setdefault(row.stix_id, []).append(Held.of(row))
+            item = _of(row)
+            found.setdefault(item.stix_id, []).append(item)
+    for stix_id, marks in _withdrawn(tx, found).items():
+        found[stix_id] = [_under(item, marks) for item in found[stix_id]]
     return found
+
+
+def _withdrawn(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[tuple[str, str, str]]]:
+    """Id → (peer, channel, version or empty for all) of what was withdrawn; most stores hold none."""
+    w = withdrawal.c
+    if tx.execute(select(w.peer).limit(1)).scalar() is None:
+        return {}
+    marks: dict[str, list[tuple[str, str, str]]] = {}
+    for ids in chunks(stix_ids):
+        for row in tx.execute(select(w.stix_id, w.peer, w.channel, w.version).where(w.stix_id.in_(ids))):
+            marks.setdefault(row.stix_id, []).append((row.peer, row.channel, row.version))
+    return marks
+
+
+def _under(item: Held, marks: Iterable[tuple[str, str, str]]) -> Held:
+    channels = frozenset(c for peer, c, version in marks if peer == item.peer and version in ("", item.version))
+    return msgspec.structs.replace(item, withdrawn=channels) if channels else item
 
 
 def by_seq(tx: Connection, seqs: Iterable[int]) -> list[Held]:
     """The statements with these numbers."""
     return [
-        Held.of(row)
-        for numbers in chunks(seqs)
-        for row in tx.execute(select(*_HELD).where(statement.c.seq.in_(numbers)))
+        _of(row) for numbers in chunks(seqs) for row in tx.execute(select(*_HELD).where(statement.c.seq.in_(numbers)))
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class New:
+class New(msgspec.Struct, frozen=True, kw_only=True):
     """A statement about to be stored."""
 
     object: StixObject
@@ -117,75 +149,102 @@ def indexed(value: str) -> str:
 
 def add_all(
     tx: Connection, news: Sequence[New], *, source: str, peer: str, posted: str, document: int | None, now: int
-) -> list[int]:
-    """Store `news` in order and give their numbers. The caller holds the writer lock."""
+) -> list[Held]:
+    """Store `news` in order; gives them as they are held. The caller holds the writer lock."""
     if not news:
         return []
     first = 1 + (tx.execute(select(func.max(statement.c.seq))).scalar() or 0)
-    rows, references, values = [], [], []
+    bodies, raws = _bytes(tx, news)
+    kept, rows, references, values = [], [], [], []
     for seq, new in enumerate(news, first):
-        rows.append(_row(new, seq, source, peer, posted, document, now))
-        item = new.object
-        references += [
-            {"seq": seq, "target": target, "ends": target in item.ends}
-            for target in item.refs
-            if indexed(target) == target
-        ]
-        values += [{"seq": seq, "path": path, "value": indexed(value)} for path, value in dict.fromkeys(item.values)]
-    tx.execute(insert(statement), rows)
-    if references:
-        tx.execute(insert(reference), references)
-    if values:
-        tx.execute(insert(observable), values)
-    return list(range(first, first + len(news)))
+        item, place, raw = new.object, bodies[seq - first], raws[seq - first]
+        held = Held(
+            seq, source, peer, posted, item.id, item.type, item.version, item.digest, item.creator, _fact(item),
+            item.label, new.label is not None, new.label, new.basis, new.waiting, new.newest, new.touch, item.revoked,
+            ",".join(item.repairs), now, *place,
+        )  # fmt: skip
+        kept.append(held)
+        rows.append(_row(held, document, raw))
+        if item.refs:
+            ends = item.ends
+            references += [(seq, target, target in ends) for target in item.refs if indexed(target) == target]
+        if item.values:
+            values += [(indexed(value), path, seq) for path, value in dict.fromkeys(item.values)]
+    for table, tuples in ((statement, rows), (reference, references), (observable, values)):
+        _inserting(tx.dialect, table).many(tx, tuples)
+    return kept
 
 
-def _row(new: New, seq: int, source: str, peer: str, posted: str, document: int | None, now: int) -> dict[str, Any]:
-    item = new.object
-    return {
-        "seq": seq,
-        "source": source,
-        "peer": peer,
-        "posted": posted,
-        "stix_id": item.id,
-        "type": item.type,
-        "version": item.version,
-        "digest": item.digest,
-        "content": item.content,
-        "creator": item.creator,
-        "fact": item.fact,
-        "stated": item.label.to_text(),
-        "marked": new.label is not None,
-        "label": None if new.label is None else new.label.to_text(),
-        "basis": new.basis,
-        "waiting": new.waiting,
-        "newest": new.newest,
-        "touch": new.touch,
-        "revoked": item.revoked,
-        "repairs": ",".join(item.repairs),
-        "document": document,
-        "received": now,
-        "raw": None if item.raw == item.body else item.raw,
-        "body": item.body,
-    }
+def _bytes(tx: Connection, news: Sequence[New]) -> tuple[list[Place], list[Place | None]]:
+    """Write what is served and, where that differs, what was received; a touch has blocks of its own (see `renew`)."""
+    served: list[Place | None] = [None] * len(news)
+    plain = [index for index, new in enumerate(news) if not new.touch]
+    for index, place in zip(plain, blocks.keep(tx, (news[i].object.body for i in plain)), strict=True):
+        served[index] = place
+    received: list[Place | None] = [None] * len(news)
+    other = [i for i in plain if news[i].object.raw != news[i].object.body]
+    for index, place in zip(other, blocks.keep(tx, (news[i].object.raw for i in other)), strict=True):
+        received[index] = place
+    for index, new in enumerate(news):
+        if new.touch:
+            served[index], received[index] = _alone(tx, new.object)
+    return [place for place in served if place is not None], received
+
+
+def _alone(tx: Connection, item: StixObject) -> tuple[Place, Place | None]:
+    (body,) = blocks.keep(tx, [item.body])
+    return body, None if item.raw == item.body else blocks.keep(tx, [item.raw])[0]
+
+
+def _fact(item: StixObject) -> str | None:
+    # What is revoked states nothing any more: it neither folds nor represents its twins (RULES R23).
+    return None if item.revoked or item.fact == item.id else item.fact
+
+
+_COLUMNS = (*_STORED, "document", "raw_block", "raw_start", "raw_stop")
+
+
+def _row(held: Held, document: int | None, raw: Place | None) -> tuple[Any, ...]:
+    values: list[Any] = list(msgspec.structs.astuple(held)[:-1])
+    values[_STATED] = stated = held.stated.to_text()
+    if held.label is not None:
+        values[_LABEL] = stated if held.label is held.stated else held.label.to_text()
+    return (*values, document, *(raw or _NOWHERE))
+
+
+_NOWHERE = (None, None, None)
+_TABLES: dict[str, tuple[str, ...]] = {
+    "statement": _COLUMNS,
+    "reference": ("seq", "target", "ends"),
+    "observable": ("value", "path", "seq"),
+}
+
+
+@lru_cache(maxsize=8)
+def _inserting(dialect: Dialect, table: Table) -> Inserting:
+    return Inserting(dialect, table, _TABLES[table.name])
 
 
 def renew(tx: Connection, touches: Mapping[int, New], *, document: int | None, now: int) -> None:
-    """A touch takes the place of the touch before it: content, references and label are the same (RULES R9)."""
+    """A touch takes the place of the touch before it: content, references and label are the same (RULES R9).
+
+    Its bytes stood in blocks of their own, which go, so that a chain does not grow however often it is touched.
+    """
     for seq, new in touches.items():
-        item = new.object
+        before = tx.execute(select(statement.c.block, statement.c.raw_block).where(statement.c.seq == seq)).one()
+        body, raw = _alone(tx, new.object)
         tx.execute(
             update(statement)
             .where(statement.c.seq == seq)
             .values(
-                version=item.version,
-                digest=item.digest,
-                document=document,
-                received=now,
-                raw=None if item.raw == item.body else item.raw,
-                body=item.body,
+                version=new.object.version, digest=new.object.digest, document=document, received=now,
+                block=body.block, start=body.start, stop=body.stop,
+                **dict(zip(("raw_block", "raw_start", "raw_stop"), raw or _NOWHERE, strict=True)),
             )
-        )
+        )  # fmt: skip
+        for number in before:
+            if number is not None:
+                blocks.drop(tx, number)
 
 
 def untouch(tx: Connection, seqs: Collection[int]) -> None:
@@ -263,11 +322,12 @@ def walk(tx: Connection, after: int, most: int, *, unknown: bool = False) -> lis
 
 def bodies(tx: Connection, seqs: Iterable[int]) -> dict[int, bytes]:
     """Number → the bytes that are served."""
-    return {
-        row.seq: bytes(row.body)
-        for numbers in chunks(seqs)
-        for row in tx.execute(select(statement.c.seq, statement.c.body).where(statement.c.seq.in_(numbers)))
-    }
+    found: dict[int, bytes] = {}
+    columns = (statement.c.seq, statement.c.block, statement.c.start, statement.c.stop)
+    for numbers in chunks(seqs):
+        rows = tx.execute(select(*columns).where(statement.c.seq.in_(numbers))).all()
+        found.update(zip((row[0] for row in rows), blocks.read(tx, [row[1:] for row in rows]), strict=True))
+    return found
 
 
 def keep_document(tx: Connection, source: str, kind: str, id_: str, version: str, raw: bytes, now: int) -> int:
@@ -305,13 +365,15 @@ def find(tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collectio
     if not conditions:
         return []
     query = select(*_HELD).where(or_(*conditions)).order_by(statement.c.seq).limit(CHUNK)
-    return [Held.of(row) for row in tx.execute(query)]
+    return [_of(row) for row in tx.execute(query)]
 
 
 def raw(tx: Connection, seq: int) -> bytes:
     """The bytes received."""
-    row = tx.execute(select(statement.c.raw, statement.c.body).where(statement.c.seq == seq)).one()
-    return bytes(row.body if row.raw is None else row.raw)
+    served = (statement.c.block, statement.c.start, statement.c.stop)
+    received = (statement.c.raw_block, statement.c.raw_start, statement.c.raw_stop)
+    row = tx.execute(select(*served, *received).where(statement.c.seq == seq)).one()
+    return blocks.read(tx, [row[:3] if row.raw_block is None else row[3:]])[0]
 
 
 def held_by(tx: Connection, peer: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:

@@ -58,6 +58,14 @@ document = Table(
     comment="originals of which statements are projections (MISP events), as received",
 )
 
+block = Table(
+    "block",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False, comment="objects joined by commas, compressed (zstd)"),
+    comment="bytes of objects; what came together stands together, so that a page is a few slices of a few blocks",
+)
+
 statement = Table(
     "statement",
     metadata,
@@ -68,10 +76,9 @@ statement = Table(
     Column("stix_id", Ordered, nullable=False),
     Column("type", String, nullable=False),
     Column("version", Ordered, nullable=False, comment="instant without Z; empty: the object has no version"),
-    Column("digest", String, nullable=False),
-    Column("content", String, nullable=False, comment="digest without modified: equal content is a touch (R9)"),
+    Column("digest", LargeBinary, nullable=False, comment="of the normal form without its dates of change (R9)"),
     Column("creator", String, nullable=False),
-    Column("fact", String, nullable=False),
+    Column("fact", String, nullable=True, comment="null: it states no single fact, or is revoked (R23)"),
     Column("stated", Text, nullable=False, comment="the label that the object itself carries"),
     Column("marked", Boolean, nullable=False, comment="whether it states a mark of its own (R10)"),
     Column("label", Text, nullable=True, comment="the label it is judged under; null: held"),
@@ -83,11 +90,19 @@ statement = Table(
     Column("repairs", String, nullable=False),
     Column("document", BigInteger, ForeignKey("document.id"), nullable=True),
     Column("received", BigInteger, nullable=False),
-    Column("raw", LargeBinary, nullable=True, comment="null: exactly the body"),
-    Column("body", LargeBinary, nullable=False),
-    UniqueConstraint("source", "stix_id", "version"),
-    Index("ix_statement_stix_id", "stix_id", "seq"),
-    Index("ix_statement_fact", "fact"),
+    Column("block", BigInteger, ForeignKey("block.id"), nullable=False),
+    Column("start", Integer, nullable=False, comment="where in the block what is served begins and ends, in bytes"),
+    Column("stop", Integer, nullable=False),
+    Column("raw_block", BigInteger, ForeignKey("block.id"), nullable=True, comment="null: received as it is served"),
+    Column("raw_start", Integer, nullable=True),
+    Column("raw_stop", Integer, nullable=True),
+    UniqueConstraint("stix_id", "source", "version"),
+    Index(
+        "ix_statement_fact",
+        "fact",
+        sqlite_where=text("fact IS NOT NULL"),
+        postgresql_where=text("fact IS NOT NULL"),
+    ),
     Index("ix_statement_waiting", "source", sqlite_where=text("waiting"), postgresql_where=text("waiting")),
 )
 
@@ -98,21 +113,34 @@ reference = Table(
     Column("target", Ordered, primary_key=True),
     Column("ends", Boolean, nullable=False, comment="the target is an end of a relationship, sighting, note, opinion"),
     Index("ix_reference_target", "target"),
+    sqlite_with_rowid=False,
 )
 
 observable = Table(
     "observable",
     metadata,
-    Column("seq", BigInteger, ForeignKey("statement.seq"), primary_key=True, autoincrement=False),
-    Column("path", String, primary_key=True),
     Column("value", Ordered, primary_key=True),
-    Index("ix_observable_value", "value"),
+    Column("path", String, primary_key=True),
+    Column("seq", BigInteger, ForeignKey("statement.seq"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+withdrawal = Table(
+    "withdrawal",
+    metadata,
+    Column("stix_id", Ordered, primary_key=True),
+    Column("peer", String, primary_key=True),
+    Column("channel", String, primary_key=True),
+    Column("version", Ordered, primary_key=True, comment="empty: every version, later ones too"),
+    Column("at", BigInteger, nullable=False),
+    comment="what a peer took out of a collection; re-decision and re-pull obey, a later POST undoes it (R22)",
 )
 
 audience = Table(
     "audience",
     metadata,
-    Column("key", String, primary_key=True),
+    Column("number", Serial, primary_key=True, autoincrement=True),
+    Column("key", String, nullable=False, unique=True),
     Column("channel", String, nullable=False),
     Column("members", Text, nullable=False, comment="JSON list of peers"),
     Column("agreements", Text, nullable=False, comment="JSON list"),
@@ -126,46 +154,37 @@ audience = Table(
 listing = Table(
     "listing",
     metadata,
-    Column("audience", String, ForeignKey("audience.key"), primary_key=True),
+    Column("audience", BigInteger, ForeignKey("audience.number"), primary_key=True, autoincrement=False),
     Column("added", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, ForeignKey("statement.seq"), nullable=False),
-    Column("stix_id", Ordered, nullable=False),
     Column("type", String, nullable=False),
-    Column("version", Ordered, nullable=False),
-    Column("fact", String, nullable=False),
     Column("rank", Integer, nullable=False, comment="1: the authoritative chain; 0: beside it; -1: beside its owner's"),
     Column("label", Text, nullable=False, comment="what it is judged under, at this listing"),
     Column("latest", Boolean, nullable=False, comment="what a request without match[version] gets"),
     Column("folded", Boolean, nullable=False, comment="behind the one that represents the fact (R23)"),
     Column("agreement", String, nullable=False),
     Column("not_after", BigInteger, nullable=False, comment="end of that agreement (R19)"),
+    Column("block", BigInteger, nullable=False, comment="where its bytes stand, as in the statement"),
+    Column("start", Integer, nullable=False),
+    Column("stop", Integer, nullable=False),
     Column("closed", BigInteger, nullable=True),
     Column("closed_code", String, nullable=True),
-    Index(
-        "uq_listing_open",
-        "audience",
-        "stix_id",
-        "version",
-        unique=True,
-        sqlite_where=text("closed IS NULL"),
-        postgresql_where=text("closed IS NULL"),
-    ),
+    # It holds all that a page needs, so a page is read from the index alone.
     Index(
         "ix_listing_page",
         "audience",
         "added",
+        "not_after",
+        "type",
+        "seq",
+        "block",
+        "start",
+        "stop",
         sqlite_where=text("closed IS NULL AND latest AND NOT folded"),
         postgresql_where=text("closed IS NULL AND latest AND NOT folded"),
     ),
-    Index("ix_listing_object", "stix_id", sqlite_where=text("closed IS NULL"), postgresql_where=text("closed IS NULL")),
-    Index(
-        "ix_listing_fact",
-        "audience",
-        "fact",
-        sqlite_where=text("closed IS NULL"),
-        postgresql_where=text("closed IS NULL"),
-    ),
     Index("ix_listing_seq", "seq"),
+    sqlite_with_rowid=False,
 )
 
 source = Table(
@@ -247,6 +266,16 @@ secret = Table(
     Index("ix_secret_account", "account"),
 )
 
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("hash", String, primary_key=True, comment="SHA-256 of a client certificate in DER form"),
+    Column("account", String, ForeignKey("account.name"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=False, comment="its own end, or sooner when another took its place"),
+    Index("ix_certificate_account", "account"),
+)
+
 status = Table(
     "status",
     metadata,
@@ -260,7 +289,7 @@ status = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("audience", String, primary_key=True),
+    Column("audience", BigInteger, primary_key=True, autoincrement=False),
     Column("added", BigInteger, primary_key=True, autoincrement=False),
     Column("state", String, nullable=False, comment="pending, accepted, refused, known, withdrawn"),
     Column("attempts", Integer, nullable=False),

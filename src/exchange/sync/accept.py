@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from exchange.errors import StoreError, StoreOutdated
@@ -18,7 +20,7 @@ from exchange.model.envelope import Page, Rejected
 from exchange.model.marking import Label
 from exchange.model.stix import CONTAINERS, StixObject
 from exchange.policy import Basis, Rules, resolve
-from exchange.store import Store, audiences, references, sources, statements
+from exchange.store import Store, audiences, references, sources, statements, withdrawals
 from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.statements import Held, New, Worth
@@ -33,15 +35,14 @@ class LeaseLost(StoreError):
     """Another daemon has taken this source over, because we were too slow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one object. `code`: stored, known, touch, conflict, rejected."""
 
     id: str
     version: str
     code: str
     reason: str = ""
-    fields: Mapping[str, object] = field(default_factory=dict)
+    fields: Mapping[str, object] = msgspec.field(default_factory=dict)
 
     @property
     def success(self) -> bool:
@@ -57,14 +58,15 @@ class Accepted:
     counts: Mapping[str, int]
     stopped: Sequence[tuple[str, str]] = ()
     """(id, audience) that the second gate refused although the decision had released it."""
+    listed: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(id, version) → `date_added` in the audience in which the one who posted reads it back."""
 
 
 @dataclass(slots=True)
 class _Known:
     """A version that this source gave before: stored under `seq`, or (None) earlier in the same page."""
 
-    digest: str
-    content: str
+    digest: bytes
     label: Label
     seq: int | None
     newest: bool
@@ -107,14 +109,15 @@ def accept(
         if lease is not None and not sources.extend(tx, source_key, *lease):
             raise LeaseLost("store.lease_lost", source=source_key)
         require(tx, rules)
-        intake, stopped = _take(tx, rules, page, source_key, peer, posted, now)
+        intake, lister = _take(tx, rules, page, source_key, peer, posted, now)
         if page.cursor is not None:
             sources.save_cursor(tx, source_key, page.cursor)
+    stopped, listed = lister.refused, lister.listed
     if page.last:
-        stopped += settle(store, rules, source_key, now)
+        stopped += settle(store, rules, source_key, now, (peer, posted), listed)
     counts = Counter(outcome.code for outcome in intake.outcomes)
     counts["skipped"] += len(page.skipped)
-    return Accepted(outcomes=intake.outcomes, counts=+counts, stopped=stopped)
+    return Accepted(outcomes=intake.outcomes, counts=+counts, stopped=stopped, listed=listed)
 
 
 def require(tx: Connection, rules: Rules) -> None:
@@ -126,7 +129,7 @@ def require(tx: Connection, rules: Rules) -> None:
 
 def _take(
     tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime
-) -> tuple[_Intake, list[tuple[str, str]]]:
+) -> tuple[_Intake, Lister]:
     at = micros(now)
     document = None
     if page.document is not None:
@@ -140,19 +143,26 @@ def _take(
         )
     statements.supersede(tx, intake.superseded)
     news = list(intake.news.values())
-    statements.add_all(tx, news, source=source_key, peer=peer, posted=posted, document=document, now=at)
+    held = statements.add_all(tx, news, source=source_key, peer=peer, posted=posted, document=document, now=at)
     statements.untouch(tx, intake.untouched)
     statements.renew(tx, intake.renewed, document=document, now=at)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
     sources.set_aside(tx, source_key, (*page.rejected, *intake.set_aside), at)
     for skipped in page.skipped:
         sources.pass_over(tx, source_key, skipped.id, skipped.code, skipped.fields, at)
-    sources.count_day(tx, source_key, now.date().isoformat(), len(news))
-    lister = Lister(tx, rules, now)
-    changed = dict.fromkeys(new.object.id for new in news)
+    if news:
+        sources.count_day(tx, source_key, now.date().isoformat(), len(news))
+    lister = Lister(tx, rules, now, reader=(peer, posted))
+    times = Counter(item.stix_id for item in held)
+    alone = [item.stix_id not in known and times[item.stix_id] == 1 for item in held]
+    lister.list_new([(item, new.object.body) for item, new, first in zip(held, news, alone, strict=True) if first])
+    changed = dict.fromkeys(item.stix_id for item, first in zip(held, alone, strict=True) if not first)
+    if posted:
+        given = {(item.id, item.version) for item in page.objects if item.id in known}
+        changed |= dict.fromkeys(withdrawals.undo(tx, peer, posted, given))
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake))
     lister.relist(changed)
-    return intake, lister.refused
+    return intake, lister
 
 
 def _sort(
@@ -170,7 +180,7 @@ def _sort(
         chain = chains.get(item.id)
         if chain is None:
             chain = chains[item.id] = {
-                held.version: _Known(held.digest, held.content, held.stated, held.seq, held.newest, held.touch)
+                held.version: _Known(held.digest, held.stated, held.seq, held.newest, held.touch)
                 for held in known.get(item.id, ())
                 if held.source == source_key
             }
@@ -183,11 +193,11 @@ def _sort(
 
 def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label, horizon: str) -> None:
     """A version that this source has not given before; a touch if only its date is new (RULES R9)."""
-    older = max((version for version in chain if version < item.version), default=None)
-    newer = min((version for version in chain if version > item.version), default=None)
+    older = max((version for version in chain if version < item.version), default=None) if chain else None
+    newer = min((version for version in chain if version > item.version), default=None) if chain else None
     ahead = item.version > horizon
     beside = [chain[near] for near in (older, newer) if near is not None and near <= horizon and not ahead]
-    touch = any(known.content == item.content and known.label == item.label for known in beside)
+    touch = any(known.digest == item.digest and known.label == item.label for known in beside)
     if newer is not None and chain[newer].touch and not touch:
         _untouch(intake, item.id, newer, chain[newer])
     intake.outcomes.append(Outcome(id=item.id, version=item.version, code="touch" if touch else "stored"))
@@ -202,7 +212,7 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
         # What a container holds may come after it, so it too waits for the end of the drain (RULES R13).
         waiting=ahead or not own.stated or item.type in CONTAINERS,
     )
-    known = chain[item.version] = _Known(item.digest, item.content, item.label, None, newer is None, touch)
+    known = chain[item.version] = _Known(item.digest, item.label, None, newer is None, touch)
     if touch and older is not None and chain[older].touch:
         known.seq = chain.pop(older).seq
         intake.news.pop((item.id, older), None)
@@ -299,8 +309,18 @@ def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
     return [held.stix_id for subjects in by_source.values() for held in subjects]
 
 
-def settle(store: Store, rules: Rules, source_key: str, now: datetime) -> list[tuple[str, str]]:
-    """Judge and list what waits for the end of the drain, a step at a time; safe to repeat after a crash."""
+def settle(
+    store: Store,
+    rules: Rules,
+    source_key: str,
+    now: datetime,
+    reader: tuple[str, str] = ("", ""),
+    listed: dict[tuple[str, str], int] | None = None,
+) -> list[tuple[str, str]]:
+    """Judge and list what waits for the end of the drain, a step at a time; safe to repeat after a crash.
+
+    `reader`: the peer that posted and the channel; what is listed there goes into `listed`.
+    """
     stopped: list[tuple[str, str]] = []
     horizon = horizon_at(now)
     while True:
@@ -310,6 +330,8 @@ def settle(store: Store, rules: Rules, source_key: str, now: datetime) -> list[t
         with store.writing() as tx:
             require(tx, rules)
             seqs = statements.waiting(tx, source_key, horizon, STEP)
-            lister = Lister(tx, rules, now)
+            lister = Lister(tx, rules, now, reader=reader)
             lister.relist(judge(tx, rules, seqs))
-            stopped += lister.refused
+        stopped += lister.refused
+        if listed is not None:
+            listed |= lister.listed

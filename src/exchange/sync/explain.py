@@ -124,7 +124,7 @@ def _answer(
     item: Judged, audience: Audience, rules: Rules, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
 ) -> Answer:
     decision = item.decide(rules, audience)
-    rows = [row for row in history if row["audience"] == audience.key and row["seq"] == item.held.seq]
+    rows = [row for row in history if row["key"] == audience.key and row["seq"] == item.held.seq]
     standing = next((row for row in rows if row["closed"] is None), None)
     return Answer(
         channel=audience.channel,

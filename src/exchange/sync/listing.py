@@ -6,17 +6,20 @@ Rows are closed with a reason, never deleted; `date_added` rises in the order of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from exchange.policy import Audience, Decision, Rules, gate
+from exchange.policy import Audience, Decision, Rules, strictest
 from exchange.store import audiences, listings, statements
 from exchange.store.clock import FOREVER, following, micros
 from exchange.store.listings import Listed
-from exchange.sync.subjects import OPINION, OWNER, Judged, judged
+from exchange.store.statements import Held
+from exchange.sync.subjects import OPINION, OWNER, Judged, creator, horizon_at, judged
 
 NOT_YET = -1
 """`added` of a row that has no `date_added` yet."""
@@ -38,7 +41,8 @@ class Changes:
         if self._places is None:
             self._places = {}
             for index, row in enumerate(self.begun):
-                self._places.setdefault(row.fact, []).append(index)
+                if row.fact is not None:
+                    self._places.setdefault(row.fact, []).append(index)
         return self._places
 
 
@@ -46,42 +50,135 @@ def _not_after(decision: Decision) -> int:
     return FOREVER if decision.not_after is None else micros(decision.not_after)
 
 
-def _row(item: Judged, audience: Audience, decision: Decision, rank: int) -> Listed:
+def _row(item: Judged, number: int, decision: Decision, rank: int) -> Listed:
     held = item.held
     return Listed(
-        audience=audience.key,
+        audience=number,
         added=NOT_YET,
         seq=held.seq,
-        stix_id=held.stix_id,
         type=held.type,
-        version=held.version,
-        # What is revoked states nothing any more: it neither folds nor represents its twins (RULES R23).
-        fact=held.stix_id if held.revoked else held.fact,
         rank=rank,
         label=item.subject.label.to_text() if item.subject.label else "",
         latest=True,
         folded=False,
         agreement=decision.agreement,
         not_after=_not_after(decision),
+        block=held.block,
+        start=held.start,
+        stop=held.stop,
+        stix_id=held.stix_id,
+        version=held.version,
+        fact=held.fact,
     )
 
 
-def _foldable(row: Listed) -> bool:
-    return row.fact != row.stix_id
+class _Place(NamedTuple):
+    """What the rows of one class of new statements have in common, for one audience."""
+
+    rank: int
+    label: str
+    agreement: str
+    not_after: int
 
 
 class Lister:
     """Brings the listings of every audience in line with the decisions, for the ids that it is given."""
 
-    def __init__(self, tx: Connection, rules: Rules, now: datetime) -> None:
+    def __init__(self, tx: Connection, rules: Rules, now: datetime, *, reader: tuple[str, str] = ("", "")) -> None:
         self.tx = tx
         self.rules = rules
         self.now = now
         rows = audiences.everyone(tx)
         self.audiences = [a for a in rules.audiences if a.key in rows and not rows[a.key].retired]
+        self.numbers = {key: row.number for key, row in rows.items()}
         self.last_added = {key: row.last_added for key, row in rows.items()}
         self.refused: list[tuple[str, str]] = []
         """(id, audience) that the second gate stopped: the two judgements differ, which is an alarm."""
+        peer, channel = reader
+        self._reader = next((a.key for a in self.audiences if a.channel == channel and peer in a.members), "")
+        self.listed: dict[tuple[str, str], int] = {}
+        """(id, version) → `date_added` of what was listed in the audience of `reader`, a peer in a channel."""
+
+    def list_new(self, fresh: Sequence[tuple[Held, bytes]]) -> None:
+        """List statements that nobody has said anything about yet: each is the only one about its id.
+
+        They are decided by class, for equal subjects get equal decisions (RULES R35); only their rows are made one by
+        one. Where an audience folds, twins decide, so there they go the long way.
+        """
+        classes: dict[tuple[Any, ...], int] = {}
+        first: list[Judged] = []
+        of_class = []
+        horizon = horizon_at(self.now)
+        for held, _ in fresh:
+            owner = self.rules.owner(creator(held))
+            waits = held.waiting or held.version > horizon
+            key = (held.type, held.peer, held.posted, owner, waits, held.label)
+            index = classes.get(key)
+            if index is None:
+                index = classes[key] = len(first)
+                first += judged(self.rules, [held], self.now)
+            of_class.append(index)
+        folding = [audience for audience in self.audiences if audience.fold]
+        if folding and fresh:
+            groups = {held.stix_id: judged(self.rules, [held], self.now) for held, _ in fresh}
+            self._list(folding, groups, [], {held.seq: body for held, body in fresh})
+        advanced: dict[str, int] = {}
+        rows: list[tuple[Any, ...]] = []
+        marks: list[int] = []
+        for audience in self.audiences:
+            places = None if audience.fold else self._places(first, audience)
+            if places is None:
+                continue
+            marks = marks or [strictest(body) for _, body in fresh]
+            begun = self._begin_new(audience, fresh, of_class, places, marks)
+            if begun:
+                rows += begun
+                advanced[audience.key] = self.last_added[audience.key] = begun[-1][1]
+        listings.begin_all(self.tx, rows)
+        audiences.advance(self.tx, advanced)
+
+    def _places(self, first: Sequence[Judged], audience: Audience) -> list[_Place | None] | None:
+        """For each class what its rows have in common; None: nothing of it is released to `audience`."""
+        places: list[_Place | None] = []
+        for item in first:
+            decision, place = item.decide(self.rules, audience), None
+            if decision.released and item.subject.label is not None:
+                rank = self._ranks(audience, [item])[item.held.seq]
+                place = _Place(rank, item.subject.label.to_text(), decision.agreement, _not_after(decision))
+            places.append(place)
+        return places if any(places) else None
+
+    def _begin_new(
+        self,
+        audience: Audience,
+        fresh: Sequence[tuple[Held, bytes]],
+        of_class: Sequence[int],
+        places: Sequence[_Place | None],
+        marks: Sequence[int],
+    ) -> list[tuple[Any, ...]]:
+        number, last, now = self.numbers[audience.key], self.last_added[audience.key], micros(self.now)
+        clearance = int(self.rules.clearance(audience))
+        rows: list[tuple[Any, ...]] = []
+        for (held, _), index, strict in zip(fresh, of_class, marks, strict=True):
+            place = places[index]
+            if place is None:
+                continue
+            if strict > clearance:  # the second gate (RULES R25)
+                self.refused.append((held.stix_id, audience.key))
+                continue
+            last = following(last, now)
+            rows.append(
+                (
+                    number, last, held.seq, held.type, place.rank, place.label, True, False, place.agreement,
+                    place.not_after, held.block, held.start, held.stop,
+                )
+            )  # fmt: skip
+            if audience.key == self._reader:
+                self.listed[held.stix_id, held.version] = last
+        if audience.pushes:
+            # An opinion would stand as the newest version at a partner that does not know the owner's.
+            listings.hand_over(self.tx, [(number, row[1]) for row in rows if row[4] > OPINION])
+        return rows
 
     def relist(self, stix_ids: Iterable[str]) -> int:
         """Decide everything stated about `stix_ids`; the number of rows that were listed or closed."""
@@ -89,22 +186,34 @@ class Lister:
             stix_id: judged(self.rules, group, self.now)
             for stix_id, group in statements.held(self.tx, dict.fromkeys(stix_ids)).items()
         }
-        standing: dict[tuple[str, str], list[Listed]] = {}
-        for row in listings.standing(self.tx, groups):
+        if not groups:
+            return 0
+        return self._list(self.audiences, groups, listings.standing(self.tx, groups), None)
+
+    def _list(
+        self,
+        whom: Sequence[Audience],
+        groups: dict[str, list[Judged]],
+        rows: Sequence[Listed],
+        bodies: Mapping[int, bytes] | None,
+    ) -> int:
+        """`rows`: what stands about the ids of `groups`. `bodies`: theirs by number; None: they are in the store."""
+        standing: dict[tuple[int, str], list[Listed]] = {}
+        for row in rows:
             standing.setdefault((row.audience, row.stix_id), []).append(row)
-        made = {a.key: self._changes(a, groups, standing) for a in self.audiences}
-        self._second_gate(made)
+        made = {a.key: self._changes(a, groups, standing) for a in whom}
+        self._second_gate(whom, made, bodies)
         for changes in made.values():
             _mark_latest(changes)
-        self._fold(made)
-        return self._write(made)
+        self._fold([a for a in whom if a.fold], made)
+        return self._write(whom, made)
 
     def _changes(
-        self, audience: Audience, groups: dict[str, list[Judged]], standing: dict[tuple[str, str], list[Listed]]
+        self, audience: Audience, groups: dict[str, list[Judged]], standing: dict[tuple[int, str], list[Listed]]
     ) -> Changes:
         changes = Changes()
         for stix_id, group in groups.items():
-            rows = {row.version: row for row in standing.get((audience.key, stix_id), ())}
+            rows = {row.version: row for row in standing.get((self.numbers[audience.key], stix_id), ())}
             changes.before.update({(stix_id, version): row for version, row in rows.items()})
             self._close(audience, group, rows, changes)
             self._begin(audience, group, rows, changes)
@@ -147,52 +256,52 @@ class Lister:
                 changes.closed.append((there, "version.owner_speaks"))
                 del rows[held.version]
             taken.add(held.version)
-            changes.begun.append(_row(item, audience, decision, ranks[held.seq]))
+            changes.begun.append(_row(item, self.numbers[audience.key], decision, ranks[held.seq]))
 
     def _ranks(self, audience: Audience, group: Sequence[Judged]) -> dict[int, int]:
         """Number → rank for this audience; where nobody owns the id, the first source that it may see is in front."""
         first = next((i.held.source for i in group if not i.owned and i.decide(self.rules, audience).released), None)
         return {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
 
-    def _second_gate(self, made: dict[str, Changes]) -> None:
+    def _second_gate(
+        self, whom: Sequence[Audience], made: dict[str, Changes], bodies: Mapping[int, bytes] | None
+    ) -> None:
         """Judge the bytes of what is about to be listed, apart from the decision on the model (RULES R25)."""
-        bodies = statements.bodies(self.tx, {row.seq for changes in made.values() for row in changes.begun})
-        passes: dict[tuple[int, int], bool] = {}
-        for audience in self.audiences:
+        if bodies is None:
+            bodies = statements.bodies(self.tx, {row.seq for changes in made.values() for row in changes.begun})
+        marks = {seq: strictest(body) for seq, body in bodies.items()}
+        for audience in whom:
             changes, clearance = made[audience.key], int(self.rules.clearance(audience))
-            for row in changes.begun:
-                if (row.seq, clearance) not in passes:
-                    passes[row.seq, clearance] = gate(bodies[row.seq], clearance)
-            stopped = {row.seq for row in changes.begun if not passes[row.seq, clearance]}
+            stopped = {row.seq for row in changes.begun if marks[row.seq] > clearance}
             self.refused += [(row.stix_id, audience.key) for row in changes.begun if row.seq in stopped]
             changes.begun = [row for row in changes.begun if row.seq not in stopped]
 
-    def _fold(self, made: dict[str, Changes]) -> None:
+    def _fold(self, whom: Sequence[Audience], made: dict[str, Changes]) -> None:
         """One statement per fact stands in front; the others stay reachable behind it (RULES R23)."""
-        folding = {a.key for a in self.audiences if a.fold}
+        folding = {self.numbers[a.key]: a.key for a in whom}
         facts = {
             row.fact
-            for key in folding
+            for key in folding.values()
             for row in (*made[key].begun, *made[key].stay.values(), *made[key].before.values())
-            if _foldable(row)
+            if row.fact is not None
         }
         if not facts:
             return
-        twins: dict[tuple[str, str], list[Listed]] = {}
-        for row in listings.of_facts(self.tx, folding, facts):
-            twins.setdefault((row.audience, row.fact), []).append(row)
-        for key in folding:
+        twins: dict[tuple[int, str], list[Listed]] = {}
+        for row in listings.of_facts(self.tx, list(folding), facts):
+            twins.setdefault((row.audience, row.fact or ""), []).append(row)
+        for number, key in folding.items():
             touched = dict.fromkeys(
                 row.fact
                 for row in (*made[key].before.values(), *made[key].stay.values(), *made[key].begun)
-                if _foldable(row)
+                if row.fact is not None
             )
             for fact in touched:
-                _fold_fact(made[key], fact, twins.get((key, fact), []))
+                _fold_fact(made[key], fact, twins.get((number, fact), []))
 
-    def _write(self, made: dict[str, Changes]) -> int:
+    def _write(self, whom: Sequence[Audience], made: dict[str, Changes]) -> int:
         now, moved = micros(self.now), 0
-        pushing = {a.key for a in self.audiences if a.pushes}
+        pushing = {a.key for a in whom if a.pushes}
         advanced = {}
         for key, changes in made.items():
             listings.close(self.tx, changes.closed, now)
@@ -203,9 +312,13 @@ class Lister:
             listings.begin(self.tx, begun)
             if key in pushing:
                 # An opinion would stand as the newest version at a partner that does not know the owner's.
-                listings.hand_over(self.tx, [row for row in begun if row.latest and row.rank > OPINION])
+                listings.hand_over(
+                    self.tx, [(row.audience, row.added) for row in begun if row.latest and row.rank > OPINION]
+                )
             if begun:
                 advanced[key] = self.last_added[key]
+            if key == self._reader:
+                self.listed |= {(row.stix_id, row.version): row.added for row in begun}
             listings.adjust(self.tx, [row for name, row in changes.stay.items() if row != changes.before.get(name)])
             moved += len(begun) + len(changes.closed)
         audiences.advance(self.tx, advanced)

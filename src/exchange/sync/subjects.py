@@ -50,7 +50,8 @@ class Judged:
         return GUEST
 
 
-def _creator(held: Held) -> str:
+def creator(held: Held) -> str:
+    """Whose object it is by its own words: an identity is its own."""
     return held.stix_id if held.type == "identity" else held.creator
 
 
@@ -88,11 +89,11 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
     newest = {held.source: held for held in sorted(current, key=lambda held: held.version)}
     revoked = sorted((held for held in current if held.revoked), key=lambda held: held.version, reverse=True)
     revocations = {held.source: held for held in revoked}  # the first one of each source ends its chain
-    owners = {owner for held in group if (owner := rules.owner(_creator(held)))}
+    owners = {owner for held in group if (owner := rules.owner(creator(held)))}
     spoken = {held.peer: held for held in sorted(current, key=lambda held: held.version) if held.peer in owners}
     found = []
     for held in group:
-        owner = rules.owner(_creator(held))
+        owner = rules.owner(creator(held))
         owned, theirs = owner in spoken, held.peer == owner
         label = None if held.waiting or held.version > horizon else held.label
         label = _governed(label, newest.get(held.source))
@@ -105,6 +106,7 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
             owner=owner,
             posted=held.posted,
             barred=_barred(held, revocations.get(held.source), opinion=above is not None),
+            withdrawn=held.withdrawn,
         )
         over = None if above is None else Subject(peer=above.peer, type=above.type, label=_governed(label, above))
         found.append(Judged(held=held, subject=subject, owned=owned, theirs=theirs, above=over))

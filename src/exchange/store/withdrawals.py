@@ -1,0 +1,54 @@
+"""What a peer took out of a collection (RULES R22): marks that re-decision and re-pull obey, until it posts again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import Connection, delete, insert, select
+
+from exchange.store.statements import chunks
+from exchange.store.tables import statement, withdrawal
+
+EVERY = ""
+"""Instead of a version: every version, later ones too."""
+
+
+def mark(tx: Connection, peer: str, channel: str, stix_id: str, versions: Collection[str], now: int) -> None:
+    """`peer` takes these versions of its object (or EVERY) out of `channel`."""
+    w = withdrawal.c
+    here = (w.stix_id == stix_id, w.peer == peer, w.channel == channel)
+    known = set(tx.execute(select(w.version).where(*here)).scalars())
+    rows = [
+        {"stix_id": stix_id, "peer": peer, "channel": channel, "version": version, "at": now}
+        for version in sorted(set(versions) - known)
+    ]
+    if rows:
+        tx.execute(insert(withdrawal), rows)
+
+
+def undo(tx: Connection, peer: str, channel: str, given: Iterable[tuple[str, str]]) -> list[str]:
+    """`peer` posts these (id, version) to `channel` again; the ids that were marked there.
+
+    The other versions that it took out stay out.
+    """
+    versions: dict[str, set[str]] = {}
+    for stix_id, version in given:
+        versions.setdefault(stix_id, set()).add(version)
+    w = withdrawal.c
+    undone = []
+    for ids in chunks(versions):
+        query = select(w.stix_id, w.version, w.at).where(w.peer == peer, w.channel == channel, w.stix_id.in_(ids))
+        for stix_id, version, at in tx.execute(query).all():
+            if version != EVERY and version not in versions[stix_id]:
+                continue
+            undone.append(stix_id)
+            if version == EVERY:
+                own = select(statement.c.version).where(statement.c.stix_id == stix_id, statement.c.peer == peer)
+                rest = set(tx.execute(own).scalars()) - versions[stix_id] - {EVERY}
+                mark(tx, peer, channel, stix_id, rest, at)
+            tx.execute(
+                delete(withdrawal).where(
+                    w.stix_id == stix_id, w.peer == peer, w.channel == channel, w.version == version
+                )
+            )
+    return undone
