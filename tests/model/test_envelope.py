@@ -136,7 +136,7 @@ def test_any_bytes_are_streamed_or_refused(body: bytes) -> None:
         try:
             reader()
         except ContentError as error:
-            assert error.code in {"content.envelope", "content.size"}
+            assert error.code in {"content.envelope", "content.size", "content.duplicate"}
 
 
 @pytest.mark.parametrize(
@@ -205,3 +205,78 @@ def test_other_forms_are_refused(body: bytes) -> None:
     with pytest.raises(ContentError) as caught:
         open_envelope(body)
     assert caught.value.code == "content.envelope"
+
+
+# Each makes the decoder of the whole body stop, though nothing but one object is wrong.
+BAD = [
+    b"NaN", b'{"a":NaN}', b'{"a":"\\ud800"}', b'{"a":"\xff"}', b'{"a":"\n"}', b"[" * 4000 + b"]" * 4000, b'{"a" 1}',
+    b"01",
+]  # fmt: skip
+
+
+@MANY
+@given(OBJECTS, st.sampled_from(BAD), st.integers(0, 4))
+def test_what_is_wrong_in_one_object_is_left_to_that_object(objects: list[Any], bad: bytes, at: int) -> None:
+    """Opened one by one, a body gives its objects and the bad one among them, untouched."""
+    raws = [json.dumps(item).encode() for item in objects]
+    raws.insert(at, bad)
+    opened = open_envelope(b'{"more":true,"next":"n","objects":[' + b" ,\n".join(raws) + b'],"x":[{}]}')
+    assert list(opened.objects) == raws
+    assert (opened.more, opened.next) == (True, "n")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"objects":[NaN,]}', b'{"objects":[,NaN]}', b'{"objects":[NaN,,1]}', b"[NaN,]",
+        b'{"objects":[{"a":NaN}{}]}', b'{"objects":[{"a":NaN}],}', b'{"objects":[{"a":NaN}] 1}', b'{,"objects":[NaN]}',
+        b'{"objects":[{"a":NaN}],"more":"x"}', b'{"objects":[{"a":NaN}],"x":NaN}', b'{"objects":[{"a":NaN}]}}',
+        b'{"x":{"objects":[NaN]}}', b'{"objects":NaN}',
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_what_is_wrong_around_the_objects_is_refused(body: bytes) -> None:
+    """Only inside an object is a mistake that object's own."""
+    with pytest.raises(ContentError):
+        open_envelope(body)
+
+
+@MANY
+@given(
+    st.lists(st.sampled_from(['"objects"', '"more"', '"a"', '"\\u0061"', '"é"', '"\\""', '""']), max_size=5),
+    st.booleans(),
+)
+def test_a_name_stands_once(names: list[str], by_hand: bool) -> None:
+    """RFC 7493 section 2.3: of two members with one name nobody can say which was meant; escapes are no way around."""
+    values = {'"objects"': '[{"a":"]"},NaN]' if by_hand else '[{"a":"]"}, {}]', '"more"': "true"}
+    body = "{ " + " , ".join(f"{name} : {values.get(name, '[1,2]')}" for name in names) + " }"
+    unique = len({json.loads(name) for name in names}) == len(names)
+    try:
+        opened = open_envelope(body.encode())
+    except ContentError as error:
+        assert not unique
+        assert error.code == "content.duplicate"
+    else:
+        assert unique
+        assert opened.listed == ('"objects"' in names)
+        assert len(opened.objects) == 2 * opened.listed
+
+
+@pytest.mark.parametrize("element", [b"{}", b"1", b"[]", b'""', b"NaN", b'{"a":[1,2]}'])
+def test_more_than_may_be_are_counted_and_not_kept(element: bytes) -> None:
+    """One more than `most` is refused, however small they are; exactly `most` are taken."""
+    for count in (5, 6, 40):
+        body = b'{"objects":[' + b",".join([element] * count) + b"]}"
+        if count == 5:
+            assert len(open_envelope(body, 5).objects) == 5
+            continue
+        with pytest.raises(ContentError) as caught:
+            open_envelope(body, 5)
+        assert caught.value.fields["most"] == 5
+
+
+def test_a_file_may_hold_one_list_only() -> None:
+    """A second list of objects would be taken for a part of the first."""
+    with pytest.raises(ContentError) as caught:
+        streamed(b'{"objects":[{}],"objects":[{}]}')
+    assert caught.value.code == "content.duplicate"

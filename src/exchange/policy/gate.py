@@ -40,11 +40,13 @@ def strictest(body: bytes) -> int:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _ABOVE_ALL
-    # Where the bytes name marks but once, and that is the object's own list, nothing can stand deeper.
-    if body.count(b"marking_ref") == 1 and b"\\u" not in body and isinstance(document, dict):
-        own = document.get("object_marking_refs")
-        if isinstance(own, list) and all(isinstance(mark, str) for mark in own):
-            return max(map(_rank, own), default=_LEAST)
+    if b"\\u" not in body and isinstance(document, dict):
+        named, own = body.count(b"marking_ref"), document.get("object_marking_refs")
+        if not named:
+            return _LEAST
+        # Where the bytes name marks but once, and that is the object's own list, nothing can stand deeper.
+        if named == 1 and own and isinstance(own, list) and all(isinstance(mark, str) for mark in own):
+            return max(map(_rank, own))
     return max(map(_rank, _marks(document)), default=_LEAST)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, and_, bindparam, func, insert, select, text, update
 
 from exchange.store import blocks
-from exchange.store.prepared import Inserting
+from exchange.store.prepared import Inserting, Lookup, among
 from exchange.store.statements import chunks
 from exchange.store.tables import audience, ledger, listing, outbox, statement
 
@@ -50,9 +50,12 @@ def _listed(*conditions: ColumnElement[bool]) -> Select[Any]:
     return select(*_LISTED).select_from(joined).where(_OPEN, *conditions)
 
 
+_STANDING = Lookup(_listed(among(statement.c.stix_id)))
+
+
 def standing(tx: Connection, stix_ids: Iterable[str]) -> list[Listed]:
     """Every open row about `stix_ids`, of all audiences."""
-    return [Listed(*row) for ids in chunks(stix_ids) for row in tx.execute(_listed(statement.c.stix_id.in_(ids)))]
+    return [Listed(*row) for row in _STANDING.rows(tx, stix_ids)]
 
 
 def of_facts(tx: Connection, audiences: Collection[int], facts: Iterable[str]) -> list[Listed]:
@@ -60,7 +63,7 @@ def of_facts(tx: Connection, audiences: Collection[int], facts: Iterable[str]) -
     found = [
         Listed(*row)
         for keys in chunks(facts)
-        for row in tx.execute(_listed(statement.c.fact.in_(keys), listing.c.audience.in_(audiences)))
+        for row in tx.execute(_listed(statement.c.fact.in_(keys), listing.c.audience.in_(audiences))).all()
     ]
     return sorted(found, key=lambda row: row.added)
 

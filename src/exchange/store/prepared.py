@@ -4,11 +4,14 @@ ten to twenty times what the engine needs for it (RULES R35). The SQL is still S
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+import orjson
+from sqlalchemy import ColumnElement, Connection, Dialect, Table, bindparam
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.sql.functions import FunctionElement
 
 from exchange.errors import StoreError
 
@@ -27,11 +30,61 @@ class Prepared:
         """Execute inside this transaction; its rows, if it gives any."""
         driver: Any = tx.connection.driver_connection
         given = {**self.constants, **values}
+        if self.names is not None:  # SQLite takes a list as JSON
+            given |= {name: orjson.dumps(value).decode() for name, value in values.items() if type(value) is list}
         try:
             cursor = driver.execute(self.sql, given if self.names is None else [given[name] for name in self.names])
             return cursor.fetchall() if cursor.description else ()
         except _driver_error(tx) as error:
             raise _ours(error) from error
+
+
+class Lookup:
+    """A statement that takes a list of values, `LIST` with `among`, however long: one compiled form for each engine."""
+
+    LIST = "wanted"
+    _AT_ONCE = 1_000
+
+    def __init__(self, clause: ClauseElement) -> None:
+        self._clause = clause
+        self._made: dict[str, Prepared] = {}
+
+    def rows(self, tx: Connection, wanted: Iterable[Any], **values: Any) -> list[Any]:
+        """The rows for all of `wanted`."""
+        prepared = self._made.get(tx.dialect.name)
+        if prepared is None:
+            prepared = self._made[tx.dialect.name] = Prepared(tx.dialect, self._clause)
+        found: list[Any] = []
+        given = list(wanted)
+        for begin in range(0, len(given), self._AT_ONCE):
+            found += prepared.run(tx, {**values, self.LIST: given[begin : begin + self._AT_ONCE]})
+        return found
+
+
+def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether `column` is one of the list that a Lookup is given."""
+    kind = "bigint" if column.type.python_type is int else "text"
+    return column.op("IN", is_comparison=True)(_Values(bindparam(Lookup.LIST), kind))
+
+
+class _Values(FunctionElement[Any]):
+    """The values of a list that is given as one parameter."""
+
+    inherit_cache = True
+
+    def __init__(self, given: ClauseElement, kind: str) -> None:
+        super().__init__(given)
+        self.kind = kind
+
+
+@compiles(_Values, "sqlite")
+def _of_json(element: _Values, compiler: Any, **options: Any) -> str:
+    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **options)}))"  # noqa: S608 (a place for a value)
+
+
+@compiles(_Values, "postgresql")
+def _of_array(element: _Values, compiler: Any, **options: Any) -> str:
+    return f"(SELECT unnest(CAST({compiler.process(element.clauses, **options)} AS {element.kind}[])))"
 
 
 class Inserting:

@@ -8,45 +8,55 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, String, bindparam, literal_column, or_, select
 
 from exchange.model.marking import Label
 from exchange.model.stix import CONTAINERS
-from exchange.store.statements import Held, chunks
+from exchange.store.prepared import Lookup, among
+from exchange.store.statements import Held
 from exchange.store.tables import reference, statement
 
-
-def _of(source: str) -> ColumnElement[bool]:
-    """Statements of `source`, written so that SQLite begins with the references and not with all that a source gave."""
-    return statement.c.source.concat("") == source
+_SOURCE: ColumnElement[str] = bindparam("source", type_=String)
+# Written so that SQLite begins with the references and not with all that a source gave.
+_SAME = statement.c.source.concat("") == _SOURCE
+_REFERRED = Lookup(select(reference.c.target).where(among(reference.c.seq)))
+_UNMARKED = Lookup(
+    select(statement.c.seq).where(
+        statement.c.source == _SOURCE, among(statement.c.stix_id), ~statement.c.marked, ~statement.c.waiting
+    )
+)
+_CONTAINS = [statement.c.type == literal_column(f"'{kind}'") for kind in sorted(CONTAINERS)]
+_HOLDING = Lookup(
+    select(statement.c.seq)
+    .join(reference, reference.c.seq == statement.c.seq)
+    .where(among(reference.c.target), reference.c.ends, _SAME, ~statement.c.waiting)
+    .where(or_(~statement.c.marked, *_CONTAINS))
+)
+_MINE = (_SAME, statement.c.newest, statement.c.marked)
+_REFERRERS = Lookup(
+    select(reference.c.target, statement.c.stated)
+    .join(statement, statement.c.seq == reference.c.seq)
+    .where(among(reference.c.target), *_MINE)
+    .distinct()
+)
+_ENDS = Lookup(
+    select(reference.c.seq, statement.c.stated)
+    .join(statement, statement.c.stix_id == reference.c.target)
+    .where(among(reference.c.seq), reference.c.ends, *_MINE)
+)
 
 
 def referred(tx: Connection, seqs: Iterable[int]) -> set[str]:
     """What these statements refer to."""
-    return {
-        target
-        for numbers in chunks(seqs)
-        for target in tx.execute(select(reference.c.target).where(reference.c.seq.in_(numbers))).scalars()
-    }
+    return {row[0] for row in _REFERRED.rows(tx, seqs)}
 
 
 def dependants(tx: Connection, source: str, stix_ids: Collection[str], refs: Collection[str]) -> list[int]:
     """Judged statements of `source` whose worth may change: unmarked ones in `refs`, which something that changed
     refers to or did, and those that have one of `stix_ids`, which changed, as an end or hold it.
     """
-    found: set[int] = set()
-    unmarked = and_(_of(source), ~statement.c.marked, ~statement.c.waiting)
-    holding = and_(_of(source), or_(~statement.c.marked, statement.c.type.in_(CONTAINERS)), ~statement.c.waiting)
-    for ids in chunks(refs):
-        found.update(tx.execute(select(statement.c.seq).where(unmarked, statement.c.stix_id.in_(ids))).scalars())
-    for ids in chunks(stix_ids):
-        query = (
-            select(statement.c.seq)
-            .join(reference, reference.c.seq == statement.c.seq)
-            .where(holding, reference.c.ends, reference.c.target.in_(ids))
-        )
-        found.update(tx.execute(query).scalars())
-    return sorted(found)
+    found = _UNMARKED.rows(tx, refs, source=source) + _HOLDING.rows(tx, stix_ids, source=source)
+    return sorted({row[0] for row in found})
 
 
 @dataclass(slots=True)
@@ -63,23 +73,9 @@ def neighbours(tx: Connection, source: str, subjects: Sequence[Held]) -> dict[in
     by_id: dict[str, list[int]] = {}
     for subject in subjects:
         by_id.setdefault(subject.stix_id, []).append(subject.seq)
-    mine = and_(_of(source), statement.c.newest, statement.c.marked)
-    for ids in chunks(by_id):
-        query = (
-            select(reference.c.target, statement.c.stated)
-            .join(statement, statement.c.seq == reference.c.seq)
-            .where(mine, reference.c.target.in_(ids))
-            .distinct()
-        )
-        for target, stated in tx.execute(query):
-            for seq in by_id[target]:
-                around[seq].referrers.append(Label.from_text(stated))
-    for seqs in chunks(around):
-        query = (
-            select(reference.c.seq, statement.c.stated)
-            .join(statement, statement.c.stix_id == reference.c.target)
-            .where(mine, reference.c.ends, reference.c.seq.in_(seqs))
-        )
-        for seq, stated in tx.execute(query):
-            around[seq].ends.append(Label.from_text(stated))
+    for target, stated in _REFERRERS.rows(tx, by_id, source=source):
+        for seq in by_id[target]:
+            around[seq].referrers.append(Label.from_text(stated))
+    for seq, stated in _ENDS.rows(tx, around, source=source):
+        around[seq].ends.append(Label.from_text(stated))
     return around

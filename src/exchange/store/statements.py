@@ -9,13 +9,13 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Dialect, Row, Table, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Dialect, Table, and_, bindparam, func, insert, or_, select, text, update
 
 from exchange.model.marking import Label
 from exchange.model.stix import StixObject
 from exchange.store import blocks
 from exchange.store.blocks import Place
-from exchange.store.prepared import Inserting
+from exchange.store.prepared import Inserting, Lookup, among
 from exchange.store.tables import document, observable, reference, statement, withdrawal
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ _HELD = [statement.c[name] for name in _STORED]
 _STATED, _LABEL = Held.__struct_fields__.index("stated"), Held.__struct_fields__.index("label")
 
 
-def _of(row: Row[Any]) -> Held:
+def _of(row: Sequence[Any]) -> Held:
     values = list(row)
     values[_STATED] = Label.from_text(values[_STATED])
     if values[_LABEL] is not None:
@@ -84,14 +84,22 @@ def _of(row: Row[Any]) -> Held:
     return Held(*values)
 
 
+_BY_ID = Lookup(select(*_HELD).where(among(statement.c.stix_id)))
+_BY_SEQ = Lookup(select(*_HELD).where(among(statement.c.seq)))
+_PLACES = Lookup(
+    select(statement.c.seq, statement.c.block, statement.c.start, statement.c.stop).where(among(statement.c.seq))
+)
+
+
 def held(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[Held]]:
     """Every statement about each of `stix_ids`, from all sources, in the order in which they came."""
     found: dict[str, list[Held]] = {}
-    for ids in chunks(stix_ids):
-        query = select(*_HELD).where(statement.c.stix_id.in_(ids)).order_by(statement.c.stix_id, statement.c.seq)
-        for row in tx.execute(query):
-            item = _of(row)
-            found.setdefault(item.stix_id, []).append(item)
+    for row in _BY_ID.rows(tx, stix_ids):
+        item = _of(row)
+        found.setdefault(item.stix_id, []).append(item)
+    for group in found.values():
+        if len(group) > 1:
+            group.sort(key=lambda item: item.seq)
     for stix_id, marks in _withdrawn(tx, found).items():
         found[stix_id] = [_under(item, marks) for item in found[stix_id]]
     return found
@@ -116,9 +124,7 @@ def _under(item: Held, marks: Iterable[tuple[str, str, str]]) -> Held:
 
 def by_seq(tx: Connection, seqs: Iterable[int]) -> list[Held]:
     """The statements with these numbers."""
-    return [
-        _of(row) for numbers in chunks(seqs) for row in tx.execute(select(*_HELD).where(statement.c.seq.in_(numbers)))
-    ]
+    return [_of(row) for row in _BY_SEQ.rows(tx, seqs)]
 
 
 class New(msgspec.Struct, frozen=True, kw_only=True):
@@ -322,12 +328,8 @@ def walk(tx: Connection, after: int, most: int, *, unknown: bool = False) -> lis
 
 def bodies(tx: Connection, seqs: Iterable[int]) -> dict[int, bytes]:
     """Number → the bytes that are served."""
-    found: dict[int, bytes] = {}
-    columns = (statement.c.seq, statement.c.block, statement.c.start, statement.c.stop)
-    for numbers in chunks(seqs):
-        rows = tx.execute(select(*columns).where(statement.c.seq.in_(numbers))).all()
-        found.update(zip((row[0] for row in rows), blocks.read(tx, [row[1:] for row in rows]), strict=True))
-    return found
+    rows = _PLACES.rows(tx, seqs)
+    return dict(zip((row[0] for row in rows), blocks.read(tx, [row[1:] for row in rows]), strict=True))
 
 
 def keep_document(tx: Connection, source: str, kind: str, id_: str, version: str, raw: bytes, now: int) -> int:

@@ -180,6 +180,9 @@ listing = Table(
         "block",
         "start",
         "stop",
+        "closed",  # these three say nothing here, but SQLite looks at them all the same
+        "latest",
+        "folded",
         sqlite_where=text("closed IS NULL AND latest AND NOT folded"),
         postgresql_where=text("closed IS NULL AND latest AND NOT folded"),
     ),

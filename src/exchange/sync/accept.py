@@ -17,12 +17,13 @@ from sqlalchemy import Connection
 
 from exchange.errors import StoreError, StoreOutdated
 from exchange.model.envelope import Page, Rejected
-from exchange.model.marking import Label
+from exchange.model.marking import Label, Tlp
 from exchange.model.stix import CONTAINERS, StixObject
 from exchange.policy import Basis, Rules, resolve
 from exchange.store import Store, audiences, references, sources, statements, withdrawals
 from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
+from exchange.store.references import Neighbours
 from exchange.store.statements import Held, New, Worth
 from exchange.sync.listing import Lister
 from exchange.sync.subjects import horizon_at
@@ -112,8 +113,9 @@ def accept(
         intake, lister = _take(tx, rules, page, source_key, peer, posted, now)
         if page.cursor is not None:
             sources.save_cursor(tx, source_key, page.cursor)
+        more = page.last and _settle(tx, rules, source_key, lister)
     stopped, listed = lister.refused, lister.listed
-    if page.last:
+    if more:
         stopped += settle(store, rules, source_key, now, (peer, posted), listed)
     counts = Counter(outcome.code for outcome in intake.outcomes)
     counts["skipped"] += len(page.skipped)
@@ -292,21 +294,33 @@ def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
         asking = [held for held in subjects if not own[held.seq].stated or held.type in CONTAINERS]
         around = references.neighbours(tx, source_key, asking)
         default = rules.default_label(peer)
+        plain: dict[Label, tuple[Label | None, Basis]] = {}
         for held in subjects:
-            near = around.get(held.seq)
-            ends = [rules.understood(peer, end) for end in near.ends] if near else []
-            label, basis = resolve(
-                own[held.seq],
-                ends=() if held.type in CONTAINERS else ends,
-                referrers=[rules.understood(peer, other) for other in near.referrers] if near else (),
-                default=default,
-            )
-            if held.type in CONTAINERS and label is not None:
-                for member in ends:
-                    label = label.join(member)
-            worths.append(Worth(seq=held.seq, label=label, basis=basis, marked=own[held.seq].stated))
+            mine, near = own[held.seq], around.get(held.seq)
+            if near is not None and (near.ends or near.referrers):
+                label, basis = _among(rules, held, mine, near, default)
+            else:
+                if mine not in plain:
+                    plain[mine] = resolve(mine, ends=(), referrers=(), default=default)
+                label, basis = plain[mine]
+            worths.append(Worth(seq=held.seq, label=label, basis=basis, marked=mine.stated))
     statements.judge(tx, worths)
     return [held.stix_id for subjects in by_source.values() for held in subjects]
+
+
+def _among(rules: Rules, held: Held, own: Label, near: Neighbours, default: Tlp | None) -> tuple[Label | None, Basis]:
+    """What it is worth beside what its source says of its ends, its content and its referrers."""
+    ends = [rules.understood(held.peer, end) for end in near.ends]
+    label, basis = resolve(
+        own,
+        ends=() if held.type in CONTAINERS else ends,
+        referrers=[rules.understood(held.peer, other) for other in near.referrers],
+        default=default,
+    )
+    if held.type in CONTAINERS and label is not None:
+        for member in ends:
+            label = label.join(member)
+    return label, basis
 
 
 def settle(
@@ -322,16 +336,22 @@ def settle(
     `reader`: the peer that posted and the channel; what is listed there goes into `listed`.
     """
     stopped: list[tuple[str, str]] = []
-    horizon = horizon_at(now)
-    while True:
-        with store.reading() as tx:
-            if not statements.waiting(tx, source_key, horizon, 1):
-                return stopped
+    with store.reading() as tx:
+        more = bool(statements.waiting(tx, source_key, horizon_at(now), 1))
+    while more:
         with store.writing() as tx:
             require(tx, rules)
-            seqs = statements.waiting(tx, source_key, horizon, STEP)
             lister = Lister(tx, rules, now, reader=reader)
-            lister.relist(judge(tx, rules, seqs))
+            more = _settle(tx, rules, source_key, lister)
         stopped += lister.refused
         if listed is not None:
             listed |= lister.listed
+    return stopped
+
+
+def _settle(tx: Connection, rules: Rules, source_key: str, lister: Lister) -> bool:
+    """One step of it; whether there may be more to do."""
+    seqs = statements.waiting(tx, source_key, horizon_at(lister.now), STEP)
+    if seqs:
+        lister.relist(judge(tx, rules, seqs))
+    return len(seqs) == STEP

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from exchange.policy import Audience, Decision, Rules, strictest
-from exchange.store import audiences, listings, statements
+from exchange.store import audiences, blocks, listings, statements
 from exchange.store.clock import FOREVER, following, micros
 from exchange.store.listings import Listed
 from exchange.store.statements import Held
@@ -99,8 +99,8 @@ class Lister:
         self.listed: dict[tuple[str, str], int] = {}
         """(id, version) → `date_added` of what was listed in the audience of `reader`, a peer in a channel."""
 
-    def list_new(self, fresh: Sequence[tuple[Held, bytes]]) -> None:
-        """List statements that nobody has said anything about yet: each is the only one about its id.
+    def list_new(self, fresh: Sequence[tuple[Held, bytes]]) -> int:
+        """List statements that are the only ones about their ids and stand nowhere yet; the number of new rows.
 
         They are decided by class, for equal subjects get equal decisions (RULES R35); only their rows are made one by
         one. Where an audience folds, twins decide, so there they go the long way.
@@ -112,16 +112,16 @@ class Lister:
         for held, _ in fresh:
             owner = self.rules.owner(creator(held))
             waits = held.waiting or held.version > horizon
-            key = (held.type, held.peer, held.posted, owner, waits, held.label)
+            key = (held.type, held.peer, held.posted, owner, waits, held.label, held.revoked, held.withdrawn)
             index = classes.get(key)
             if index is None:
                 index = classes[key] = len(first)
                 first += judged(self.rules, [held], self.now)
             of_class.append(index)
-        folding = [audience for audience in self.audiences if audience.fold]
+        folding, moved = [audience for audience in self.audiences if audience.fold], 0
         if folding and fresh:
             groups = {held.stix_id: judged(self.rules, [held], self.now) for held, _ in fresh}
-            self._list(folding, groups, [], {held.seq: body for held, body in fresh})
+            moved = self._list(folding, groups, [], {held.seq: body for held, body in fresh})
         advanced: dict[str, int] = {}
         rows: list[tuple[Any, ...]] = []
         marks: list[int] = []
@@ -136,6 +136,7 @@ class Lister:
                 advanced[audience.key] = self.last_added[audience.key] = begun[-1][1]
         listings.begin_all(self.tx, rows)
         audiences.advance(self.tx, advanced)
+        return moved + len(rows)
 
     def _places(self, first: Sequence[Judged], audience: Audience) -> list[_Place | None] | None:
         """For each class what its rows have in common; None: nothing of it is released to `audience`."""
@@ -182,13 +183,17 @@ class Lister:
 
     def relist(self, stix_ids: Iterable[str]) -> int:
         """Decide everything stated about `stix_ids`; the number of rows that were listed or closed."""
-        groups = {
-            stix_id: judged(self.rules, group, self.now)
-            for stix_id, group in statements.held(self.tx, dict.fromkeys(stix_ids)).items()
-        }
-        if not groups:
+        held = statements.held(self.tx, dict.fromkeys(stix_ids))
+        if not held:
             return 0
-        return self._list(self.audiences, groups, listings.standing(self.tx, groups), None)
+        standing = listings.standing(self.tx, held)
+        shown = {row.stix_id for row in standing}
+        alone = [group[0] for stix_id, group in held.items() if len(group) == 1 and stix_id not in shown]
+        bodies = blocks.read(self.tx, [item.place for item in alone])
+        begun = self.list_new(list(zip(alone, bodies, strict=True)))
+        rest = set(held).difference(item.stix_id for item in alone)
+        groups = {stix_id: judged(self.rules, held[stix_id], self.now) for stix_id in held if stix_id in rest}
+        return begun + (self._list(self.audiences, groups, standing, None) if groups else 0)
 
     def _list(
         self,

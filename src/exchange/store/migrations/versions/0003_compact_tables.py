@@ -291,7 +291,7 @@ def _create() -> None:
     op.create_index(
         "ix_listing_page",
         "listing",
-        ["audience", "added", "not_after", "type", "seq", "block", "start", "stop"],
+        ["audience", "added", "not_after", "type", "seq", "block", "start", "stop", "closed", "latest", "folded"],
         unique=False,
         sqlite_where=sa.text("closed IS NULL AND latest AND NOT folded"),
         postgresql_where=sa.text("closed IS NULL AND latest AND NOT folded"),
