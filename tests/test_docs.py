@@ -40,7 +40,7 @@ CODED = ("policy", "sync", "model", "convert", "peers", "store")
 CODE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 # Dotted words that are no codes: a message of a command, a file's name, a column.
 NO_CODES = {"cli", "manifest", "exchange", "account", "document", "statement", "json"}
-COLUMNS = {"audience.key", "listing.latest"}
+COLUMNS = {"audience.number", "block.id", "listing.latest"}
 LOGS = {"debug", "info", "warning", "error", "critical", "level"}
 FORBIDDEN = {"utils", "helpers", "common", "manager", "handler", "service"}
 

@@ -117,6 +117,7 @@ SPOILT = [
     (SHELF, '["ccc"]', '["ccc", "ccc"]', "readers[1]", "config.named_twice"),
     (SHELF, '["ccc"]', '["ccc"]\ntypes = ["malware"]', "types", "config.types_disjoint"),
     (SHELF, '["ccc"]', '["ccc"]\nwriters = ["ccc"]\nduplicates = "fold"', "duplicates", "config.fold_with_writers"),
+    (SHELF, '["ccc"]', '["ccc"]\nonly_posted = true', "only_posted", "config.only_posted_by_nobody"),
 ]
 
 
@@ -135,6 +136,10 @@ ADDED = [
     (NODE, '[serve]\nproxies = ["0.0.0.0/0"]', "serve.proxies[0]", "config.proxy_everyone"),
     (NODE, '[serve]\nproxies = "127.0.0.1"', "serve.proxies", "config.not_list"),
     (NODE, '[serve]\ntls_cert = "/x"', "serve.tls_key", "config.goes_with"),
+    (NODE, '[serve]\ntls_client_ca = "/x"', "serve.tls_cert", "config.goes_with"),
+    (NODE, "[serve]\nrequests_per_minute = -1", "serve.requests_per_minute", "config.below_limit"),
+    (NODE, "[serve]\nrequests_per_minute = 1_000_001", "serve.requests_per_minute", "config.above_limit"),
+    (NODE, '[serve]\nrequests_per_minute = "600"', "serve.requests_per_minute", "config.not_whole_number"),
     (NODE, '[serve]\nmax_content_length = "ten"', "serve.max_content_length", "config.bad_size"),
     (NODE, '[store]\nkeep_free = "5 gigs"', "store.keep_free", "config.bad_size"),
     (NODE, '[store]\nurl = "mysql://x/y"', "store.url", "config.bad_store_url"),

@@ -256,7 +256,10 @@ def test_nothing_is_released_above_a_ceiling(asked: Question) -> None:
     assert named.send is not None
     assert subject.label.tlp <= named.send.ceiling
     assert named.send.types is None or subject.type in named.send.types
-    assert decision.not_after == end_of(named)
+    assert decision.not_after is not None
+    # The giver's leave to let AMBER go onward may end sooner.
+    assert NOW < decision.not_after <= end_of(named)
+    assert decision.not_after == end_of(named) or subject.label.tlp >= Tlp.AMBER
     assert subject.label.reach <= Reach.CONNECTED
 
 
@@ -423,3 +426,33 @@ def test_policy_knows_no_switch() -> None:
 def test_marks_are_free_of_the_wildcard() -> None:
     """The markings that the strategies draw are never the wildcard, or the properties above would prove nothing."""
     assert "*" not in MARKS
+
+
+def test_a_room_holds_only_what_is_posted_to_it() -> None:
+    """R22, `only_posted`: what came by another way is denied there, whatever the agreement permits."""
+    room = replace(collection(["ccc", "cert-ee"], writers=["circl"]), only_posted=True)
+    terms_of = [
+        agreement("in", ["circl"], receive=Receive(ceiling=Tlp.RED)),
+        agreement("out", ["ccc", "cert-ee"], send=Send(ceiling=Tlp.GREEN)),
+    ]
+    rules = Rules(terms(agreements=terms_of, collections=[room]), NOW)
+    audience = next(a for a in rules.audiences if "ccc" in a.members)
+    subject = Subject(peer="circl", type="indicator", label=Label(tlp=Tlp.GREEN))
+    assert rules.decide(subject, audience).reasons == ("collection.only_posted",)
+    assert rules.decide(replace(subject, posted="collection:another"), audience).reasons == ("collection.only_posted",)
+    assert rules.decide(replace(subject, posted=audience.channel), audience).released
+
+
+def test_what_its_giver_withdrew_is_denied_there_only() -> None:
+    """R22: the mark bars one channel and no other."""
+    room = collection(["ccc", "cert-ee"], ceiling=Tlp.RED)
+    terms_of = [
+        agreement("in", ["circl"], receive=Receive(ceiling=Tlp.RED)),
+        agreement("out", ["ccc", "cert-ee"], send=Send(ceiling=Tlp.GREEN)),
+    ]
+    rules = Rules(terms(agreements=terms_of, collections=[room]), NOW)
+    (audience,) = rules.audiences
+    subject = Subject(peer="circl", type="indicator", label=Label(tlp=Tlp.GREEN))
+    there = replace(subject, withdrawn=frozenset({audience.channel}))
+    assert rules.decide(there, audience).reasons == ("withdrawn.by_peer",)
+    assert rules.decide(replace(subject, withdrawn=frozenset({"collection:another"})), audience).released

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from exchange.errors import StoreBusy
+from exchange.errors import StoreBusy, StoreError
 from exchange.model.marking import Tlp
-from exchange.store import Store, accounts, audiences, micros, open_store, pages, tables
-from exchange.store.pages import Query
+from exchange.serve.ledger import Ledger
+from exchange.store import Store, accounts, audiences, micros, moment, open_store, pages, statements, tables
+from exchange.store.pages import LAST, Query, Versions
 from tests.serve.house import MANIFEST, OBJECTS, TAXII, House, ending, house_terms, ids, refused
-from tests.world import FOLDED, SHARED, indicator, malware, marked, relationship
+from tests.world import FOLDED, NOW, SHARED, indicator, malware, marked, relationship
 
 FEED = f"/feeds/{SHARED}/manifest.json"
 FOLDED_OBJECTS = f"/api/collections/{FOLDED}/objects/"
@@ -169,6 +173,162 @@ def test_r27_what_cannot_be_recorded_does_not_leave(house: House, monkeypatch: A
     assert answer.headers["content-type"] == TAXII
 
 
+def at_once(house: House, count: int) -> list[Any]:
+    """The answers to so many requests, each from a thread of its own."""
+    answers: list[Any] = []
+
+    def ask() -> None:
+        answers.append(house.get(OBJECTS, params={"limit": "1"}))
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+class Gate:
+    """Stands before every commit of a store's read ledger: counts them, holds the first, and may break the others."""
+
+    def __init__(self, store: Store, monkeypatch: Any, *, waiting: int, error: Exception | None = None) -> None:
+        self.commits, self._noting, self._error = 0, store.noting, error
+        self._crowd = threading.Event()
+        write, came = Ledger.write, []
+
+        def counted(ledger: Ledger, row: Any) -> None:
+            came.append(row)
+            if len(came) > waiting:
+                self._crowd.set()
+            write(ledger, row)
+
+        monkeypatch.setattr(Ledger, "write", counted)
+        monkeypatch.setattr(store, "noting", self.noting)
+
+    @contextmanager
+    def noting(self) -> Iterator[Any]:
+        self.commits += 1
+        if self.commits == 1:
+            assert self._crowd.wait(30), "the others never came"
+        elif self._error is not None:
+            raise self._error
+        with self._noting() as tx:
+            yield tx
+
+
+def test_r27_what_comes_together_is_committed_together(store: Store, monkeypatch: Any) -> None:
+    """Fewer commits than rows, and every row is there, on every engine; nobody is answered before."""
+    house = House(store)
+    house.give(indicator("a.example"), indicator("b.example"))
+    if store.memory:  # one connection: its requests come one by one, and nothing may hang
+        assert [answer.status_code for answer in at_once(house, 6)] == [200] * 6
+        assert house.reads() == [("ccc", "objects?limit=1", 1)] * 6
+        return
+    gate = Gate(store, monkeypatch, waiting=5)
+    answers = at_once(house, 6)
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert 2 <= gate.commits < 6
+    monkeypatch.undo()
+    assert house.reads() == [("ccc", "objects?limit=1", 1)] * 6
+
+
+@pytest.mark.parametrize("store_url", ["file", "postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("error", "status"), [(StoreBusy("store.busy", seconds=2), 503), (StoreError("store.failed", detail="x"), 500)]
+)
+def test_r27_a_commit_that_fails_stops_every_page_of_it(
+    store: Store, monkeypatch: Any, error: StoreError, status: int
+) -> None:
+    house = House(store)
+    house.give(indicator("kept.example"))
+    Gate(store, monkeypatch, waiting=5, error=error)
+    answers = at_once(house, 6)
+    served = [answer for answer in answers if answer.status_code == 200]
+    monkeypatch.undo()
+    assert 1 <= len(served) < 6
+    assert len(house.reads()) == len(served), "what was served is recorded, and nothing else"
+    for answer in answers:
+        if answer not in served:
+            refused(answer, status)
+            assert "kept.example" not in answer.text
+    assert house.get(OBJECTS).status_code == 200, "the ledger goes on afterwards"
+
+
+def row(number: int) -> dict[str, Any]:
+    return {"at": 1, "account": "a", "peer": "p", "audience": "k", "channel": "c", "query": str(number), "first": 1,
+            "last": 1, "count": 1}  # fmt: skip
+
+
+def test_r27_the_first_of_those_who_wait_commits_for_all(tmp_path: Any, monkeypatch: Any) -> None:
+    """Exactly two commits: the one that is under way, and one for all who came meanwhile."""
+    store = open_store(f"sqlite:///{tmp_path}/x.db")
+    ledger, gate = Ledger(store), threading.Event()
+    noting, commits = store.noting, []
+
+    @contextmanager
+    def held() -> Iterator[Any]:
+        commits.append(1)
+        assert gate.wait(30)
+        with noting() as tx:
+            yield tx
+
+    monkeypatch.setattr(store, "noting", held)
+    threads = [threading.Thread(target=ledger.write, args=(row(n),)) for n in range(8)]
+    threads[0].start()
+    while not commits:
+        threading.Event().wait(0.001)
+    for thread in threads[1:]:
+        thread.start()
+    while len(ledger._open.rows) < 7:
+        threading.Event().wait(0.001)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert len(commits) == 2
+    with noting() as tx:
+        assert {found for (found,) in tx.exec_driver_sql("SELECT query FROM read")} == {str(n) for n in range(8)}
+    store.close()
+
+
+def test_r27_a_thread_that_dies_in_its_commit_takes_nobody_along(memory: Store, monkeypatch: Any) -> None:
+    """What befalls the one who commits is its own; the others are told that nothing is written, and may try again."""
+    ledger, gate, met = Ledger(memory), threading.Event(), []
+    noting, commits = memory.noting, []
+
+    @contextmanager
+    def killed() -> Iterator[Any]:
+        commits.append(1)
+        if len(commits) == 1:
+            assert gate.wait(30)
+        if len(commits) == 2:
+            raise MemoryError
+        with noting() as tx:
+            yield tx
+
+    def write(number: int) -> None:
+        try:
+            ledger.write(row(number))
+        except (StoreError, MemoryError) as error:
+            met.append(type(error))
+
+    monkeypatch.setattr(memory, "noting", killed)
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    threads[0].start()
+    while not commits:
+        threading.Event().wait(0.001)
+    for thread in threads[1:]:
+        thread.start()
+    while len(ledger._open.rows) < 3:
+        threading.Event().wait(0.001)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(kind.__name__ for kind in met) == ["MemoryError", "StoreError", "StoreError"]
+    ledger.write(row(9))
+    with noting() as tx:
+        assert [found for (found,) in tx.exec_driver_sql("SELECT query FROM read ORDER BY id")] == ["0", "9"]
+
+
 def test_a_page_is_bounded_in_bytes(house: House, monkeypatch: Any) -> None:
     """A page is cut after so many bytes, says so, always brings something, and loses nothing."""
     items = [indicator(f"{n}.example", description="x" * 3000) for n in range(7)]
@@ -190,39 +350,67 @@ def test_a_page_is_bounded_in_bytes(house: House, monkeypatch: Any) -> None:
         assert pages_ > 2
 
 
-def _plainly(tx: Any, key: str, query: Query) -> list[tuple[Any, ...]]:
+def _asked(row: Any, rows: list[Any], asked: Versions) -> bool:
+    """Whether `match[version]` asks for this row, in plain words."""
+    own = row.version or moment(row.added).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    first = min(other.version for other in rows if other.stix_id == row.stix_id)
+    return (
+        asked.every
+        or (asked.last and bool(row.latest))
+        or (asked.first and row.version == first)
+        or own in asked.exact
+    )
+
+
+def _plainly(tx: Any, number: int, query: Query) -> list[tuple[Any, ...]]:
     """What a page is, said in plain words: filter, sort, join."""
-    bodies = {row.seq: row.body for row in tx.execute(select(tables.statement.c.seq, tables.statement.c.body))}
+    joined = tables.listing.join(tables.statement, tables.statement.c.seq == tables.listing.c.seq)
+    columns = (*tables.listing.c, tables.statement.c.stix_id, tables.statement.c.version)
+    listed = tx.execute(select(*columns).select_from(joined).where(tables.listing.c.audience == number)).all()
+    standing = [row for row in listed if row.closed is None and row.not_after > query.now]
     rows = [
         row
-        for row in tx.execute(select(tables.listing).where(tables.listing.c.audience == key))
-        if row.closed is None
-        and row.latest
+        for row in standing
+        if _asked(row, standing, query.versions)
         and (row.stix_id in query.ids if query.ids else not row.folded)
         and (not query.types or row.type in query.types)
         and row.added > query.after
-        and row.not_after > query.now
     ]
     rows.sort(key=lambda row: row.added)
+    bodies = statements.bodies(tx, [row.seq for row in rows])
     return [(row.added, row.stix_id, row.version, bodies[row.seq]) for row in rows]
 
 
-def test_pages_are_what_they_should_be(store: Store) -> None:
+@pytest.mark.parametrize(
+    "versions",
+    [
+        LAST,
+        Versions(every=True),
+        Versions(first=True),
+        Versions(first=True, last=True),
+        Versions(exact=frozenset({"2026-11-21T12:00:01.000000", "2020-01-01T00:00:00.000000"})),
+        Versions(first=True, exact=frozenset({"2026-11-21T12:00:01.000000"})),
+    ],
+)
+def test_pages_are_what_they_should_be(store: Store, versions: Versions) -> None:
     """The prepared scan gives what plain words ask for, on every engine, whatever is asked."""
     house = House(store)
     a, b = indicator("a.example"), malware("b")
-    house.give(a, b, relationship(a, b, tlp=Tlp.GREEN), *(indicator(f"{n}.example") for n in range(20)))
+    later = [indicator("a.example", modified=NOW + timedelta(seconds=n), description=str(n)) for n in (2, 1)]
+    house.give(a, b, relationship(a, b, tlp=Tlp.GREEN), *(indicator(f"{n}.example") for n in range(20)), *later)
     now = micros(house.world.now)
     with store.reading() as tx:
         row = audiences.of_reader(tx, "ccc", f"collection:{SHARED}")
         assert row is not None
-        for limit in (1, 5, 22, 23, 24, 1000):
+        for limit in (1, 5, 24, 25, 26, 1000):
             for more in ({}, {"ids": frozenset({a["id"], b["id"]})}, {"types": frozenset({"malware", "relationship"})}):
-                query = Query(now=now, limit=limit, **more)
-                plain = _plainly(tx, row.key, query)
-                leaf = pages.page(tx, row.key, query)
-                assert [tuple(entry) for entry in leaf.entries] == plain[:limit]
-                assert leaf.more == (len(plain) > limit)
+                query = Query(now=now, limit=limit, versions=versions, **more)
+                plain = _plainly(tx, row.number, query)
+                leaf, index = pages.page(tx, row.number, query), pages.index(tx, row.number, query)
+                assert [tuple(entry) for entry in index.entries] == [found[:3] for found in plain[:limit]]
+                assert leaf.added == [found[0] for found in plain[:limit]]
+                assert leaf.body == b",".join(found[3] for found in plain[:limit])
+                assert leaf.more == index.more == (len(plain) > limit)
 
 
 def test_the_scan_uses_the_index(tmp_path: Any) -> None:
@@ -230,11 +418,12 @@ def test_the_scan_uses_the_index(tmp_path: Any) -> None:
     store = open_store(f"sqlite:///{tmp_path}/x.db")
     try:
         with store.reading() as tx:
-            for ids_, index in ((0, "ix_listing_page"), (1, "uq_listing_open"), (3, "uq_listing_open")):
-                sql, names, _ = pages._scan(tx.dialect, True, ids_, 0)
-                assert names is not None
+            latest = (False, True, False, 0, 0)
+            for ids_, index in ((0, "COVERING INDEX ix_listing_page"), (1, "(stix_id=?)"), (3, "(stix_id=?)")):
+                scan = pages._scan(tx.dialect, True, ids_, 0, latest)
+                assert scan.names is not None
                 driver: Any = tx.connection.driver_connection
-                plan = str(driver.execute(f"EXPLAIN QUERY PLAN {sql}", [1] * len(names)).fetchall())
+                plan = str(driver.execute(f"EXPLAIN QUERY PLAN {scan.sql}", [1] * len(scan.names)).fetchall())
                 assert index in plan, plan
     finally:
         store.close()

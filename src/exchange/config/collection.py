@@ -30,12 +30,15 @@ class CollectionForm(Form):
     types: list[StixType] | None = Field(default=None, min_length=1, examples=[["indicator", "sighting"]])
     duplicates: Duplicates = Field(default="list", examples=["list"])
     read_back: bool = Field(default=True, examples=[False])
+    only_posted: bool = Field(default=False, examples=[True])
 
 
 def mistakes(form: CollectionForm, file: str) -> Iterator[Problem]:
     """What is wrong between the keys of the file."""
     if form.duplicates == "fold" and form.writers:
         yield problem("config.fold_with_writers", file, "duplicates", writers=listed(form.writers))
+    if form.only_posted and not form.writers:
+        yield problem("config.only_posted_by_nobody", file, "only_posted")
 
 
 def build(alias: str, form: CollectionForm) -> Collection:
@@ -51,4 +54,5 @@ def build(alias: str, form: CollectionForm) -> Collection:
         types=frozenset(form.types) if form.types else None,
         duplicates=form.duplicates,
         read_back=form.read_back,
+        only_posted=form.only_posted,
     )

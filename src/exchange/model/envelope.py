@@ -13,6 +13,7 @@ import msgspec
 from exchange.errors import ContentError
 from exchange.model import stix
 from exchange.model.party import Source, Target
+from exchange.model.splitter import Splitter
 from exchange.model.stix import StixObject
 
 PAGE = 500
@@ -117,6 +118,13 @@ class PeerClient(Protocol):
         ...
 
 
+_NULL = msgspec.Raw(b"null")
+
+
+class _Outer(msgspec.Struct):
+    objects: msgspec.Raw = _NULL
+
+
 class _Frame(msgspec.Struct):
     more: bool = False
     next: Any = None
@@ -139,6 +147,8 @@ class _Crowd(Exception):
 
 MANY = 1_000_000
 """Objects of one envelope, where nothing smaller is said."""
+_MEMBERS = 10_000
+"""Commas in an envelope around its list of objects."""
 
 
 def open_envelope(body: bytes, most: int = MANY) -> Envelope:
@@ -156,24 +166,23 @@ def open_envelope(body: bytes, most: int = MANY) -> Envelope:
 
 def _open(body: bytes, most: int) -> Envelope:
     """All at once, when `body` is strict JSON throughout."""
-    # Every value but the last is followed by a comma. Where there may be far too many, taking them all to count them
-    # would cost twenty bytes of memory for each byte that came.
-    if body.count(b",") > 4 * most:
-        raise _Crowd
     if body.lstrip()[:1] == b"[":
         return Envelope(objects=_elements(body, most), more=False, next="")
-    members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    _unique(body, members)
-    listed = members.pop("objects", _NULL)
-    frame = msgspec.json.decode(msgspec.json.encode(members), type=_Frame)
-    following = "" if frame.next is None else str(frame.next)
-    if listed == _NULL:
-        return Envelope(objects=(), more=frame.more, next=following, listed=False)
-    return Envelope(objects=_elements(listed, most), more=frame.more, next=following)
+    objects = bytes(msgspec.json.decode(body, type=_Outer).objects)
+    if objects[:1] != b"[":
+        frame = _frame(body)
+        return Envelope(objects=_elements(objects, most), more=frame.more, next=frame.next, listed=False)
+    # The same bytes may stand in another member too; whichever goes, the names stay.
+    frame = _frame(body.replace(objects, b"[]", 1))
+    return Envelope(objects=_elements(objects, most), more=frame.more, next=frame.next)
 
 
-def _elements(raw: bytes | msgspec.Raw, most: int) -> list[bytes]:
-    found = [bytes(element) for element in msgspec.json.decode(raw, type=list[msgspec.Raw])]
+def _elements(objects: bytes, most: int) -> list[bytes]:
+    # Every value but the last is followed by a comma. Where there may be far too many, taking them all to count them
+    # would cost twenty bytes of memory for each byte that came.
+    if objects.count(b",") > 4 * most:
+        raise _Crowd
+    found = [bytes(element) for element in msgspec.json.decode(objects, type=list[msgspec.Raw] | None) or ()]
     if len(found) > most:
         raise _too_many(most)
     return found
@@ -183,7 +192,15 @@ def _too_many(most: int) -> ContentError:
     return ContentError("content.envelope", detail=f"more than {most} objects", most=most)
 
 
-_NULL = msgspec.Raw(b"null")
+def _frame(body: bytes) -> Envelope:
+    """What stands around the objects, of which `body` holds none any more."""
+    if body.count(b",") > _MEMBERS:
+        raise ContentError("content.envelope", detail="too much around the list of objects")
+    _unique(body, msgspec.json.decode(body, type=dict[str, msgspec.Raw]))
+    frame = msgspec.json.decode(body, type=_Frame)
+    return Envelope(objects=(), more=frame.more, next="" if frame.next is None else str(frame.next))
+
+
 _SPACE = re.compile(rb"[ \t\n\r]*+")
 _NAME = re.compile(rb'[ \t\n\r]*+("(?:[^"\\]|\\.)*+")[ \t\n\r]*+:[ \t\n\r]*+', re.S)
 
@@ -208,7 +225,8 @@ def _past_space(body: bytes, position: int) -> int:
 
 def _open_by_hand(body: bytes, most: int) -> Envelope:
     """Object by object, so that a lone surrogate, a NaN or a bomb in one of them is the fault of that one alone."""
-    splitter, objects = _Splitter(), list[bytes]()
+    # No object that anybody means has so many brackets; without an end to patience, one body would cost seconds.
+    splitter, objects = Splitter(patience=100_000 + len(body) // 10), list[bytes]()
     for raw in splitter.feed(body):
         if len(objects) == most:
             raise _too_many(most)
@@ -216,9 +234,11 @@ def _open_by_hand(body: bytes, most: int) -> Envelope:
     splitter.end()
     begin, end = splitter.span
     _commas_between(body[begin + 1 : end - 1], objects)
+    if splitter.bare:
+        return Envelope(objects=objects, more=False, next="")
     try:
-        frame = _open(body[:begin] + b"[]" + body[end:], MANY)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Crowd) as error:
+        frame = _frame(body[:begin] + b"[]" + body[end:])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ContentError("content.envelope", detail=str(error)[:200]) from None
     return Envelope(objects=objects, more=frame.more, next=frame.next)
 
@@ -256,98 +276,7 @@ def _id_in(raw: bytes) -> str:
     return match.group(1).decode("ascii") if match else ""
 
 
-# A string (perhaps cut off by the end of the chunk) or a bracket; brackets inside strings are no tokens.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?P<end>"|\\?\Z)|[{}\[\]]', re.S)
 _CHUNK = 1 << 20
-_BETWEEN_COMMAS = re.compile(rb"[^,]+")
-_DEEPEST = 10_000
-"""Levels that are followed to the end of an object; one that has more than `stix.DEEPEST` is then set aside."""
-_CLOSES = {b"{": b"}", b"[": b"]"}
-
-
-class _Splitter:
-    """The place in a JSON file where the objects of a list begin and end, fed chunk by chunk."""
-
-    def __init__(self) -> None:
-        self.buffer = bytearray()
-        self.position = 0
-        self.open: list[bytes] = []
-        """The brackets that are open, outermost first."""
-        self.listed = 0
-        """How many were open when the list of objects began, that one included; 0: it has not, or is over."""
-        self.start = -1
-        self.name = b""
-        """The last string of the outermost object: before a value that is its name."""
-        self.complete = False
-        self.span = (0, 0)
-        """Where the list begins and ends, counted from the beginning of the file."""
-        self.forgotten = 0
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The elements that end in `chunk`; what is settled is forgotten."""
-        self.buffer += chunk
-        for token in _TOKEN.finditer(self.buffer, self.position):
-            mark = token.group()
-            if mark[:1] == b'"' and token["end"] != b'"':
-                break
-            yield from self._between(bytes(self.buffer[self.position : token.start()]))
-            if mark[:1] == b'"':
-                yield from self._string(mark)
-            elif mark in _CLOSES:
-                self._opened(mark, token.start())
-            else:
-                yield from self._closed(mark, token.end())
-            self.position = token.end()
-        settled = self.start if self.start >= 0 else self.position
-        del self.buffer[:settled]
-        self.forgotten += settled
-        self.position -= settled
-        self.start = min(self.start, 0)
-
-    def end(self) -> None:
-        """Raises ContentError unless the file is whole and held a list."""
-        if self.open or not self.complete or self.buffer.strip():
-            raise ContentError("content.envelope", detail="unexpected end" if self.open else "no list of objects")
-
-    def _between(self, text: bytes) -> Iterator[bytes]:
-        """Outside of everything nothing may stand; in the list, what is no object is an element all the same."""
-        if not self.open and text.strip().removeprefix(b"\xef\xbb\xbf"):
-            raise ContentError("content.envelope", detail="text around the list")
-        if self.listed and len(self.open) == self.listed:
-            yield from (found[0].strip() for found in _BETWEEN_COMMAS.finditer(text) if found[0].strip())
-
-    def _string(self, mark: bytes) -> Iterator[bytes]:
-        if not self.open:
-            raise ContentError("content.envelope", detail="text around the list")
-        if len(self.open) == 1:
-            self.name = mark
-        if len(self.open) == self.listed:
-            yield mark
-
-    def _opened(self, mark: bytes, at: int) -> None:
-        if not self.open and self.complete:
-            raise ContentError("content.envelope", detail="text around the list")
-        if self.listed and len(self.open) == self.listed:
-            self.start = at
-        if len(self.open) == _DEEPEST:
-            raise ContentError("content.depth", limit=_DEEPEST)
-        self.open.append(mark)
-        whole, member = len(self.open) == 1, len(self.open) == 2 and self.name == b'"objects"'
-        if not self.listed and mark == b"[" and (whole or (member and self.open[0] == b"{")):
-            if self.complete:
-                raise ContentError("content.duplicate", name="objects")
-            self.listed = len(self.open)
-            self.span = (self.forgotten + at, 0)
-
-    def _closed(self, mark: bytes, at: int) -> Iterator[bytes]:
-        if not self.open or _CLOSES[self.open.pop()] != mark:
-            raise ContentError("content.envelope", detail="brackets do not match")
-        if self.start >= 0 and len(self.open) == self.listed:
-            yield bytes(self.buffer[self.start : at])
-            self.start = -1
-        if self.listed and len(self.open) < self.listed:
-            self.listed, self.complete = 0, True
-            self.span = (self.span[0], self.forgotten + at)
 
 
 def stream(file: BufferedIOBase) -> Iterator[bytes]:
@@ -355,7 +284,7 @@ def stream(file: BufferedIOBase) -> Iterator[bytes]:
 
     Raises ContentError when the file is not JSON of that shape, or ends in the middle.
     """
-    splitter = _Splitter()
+    splitter = Splitter()
     while chunk := file.read1(_CHUNK):  # what there is: of a file that is cut, everything before the cut
         yield from splitter.feed(chunk)
         if len(splitter.buffer) > stix.LARGEST + _CHUNK:

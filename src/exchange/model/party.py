@@ -128,6 +128,8 @@ class Collection:
     duplicates: Duplicates = "list"
     read_back: bool = True
     """Whether those who may only write read what stands there (RULES R3); False: they only hand in."""
+    only_posted: bool = False
+    """Whether it holds nothing but what its writers post to it: a room of a working group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -21,7 +21,11 @@ _IN_COMMON = {"marking-definition", "language-content", "extension-definition", 
 
 def _documents() -> dict[str, dict[str, Any]]:
     """Schema file stem → schema, for every file that OASIS publishes."""
-    root: Traversable = files("stix2validator").joinpath(_ROOT)
+    package = find_spec("stix2validator")
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError("stix2validator", name="stix2validator")
+    # Found without importing it: the package itself takes a second and twenty megabytes, for its own validator.
+    root = Path(package.submodule_search_locations[0]) / _ROOT
     found = {}
     for room in _ROOMS:
         for file in root.joinpath(room).iterdir():

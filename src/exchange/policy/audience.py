@@ -26,6 +26,8 @@ class Audience:
     """Of the channel: nothing stricter, whatever an agreement allows."""
     types: frozenset[str] | None
     fold: bool
+    only_posted: bool = False
+    """Of a collection: nothing but what was posted to it."""
 
     @property
     def single(self) -> str | None:
@@ -81,6 +83,7 @@ def audiences(terms: Terms) -> tuple[Audience, ...]:
                     ceiling=collection.ceiling,
                     types=collection.types,
                     fold=collection.duplicates == "fold",
+                    only_posted=collection.only_posted,
                 )
             )
     for peer in terms.peers.values():

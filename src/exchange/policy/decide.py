@@ -176,6 +176,8 @@ class Rules:
             return stopped
         if audience.types is not None and subject.type not in audience.types:
             return _deny("collection.type")
+        if audience.only_posted and subject.posted != audience.channel:
+            return _deny("collection.only_posted")
         if label.tlp is None or label.tlp > audience.ceiling:
             return _deny("collection.ceiling")
         if audience.home:

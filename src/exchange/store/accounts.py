@@ -18,6 +18,8 @@ ALL = "*"
 _ALPHABET = string.ascii_letters + string.digits
 _PREFIX = "ex"
 _LENGTH = 40
+CHOSEN = "$argon2id$"
+"""How the hash of a password that a person chose begins (RULES R28)."""
 
 
 def new_secret() -> tuple[str, str]:
@@ -32,6 +34,13 @@ def new_secret() -> tuple[str, str]:
 def digest_of(secret: str) -> str:
     """What is kept of a secret: its SHA-256, in hexadecimal; 232 random bits need no slower hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def chosen(tx: Connection, name: str) -> Sequence[tuple[str, int | None]]:
+    """The hashes of the passwords that people chose for this live account, and until when each is valid."""
+    live = select(secret.c.hash, secret.c.not_after).join(account, account.c.name == secret.c.account)
+    rows = tx.execute(live.where(account.c.name == name, account.c.revoked.is_(None), secret.c.hash.like(f"{CHOSEN}%")))
+    return [(row.hash, row.not_after) for row in rows]
 
 
 def open_account(tx: Connection, name: str, peer: str, digest: str | None, now: int) -> bool:

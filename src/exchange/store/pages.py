@@ -134,9 +134,9 @@ def _scan(dialect: Dialect, places: bool, ids: int, types: int, versions: _Shape
     """The statement for one shape of question."""
     row = listing.c
     # By id, the index on ids must be worth more than the order: `+ 0` keeps SQLite from walking the whole audience.
-    added = row.added + literal_column("0") if ids else row.added
+    audience = row.audience + literal_column("0") if ids else row.audience
     conditions: list[Any] = [
-        row.audience == bindparam("number"), _OPEN, added > bindparam("after"), row.not_after > bindparam("now"),
+        audience == bindparam("number"), _OPEN, row.added > bindparam("after"), row.not_after > bindparam("now"),
     ]  # fmt: skip
     conditions.append(statement.c.stix_id.in_(_binds("id", ids)) if ids else _IN_FRONT)
     if types:
@@ -148,7 +148,7 @@ def _scan(dialect: Dialect, places: bool, ids: int, types: int, versions: _Shape
     columns = [row.added, row.block, row.start, row.stop] if places else [row.added, *_NAMED]
     origin = listing if plain else listing.join(statement, statement.c.seq == row.seq)
     query: Select[Any] = select(*columns).select_from(origin).where(*conditions)
-    prepared = Prepared(dialect, query.order_by(added).limit(bindparam("most")))
+    prepared = Prepared(dialect, query.order_by(row.added).limit(bindparam("most")))
     if dialect.name == "sqlite" and versions == _LAST and not ids:
         # The index holds nothing but what is in front; SQLite would rather walk past all that is closed or folded.
         prepared.sql = prepared.sql.replace("FROM listing", "FROM listing INDEXED BY ix_listing_page", 1)
