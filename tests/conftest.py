@@ -63,9 +63,10 @@ def store(store_url: str) -> Iterator[Store]:
     """An open store, on each engine; no connection may be left checked out."""
     opened = open_store(store_url)
     yield opened
-    if not opened.memory:
-        assert opened.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    pool = opened.engine.pool
     opened.close()
+    if not opened.memory:
+        assert pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ class Machine:
         path.write_text(f'#!/bin/sh\necho "{name} $*" >> "{self.asked}"\n{script}\n', encoding="utf-8")
         path.chmod(0o755)
 
-    def make(self, target: str) -> subprocess.CompletedProcess[str]:
-        command = ["make", "--no-print-directory", target, f"PYTHON={self.programs / 'python3'}"]
+    def make(self, target: str, *variables: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", "--no-print-directory", target, f"PYTHON={self.programs / 'python3'}", *variables]
         # Not our own PATH: what is not in `programs`, /usr/bin or /bin is not on this machine.
         environment = {"PATH": f"{self.programs}:/usr/bin:/bin", "HOME": str(self.clone), **self.variables}
         return subprocess.run(
@@ -69,7 +69,7 @@ esac""",
     return made
 
 
-@pytest.mark.parametrize("target", ["run", "test"])
+@pytest.mark.parametrize("target", ["run", "test", "bench", "conformance-target", "bench-target"])
 def test_anyone_else_is_given_the_one_line_to_type(machine: Machine, target: str) -> None:
     """Neither a virtual environment nor half of one is left behind, and nothing is installed."""
     before = machine.files()
@@ -89,6 +89,24 @@ def test_root_gets_the_package_and_goes_on(machine: Machine) -> None:
     assert machine.calls("apt-get")[-1].split()[-1] == "python3-venv"
     assert "-m venv .venv" in machine.calls("python3")
     assert machine.calls("python3")[-1].strip() == "-m lab"
+
+
+@pytest.mark.parametrize(
+    ("target", "variables", "words"),
+    [
+        ("conformance-target", [], "conformance"),
+        ("conformance-target", ["PORT=8080"], "conformance --port 8080"),
+        ("bench-target", ["PORT=8080"], "bench --port 8080"),
+        ("bench-target", ["PORT=8080", "STORE=/tmp/big one.db"], "bench --port 8080 --store /tmp/big one.db"),
+    ],
+)
+def test_the_targets_work_from_a_fresh_clone(machine: Machine, target: str, variables: list[str], words: str) -> None:
+    """What they print is for a program to read, so `make` adds nothing to it once the environment is there."""
+    machine.has_venv.touch()
+    assert machine.make(target, *variables).returncode == 0
+    again = machine.make(target, *variables)
+    assert " ".join(machine.calls("python3")[-1].split()) == f"-m lab.target {words}"
+    assert again.stdout == ""
 
 
 def test_root_is_told_when_the_package_cannot_be_installed(machine: Machine) -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from exchange.errors import PeerRefused, PeerUnreachable
 from exchange.model.envelope import Page
 from exchange.store import audiences, micros, open_store, sources
 from exchange.sync.schedule import HEARTBEAT
+from tests.serve.paper import Paper, paper
 from tests.sync.partners import Giver
 from tests.world import indicator, page
 
@@ -107,6 +109,12 @@ class Person:
         """A file of these objects."""
         path = self.folder / name
         path.write_text(json.dumps({"type": "bundle", "objects": objects}), encoding="utf-8")
+        return str(path)
+
+    def paper(self, certificate: Paper, name: str) -> str:
+        """A file with this certificate."""
+        path = self.folder / name
+        path.write_text(certificate.pem)
         return str(path)
 
     def imports(self, *objects: dict[str, Any]) -> None:
@@ -214,7 +222,7 @@ COMMANDS: list[Sequence[str]] = [
     ("check",), ("migrate",), ("sync",), ("peers",), ("show", "x"), ("why", "x"), ("pause", "--all", "--why", "x"),
     ("resume", "--all"), ("import", "x", "--source", "a/b"), ("quarantine", "list"), ("quarantine", "show", "1"),
     ("subscriber", "list"), ("subscriber", "add", "--peer", "x"), ("subscriber", "rotate", "x"),
-    ("subscriber", "revoke", "x"), ("run",),
+    ("subscriber", "revoke", "x"), ("subscriber", "certificate", "x", "y"), ("run",),
 ]  # fmt: skip
 
 
@@ -380,6 +388,60 @@ def test_r28_the_secret_is_nowhere(person: Person) -> None:
         assert secret.encode() not in kept
         assert hashlib.sha256(secret.encode()).hexdigest().encode() in kept
         assert hashlib.sha256(secret.encode()).hexdigest() not in listed
+
+
+def test_an_account_by_certificate(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R28, R29: tied to the certificate's SHA-256 until its own end; it has no secret until it is given one."""
+    until = datetime(2090, 3, 1, tzinfo=UTC)
+    first, second = paper("first", until), paper("second", until + timedelta(days=1))
+    file, later = person.paper(first, "first.pem"), person.paper(second, "second.pem")
+    added = person.asks("subscriber", "add", "--peer", "soc", "--name", "siem", "--certificate", file)
+    assert added == {
+        "name": "siem", "peer": "soc", "certificate": first.fingerprint, "until": "2090-03-01T00:00:00Z",
+        "discovery": "https://echange.cert.example/taxii2/", "api_root": "https://echange.cert.example/api/",
+    }  # fmt: skip
+    assert "2090-03-01" in person.types("subscriber", "list").stdout
+    for language in ("en", "fr"):
+        speak(monkeypatch, language)
+        told = person.types("subscriber", "certificate", "siem", later, "--keep-hours", "48").stdout
+        assert second.fingerprint in told
+        assert "2090-03-02" in told
+        assert "Client_Cert" in told
+    (row,) = person.asks("subscriber", "list")
+    assert [one["sha256"] for one in row["certificates"]] == [second.fingerprint, first.fingerprint]
+    assert row["certificates"][1]["until"] < "2090"
+    assert person.asks("subscriber", "certificate", "siem", later)["certificate"] == second.fingerprint
+    assert re.fullmatch(r"[A-Za-z0-9]{40}", person.asks("subscriber", "rotate", "siem")["secret"])
+    person.types("subscriber", "revoke", "siem")
+    assert person.asks("subscriber", "list")[0]["certificates"] == []
+    person.asks("subscriber", "add", "--peer", "soc", "--name", "next", "--certificate", file)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_certificate_that_cannot_be_used(person: Person, monkeypatch: pytest.MonkeyPatch, language: str) -> None:
+    """64, in words of both languages, with the file's name; no account is made and none is changed."""
+    speak(monkeypatch, language)
+    good, ended = paper("good", datetime(2090, 3, 1, tzinfo=UTC)), paper("ended", datetime(2020, 3, 1, tzinfo=UTC))
+    person.asks("subscriber", "add", "--peer", "soc", "--name", "one", "--certificate", person.paper(good, "good.pem"))
+    person.asks("subscriber", "add", "--peer", "soc", "--name", "two")
+    before = person.asks("subscriber", "list")
+    files = {
+        "absent.pem": str(person.folder / "absent.pem"),
+        "folder": str(person.folder),
+        "bundle.json": person.file(),
+        "ended.pem": person.paper(ended, "ended.pem"),
+        "good.pem": person.paper(good, "good.pem"),
+    }
+    for name, file in files.items():
+        for words in (("add", "--peer", "soc", "--name", "three", "--certificate", file), ("certificate", "two", file)):
+            told = person.types("subscriber", *words, code=64).stderr
+            assert name in told or file in told
+            assert "cli." not in told
+    assert "2020-03-01" in person.types("subscriber", "certificate", "two", files["ended.pem"], code=64).stderr
+    assert "one" in person.types("subscriber", "certificate", "two", files["good.pem"], code=64).stderr
+    new = person.paper(paper("new", datetime(2091, 1, 1, tzinfo=UTC)), "new.pem")
+    person.types("subscriber", "certificate", "nobody", new, code=64)
+    assert person.asks("subscriber", "list") == before
 
 
 def test_subscribers_are_listed_and_revoked(person: Person) -> None:

@@ -22,6 +22,8 @@ def test_absent_keys_are_the_safe_choice(write):
     assert settings.serve.tls_cert is None
     assert settings.serve.workers == 1
     assert settings.serve.max_content_length == 10 * 2**20
+    assert settings.serve.requests_per_minute == 6_000
+    assert settings.serve.tls_client_ca is None
     assert settings.sync.outbound is False
     assert settings.sync.every == 900
     (shelf,) = settings.terms.collections.values()
@@ -48,8 +50,10 @@ def test_every_key_of_the_node(write):
             proxies = ["10.0.0.0/24", "::1"]
             tls_cert = "tls/serve.crt"
             tls_key = "/etc/serve.key"
+            tls_client_ca = "tls/partners.crt"
             workers = 4
             max_content_length = 1048576
+            requests_per_minute = 0
             [sync]
             outbound = true
             every = "1h"
@@ -65,7 +69,9 @@ def test_every_key_of_the_node(write):
     assert settings.serve.proxies == ("10.0.0.0/24", "::1")
     assert settings.serve.tls_cert == folder / "tls/serve.crt"
     assert settings.serve.tls_key == Path("/etc/serve.key")
+    assert settings.serve.tls_client_ca == folder / "tls/partners.crt"
     assert settings.serve.max_content_length == 1 << 20
+    assert settings.serve.requests_per_minute == 0
     assert settings.sync.outbound is True
     assert settings.terms.peers["ccc"].sources[0].every == 3600
     assert settings.folder == folder

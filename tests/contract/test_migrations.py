@@ -13,7 +13,7 @@ from sqlalchemy import column, insert, select, table
 
 from exchange.errors import StoreOutdated
 from exchange.model import stix
-from exchange.store import Store, audiences, listings, migrate, open_store, pages, statements, tables
+from exchange.store import Store, audiences, listings, migrate, open_store, originals, pages, statements, tables
 from exchange.store.schema import _config
 from tests.world import indicator, malware
 
@@ -91,9 +91,9 @@ def test_everything_of_the_first_schema_is_there_after_it(early: Store) -> None:
         expected = [indicator(f"{seq}.example") for seq in range(1, 1_200)]
         assert json.loads(b"[" + leaf.body + b"]") == expected
         assert list(leaf.added) == list(range(1, 1_200))
-        assert statements.raw(tx, 1) == b'{"raw": 1}'
-        assert json.loads(statements.raw(tx, 2)) == indicator("2.example")
-        assert statements.raw(tx, 2_001) == b"{ }"
+        assert originals.raw(tx, 1) == b'{"raw": 1}'
+        assert json.loads(originals.raw(tx, 2)) == indicator("2.example")
+        assert originals.raw(tx, 2_001) == b"{ }"
         (held,) = statements.find(tx, values=["7.example"])
         again = stix.parse(json.dumps(indicator("7.example"), separators=(",", ":")).encode())
         assert (held.seq, held.digest, held.fact) == (7, again.digest, again.fact)

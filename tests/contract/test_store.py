@@ -12,7 +12,17 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from exchange.errors import StoreBusy, StoreError, StoreOutdated
-from exchange.store import Store, audiences, listings, micros, migrate, open_store, pages, sources, statements
+from exchange.store import (
+    Store,
+    audiences,
+    listings,
+    micros,
+    migrate,
+    open_store,
+    originals,
+    pages,
+    sources,
+)
 from exchange.store.tables import metadata
 from exchange.sync.accept import accept
 from tests.world import FOLDED, NOW, SHARED, World, indicator, malware, page, report
@@ -29,7 +39,7 @@ def test_a_transaction_is_all_or_nothing(store: Store) -> None:
         sources.declare(tx, ["ccc/alertes"], 0)
     with pytest.raises(BrokenPipe), store.writing() as tx:
         sources.save_cursor(tx, "ccc/alertes", {"at": 1})
-        statements.keep_document(tx, "ccc/alertes", "misp-event", "e", "1", b"{}", 0)
+        originals.keep_document(tx, "ccc/alertes", "misp-event", "e", "1", b"{}", 0)
         raise BrokenPipe
     with store.reading() as tx:
         assert sources.standings(tx)["ccc/alertes"].cursor == "{}"

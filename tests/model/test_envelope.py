@@ -220,15 +220,16 @@ def test_what_is_wrong_in_one_object_is_left_to_that_object(objects: list[Any], 
     """Opened one by one, a body gives its objects and the bad one among them, untouched."""
     raws = [json.dumps(item).encode() for item in objects]
     raws.insert(at, bad)
-    opened = open_envelope(b'{"more":true,"next":"n","objects":[' + b" ,\n".join(raws) + b'],"x":[{}]}')
-    assert list(opened.objects) == raws
+    inner = b'"x", ' + b" ,\n".join(raws)
+    opened = open_envelope(b'{"more":true,"next":"n","objects":[' + inner + b'],"x":[{}]}')
+    assert list(opened.objects) == [b'"x"', *raws] == list(open_envelope(b"[" + inner + b"]").objects)
     assert (opened.more, opened.next) == (True, "n")
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"objects":[NaN,]}', b'{"objects":[,NaN]}', b'{"objects":[NaN,,1]}', b"[NaN,]",
+        b'{"objects":[NaN,]}', b'{"objects":[,NaN]}', b'{"objects":[NaN,,1]}', b"[NaN,]", b"[NaN] 1",
         b'{"objects":[{"a":NaN}{}]}', b'{"objects":[{"a":NaN}],}', b'{"objects":[{"a":NaN}] 1}', b'{,"objects":[NaN]}',
         b'{"objects":[{"a":NaN}],"more":"x"}', b'{"objects":[{"a":NaN}],"x":NaN}', b'{"objects":[{"a":NaN}]}}',
         b'{"x":{"objects":[NaN]}}', b'{"objects":NaN}',

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import falcon.testing
 import requests
+import urllib3
 from falcon.testing import Result
 from requests.adapters import BaseAdapter
 
@@ -70,6 +71,11 @@ class House:
         """A GET as `who`; None: nobody."""
         headers = self._headers(who) | more.pop("headers", {})
         return self.client.simulate_get(path, headers=headers, **more)
+
+    def send(self, method: str, path: str, who: str | None = "ccc", **more: Any) -> Result:
+        """Any method as `who`."""
+        headers = self._headers(who) | more.pop("headers", {})
+        return self.client.simulate_request(method, path, headers=headers, **more)
 
     def post(self, path: str, body: Any, who: str | None = "circl", **headers: str) -> Result:
         """A POST as `who`; `body`: bytes as they are, anything else as JSON."""
@@ -135,7 +141,9 @@ class Wsgi(BaseAdapter):
         response = requests.Response()
         response.status_code = int(str(got.status).split()[0])
         response.headers.update(dict(got.headers or ()))
-        response.raw = io.BytesIO(answer)
+        response.raw = urllib3.HTTPResponse(  # unpacks what is packed
+            io.BytesIO(answer), headers=dict(got.headers or ()), status=response.status_code, preload_content=False
+        )
         response.url, response.request = str(request.url), request
         return response
 

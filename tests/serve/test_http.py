@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import falcon.testing
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exchange.errors import StoreBusy, StoreError
-from exchange.serve import Site, application
+from exchange.serve import Site, application, media
 from tests.serve.house import BASE, MANIFEST, OBJECTS, OTHERS, TAXII, WRITABLE, House, ids, refused
 from tests.world import OPEN_WRITE, SHARED, indicator
 
@@ -87,6 +91,15 @@ def test_an_alias_stands_for_the_id(house: House) -> None:
         "application/taxii+json;version=2.1,application/stix+json;version=2.1",
         "application/taxii+json;version=2.0, application/taxii+json;version=2.1",
         "text/html, application/taxii+json;charset=utf-8",
+        'text/x;a="b,c;q=0", application/taxii+json',
+        "*/*;q=0.1, text/html",
+        "application/taxii+json;q=0.001",
+        "application/taxii+json;q=nan",
+        "application/taxii+json;version=2.1;q=0.5, */*;q=0",
+        "APPLICATION/TAXII+JSON;VERSION=2.1",
+        " , ,application/taxii+json",
+        "application/taxii+json ;\tversion=2.1",
+        "*",
     ],
 )
 def test_accepted(house: House, accept: str) -> None:
@@ -107,10 +120,28 @@ def test_no_accept_at_all(house: House) -> None:
         "text/html",
         "application/taxii+json;version=2.1;q=0",
         "application/taxii+json;q=0, */*",
+        "application/taxii+json;version=3.0",
+        "application/taxii+json;version=2.10",
+        'application/taxii+json;version="2.0"',
+        "*/*;q=0",
+        "application/*;q=0.000, */*",
+        "application/stix+json;version=2.1",
+        "application/vnd.oasis.taxii+json",
+        "text/*",
     ],
 )
 def test_not_acceptable(house: House, accept: str) -> None:
     refused(house.get(OBJECTS, headers={"Accept": accept}), 406, "request.not_acceptable")
+
+
+@given(st.text(max_size=80) | st.text('aplictonx/+jsvr=2.10;,q"*\\ ', max_size=80))
+def test_any_header_has_an_answer(text: str) -> None:
+    """Whatever a header holds, and however much of it: yes or no, at once."""
+    for many in (1, 2000):
+        assert media.acceptable(text * many) in (True, False)
+        assert media.is_taxii(text * many) in (True, False)
+        assert media.language(text * many, "en") in ("en", "fr")
+        assert media.is_plain(text * many) in (True, False)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +151,12 @@ def test_not_acceptable(house: House, accept: str) -> None:
         ("application/taxii+json", 202),
         ("application/taxii+json; version=2.1; charset=utf-8", 202),
         ("Application/Taxii+Json;Version=2.1", 202),
+        (' application/taxii+json ; version="2.1" ', 202),
         ("application/taxii+json;version=2.0", 415),
+        ("application/taxii+json;version=", 415),
+        ("*/*", 415),
+        ("application/stix+json;version=2.1", 415),
+        ("application/taxii+json, application/taxii+json", 415),
         ("application/json", 415),
         ("application/vnd.oasis.stix+json;version=2.0", 415),
         ("", 415),
@@ -135,10 +171,55 @@ def test_content_type_of_a_post(house: House, content_type: str, status: int) ->
 
 def test_errors_of_the_framework_are_taxii_errors(house: House) -> None:
     refused(house.get("/nowhere/"), 404, "request.not_found")
-    answer = house.client.simulate_delete(OBJECTS, headers=house._headers("ccc"))
-    refused(answer, 405, "request.method")
-    assert "GET" in answer.headers["allow"]
-    refused(house.client.simulate_request("TRACE", OBJECTS), 405)
+    for path in ("/api/x", f"{OBJECTS}a/b/", "/%00", "/API/", "/api/collections/x/objects/y/versions/z/"):
+        refused(house.get(path), 404, "request.not_found")
+    headers = house._headers("circl") | {"Content-Type": TAXII}
+    environ = falcon.testing.create_environ(path=WRITABLE, method="POST", headers=headers) | {"CONTENT_LENGTH": "x"}
+    got = falcon.testing.StartResponseMock()
+    assert json.loads(b"".join(house.app(environ, got)))["error_code"] == "request.invalid"
+    assert str(got.status)[:3] == "400"
+
+
+ALLOWED = {
+    "/": "GET, HEAD, OPTIONS",
+    "/health": "GET, HEAD, OPTIONS",
+    "/openapi.json": "GET, HEAD, OPTIONS",
+    "/taxii2/": "GET, HEAD, OPTIONS",
+    "/api/": "GET, HEAD, OPTIONS",
+    "/api/status/x/": "GET, HEAD, OPTIONS",
+    "/api/collections/": "GET, HEAD, OPTIONS",
+    "/api/collections/x/": "GET, HEAD, OPTIONS",
+    MANIFEST: "GET, HEAD, OPTIONS",
+    OBJECTS: "GET, HEAD, POST, OPTIONS",
+    f"{OBJECTS}x/": "GET, HEAD, DELETE, OPTIONS",
+    f"{OBJECTS}x/versions/": "GET, HEAD, OPTIONS",
+    "/feeds/x/manifest.json": "GET, HEAD, OPTIONS",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
+@pytest.mark.parametrize("path", ALLOWED)
+def test_methods(house: House, path: str) -> None:
+    """OPTIONS says what there is, to anyone (no resource is looked up); other methods, known or not, are 405."""
+    answer = house.send("OPTIONS", path, None, headers={"Origin": "https://a.test"})
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, ALLOWED[path], b"")
+    assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+    for method in ("PUT", "PATCH", "TRACE", "CONNECT", "LOCK", "PROPFIND", "QUERY", "get", "options", "X" * 300):
+        answer = house.send(method, path)
+        refused(answer, 405, "request.method")
+        assert answer.headers["allow"] == ALLOWED[path]
+    assert ("POST" in ALLOWED[path]) == (house.send("POST", path).status_code != 405)
+    assert ("DELETE" in ALLOWED[path]) == (house.send("DELETE", path).status_code != 405)
+    refused(house.send("OPTIONS", "/nowhere", None), 404, "request.not_found")
+
+
+@pytest.mark.parametrize("path", [*ADDRESSES, "/", "/health", "/openapi.json", f"{OBJECTS}{indicator()['id']}/"])
+def test_head_tells_what_get_would(house: House, path: str) -> None:
+    house.give(indicator())
+    get, head = house.get(path), house.send("HEAD", path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert dict(head.headers) == dict(get.headers)
+    assert int(head.headers["content-length"]) == len(get.content) > 0
 
 
 def test_errors_speak_the_readers_language(house: House) -> None:

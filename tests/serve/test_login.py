@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from exchange.serve.login import LIMIT, Proxies, Tally, presented
+from exchange.errors import TooManyRequests
+from exchange.serve.login import ANYONE, LIMIT, LIMIT_IN_ALL, Proxies, Tally, presented
 from exchange.store import Store, accounts, micros
 from exchange.store.accounts import new_secret
-from tests.serve.house import OBJECTS, House, refused
-from tests.world import NOW
+from tests.serve.house import MANIFEST, OBJECTS, TAXII, WRITABLE, House, refused
+from tests.world import NOW, SHARED
 
 
 def basic(user: str, password: str, scheme: str = "Basic") -> str:
@@ -34,6 +36,62 @@ def test_one_secret_in_every_form(house: House) -> None:
         secret,
     ):
         assert ask(house, header).status_code == 200, header
+
+
+BEHIND_THE_DOOR = [
+    ("GET", "/taxii2/"), ("GET", "/api/"), ("GET", "/api/collections/"), ("GET", f"/api/collections/{SHARED}/"),
+    ("GET", MANIFEST), ("GET", OBJECTS), ("GET", f"{OBJECTS}x/"), ("POST", WRITABLE), ("GET", "/api/status/x/"),
+    ("GET", f"/feeds/{SHARED}/manifest.json"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), BEHIND_THE_DOOR)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}])
+def test_a_401_says_how_to_log_in_everywhere(house: House, method: str, path: str, headers: dict[str, str]) -> None:
+    """Section 3.6.1 and RFC 9110 section 11.6.1: a TAXII error resource, and the schemes that open."""
+    answer = house.client.simulate_request(method, path, headers=headers, body=b"{}")
+    refused(answer, 401)
+    assert answer.headers["content-type"] == TAXII
+    assert answer.headers["www-authenticate"] == 'Basic realm="exchange", Bearer'
+
+
+def test_r28_failures_look_alike(house: House) -> None:
+    """No name, a wrong secret, another's secret, a secret rotated away, a revoked account: one answer, to the byte."""
+    gone, digest = new_secret()
+    expired = house.secrets["circl"]
+    with house.store.writing() as tx:
+        accounts.open_account(tx, "gone", "ccc", digest, micros(house.world.now))
+        accounts.revoke(tx, "gone", micros(house.world.now))
+        accounts.rotate(tx, "circl", new_secret()[1], micros(house.world.now), micros(house.world.now))
+    shown = [
+        basic("nobody", "wrong"),
+        basic("ccc", "wrong"),
+        basic("ccc", house.secrets["cert-ee"]),
+        basic("gone", gone),
+        basic("gone", "wrong"),
+        basic("circl", expired),
+        basic(ANYONE, "wrong"),
+        f"Bearer {gone}",
+        f"Bearer {expired}",
+        "Bearer wrong",
+        "Basic !!!",
+    ]
+    answers = [ask(house, header) for header in shown]
+    for answer in answers:
+        refused(answer, 401, "request.wrong_secret")
+    assert len({answer.content for answer in answers}) == 1
+    assert len({tuple(sorted(answer.headers.items())) for answer in answers}) == 1
+
+
+def test_r28_the_limit_looks_alike(house: House) -> None:
+    """Past it too: a name that exists is told by nothing from one that does not."""
+    last = []
+    for name in ("ccc", "nobody"):
+        for _ in range(LIMIT + 1):
+            answer = ask(house, basic(name, "wrong"), f"192.0.2.{len(last)}")
+        refused(answer, 429, "request.too_many_logins")
+        last.append((answer.content, tuple(sorted(answer.headers.items()))))
+    assert last[0] == last[1]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +144,32 @@ def test_nameless_failures_lock_nobody_out(house: House) -> None:
     assert ask(house, f"Bearer {house.secrets['ccc']}").status_code == 200
 
 
+def test_names_without_end_from_one_address(house: House) -> None:
+    """R28: past a limit over all names a wrong login gets 429; a right one opens, here and elsewhere."""
+    for n in range(LIMIT_IN_ALL):
+        refused(ask(house, basic(f"name-{n}", "wrong")), 401)
+    for name in ("name-x", "ccc", "circl"):
+        answer = ask(house, basic(name, "wrong"))
+        refused(answer, 429, "request.too_many_failures")
+        assert 0 < int(answer.headers["retry-after"]) <= 60
+    for name in ("ccc", "circl"):
+        assert ask(house, basic(name, house.secrets[name])).status_code == 200
+        assert ask(house, f"Bearer {house.secrets[name]}").status_code == 200
+    refused(ask(house, basic("ccc", "wrong")), 429, "request.too_many_failures")
+    refused(ask(house, basic("name-x", "wrong"), "192.0.2.2"), 401)
+    house.tick(seconds=61)
+    refused(ask(house, basic("ccc", "wrong")), 401)
+
+
+def test_a_network_of_ipv6_counts_as_one_address(house: House) -> None:
+    """A host there has 2**64 addresses; its neighbour's network is another."""
+    for n in range(LIMIT_IN_ALL):
+        refused(ask(house, basic("ccc", "wrong"), f"2001:db8:1:1::{n:x}"), 401)
+    refused(ask(house, basic("ccc", "wrong"), "2001:db8:1:1:ffff::1"), 429, "request.too_many_failures")
+    refused(ask(house, basic("ccc", "wrong"), "2001:db8:1:2::1"), 401)
+    assert ask(house, basic("ccc", house.secrets["ccc"]), "2001:db8:1:1:ffff::1").status_code == 200
+
+
 def test_a_success_forgets_the_failures(house: House) -> None:
     for _ in range(3):
         for _ in range(LIMIT - 1):
@@ -97,8 +181,28 @@ def test_the_tally_is_bounded(monkeypatch: Any) -> None:
     monkeypatch.setattr("exchange.serve.login._REMEMBERED", 5)
     tally = Tally()
     for n in range(50):
-        tally.failed(f"192.0.2.{n}", "a", NOW)
+        tally.failed(f"192.0.2.{n}", "a" * 4000, NOW)
     assert len(tally._counts) == 5
+    assert all(len(name or "") <= 100 for _, name in tally._counts)
+
+
+def test_a_flood_cannot_push_its_own_count_out(monkeypatch: Any) -> None:
+    """Varied names fill the memory, but what all of them add up to is the newest entry, and ends the filling."""
+    monkeypatch.setattr("exchange.serve.login._REMEMBERED", 5)
+    tally = Tally()
+    for n in range(LIMIT_IN_ALL):
+        tally.failed("192.0.2.1", f"name-{n}", NOW)
+    with pytest.raises(TooManyRequests):
+        tally.failed("192.0.2.1", "another", NOW)
+
+
+def test_a_clock_that_steps_back_ends_the_waiting() -> None:
+    tally = Tally()
+    for _ in range(LIMIT):
+        tally.failed("192.0.2.1", "a", NOW)
+    tally.check("192.0.2.1", "a", NOW - timedelta(days=1))
+    with pytest.raises(TooManyRequests):
+        tally.check("192.0.2.1", "a", NOW + timedelta(seconds=59))
 
 
 def test_revoked_and_rotated_on_the_next_request(house: House) -> None:
@@ -148,7 +252,9 @@ def test_proxies() -> None:
     proxies = Proxies(("10.0.0.0/8", "::1"))
     assert proxies.trusts("10.9.8.7")
     assert proxies.trusts("::1")
+    assert proxies.trusts("::ffff:10.9.8.7"), "as a socket of both families names it"
     assert not proxies.trusts("11.0.0.1")
+    assert not proxies.trusts("::ffff:11.0.0.1")
     assert not proxies.trusts("no address")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import falcon.testing
@@ -13,8 +14,8 @@ import pytest
 from exchange.errors import StoreBusy
 from exchange.model.marking import Tlp
 from exchange.store import Store, accounts, open_store
-from tests.serve.house import OBJECTS, TAXII, WRITABLE, House, ids, refused
-from tests.world import NOW, indicator, marked
+from tests.serve.house import OBJECTS, TAXII, WRITABLE, House, house_terms, ids, refused
+from tests.world import NOW, OPEN_WRITE, agreement, indicator, marked, report
 
 
 def status(house: House, answer: Any, who: str = "circl", **more: Any) -> Any:
@@ -145,8 +146,23 @@ def test_r31_the_brake_inwards(house: House) -> None:
     [
         (b"", 400, "request.json"),
         (b"{", 400, "request.json"),
-        (b'{"objects":[{"a":NaN}]}', 400, "request.json"),
+        (b'{"objects":[{"a" 1}]', 400, "request.json"),
+        (b'{"objects":[{}],}', 400, "request.json"),
+        (b'{"objects":[{},]}', 400, "request.json"),
+        (b'{"objects":[{}] "more":true}', 400, "request.json"),
+        (b'{"objects":[{}],"x":NaN}', 400, "request.json"),
+        (b'{"objects":[{}],"x":"\\ud800"}', 400, "request.json"),
         (b"\xff\xfe{}", 400, "request.json"),
+        ('{"objects":[]}'.encode("utf-16"), 400, "request.json"),
+        (b"[" * 200_000, 400, "request.json"),
+        (b'{"x":' * 200_000, 400, "request.json"),
+        (b'{"objects":[{}],"more":1}', 422, "request.envelope"),
+        (b'{"objects":[],"objects":[]}', 422, "request.duplicate_member"),
+        (b'{"objects":[{}],"objects":[{}]}', 422, "request.duplicate_member"),
+        (b'{"objects":null,"obj\\u0065cts":[]}', 422, "request.duplicate_member"),
+        (b'{"a":"x","objects":[],"a":"x"}', 422, "request.duplicate_member"),
+        (b'{"objects":[{"a":NaN}],"more":true,"more":true}', 422, "request.duplicate_member"),
+        (b'\xef\xbb\xbf{"objects":7}', 422, "request.envelope"),
         (b"7", 422, "request.envelope"),
         (b'"objects"', 422, "request.envelope"),
         (b"{}", 422, "request.envelope"),
@@ -191,8 +207,70 @@ def test_too_large_by_its_length_or_on_the_way(memory: Store) -> None:
     assert stream.taken < 200_000
 
 
-def test_a_compressed_body_is_refused(house: House) -> None:
-    refused(house.post(WRITABLE, {"objects": []}, Content_Encoding="gzip"), 415, "request.media_type")
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "deflate", "identity, gzip", "nonsense"])
+def test_a_compressed_body_is_refused(house: House, coding: str) -> None:
+    """RFC 7694 section 3: the answer names what is taken instead."""
+    answer = house.post(WRITABLE, {"objects": []}, Content_Encoding=coding)
+    refused(answer, 415, "request.content_coding")
+    assert answer.headers["accept-encoding"] == "identity"
+    for plain in ("identity", "Identity, identity", ""):
+        assert house.post(WRITABLE, {"objects": []}, Content_Encoding=plain).status_code == 202
+
+
+GOOD = json.dumps(indicator("good.example")).encode()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"NaN", b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":1e999}', b'{"a":"\\ud800"}', b'{"a":"\xff"}', b'{"a":"\n"}',
+        b'{"a" 1}', b'{"a":1,"a":2}', b"[" * 5000 + b"]" * 5000, b'{"a":' * 3000 + b"1" + b"}" * 3000, b"7", b"null",
+        b'"x"', b"[]", b"{}", b'{"type":"indicator"}', b'{"a":"' + b"x" * 4_200_000 + b'"}',
+        GOOD.replace(b'"id":', b'"description":"\\udc00","id":'), GOOD.replace(b'"id":', b'"x":[1,2],"x":[],"id":'),
+    ],
+    ids=lambda bad: repr(bad[:24]),
+)  # fmt: skip
+def test_one_bad_object_fails_alone(house: House, bad: bytes) -> None:
+    """What is wrong inside one object is no reason to refuse the others; it costs a reason, and nothing else."""
+    body = house.post(WRITABLE, b'{"objects":[' + bad + b" , " + GOOD + b"," + bad + b"]}").json
+    assert (body["total_count"], body["success_count"], body["failure_count"]) == (3, 1, 2)
+    assert [entry["id"] for entry in body["successes"]] == [indicator("good.example")["id"]]
+    assert all(entry["message"].endswith("]") for entry in body["failures"])
+    assert ids(house.get(WRITABLE)) == [indicator("good.example")["id"]]
+
+
+def test_a_failure_names_the_version_that_the_object_claims(house: House) -> None:
+    """Its poster finds it again by id and version (pitfall 29), as far as they can be read."""
+    wrong = indicator("a.example") | {"pattern_type": 7}
+    (entry,) = house.post(WRITABLE, {"objects": [wrong]}).json["failures"]
+    assert (entry["id"], entry["version"]) == (wrong["id"], "2026-11-21T12:00:00.000000Z")
+
+
+def test_more_objects_than_can_be_whole(memory: Store) -> None:
+    """A body of nothing but `{}` is refused as a whole: no object that can be taken is that short."""
+    house = House(memory, max_content_length=64 * 1000)
+    many = b'{"objects":[' + b",".join([b"{}"] * 1001) + b"]}"
+    body = refused(house.post(WRITABLE, many), 422, "request.too_many_objects")
+    assert "1000" in body["description"]
+    refused(house.post(WRITABLE, many.replace(b"{}", b"1")), 422, "request.too_many_objects")
+    refused(house.post(WRITABLE, many.replace(b"{},{}", b"NaN,{}", 1)), 422, "request.too_many_objects")
+    dense = b'{"objects":[' + b",".join([b"1"] * 30_000) + b"]}"
+    refused(house.post(WRITABLE, dense), 422, "request.too_many_objects")
+    assert house.post(WRITABLE, b'{"objects":[' + b",".join([b"{}"] * 1000) + b"]}").json["failure_count"] == 1000
+    numbers = json.dumps({"objects": [indicator() | {"x_list": [1] * 15_000}]}).replace(" ", "").encode()
+    assert house.post(WRITABLE, numbers).json["success_count"] == 1, "many commas are not many objects"
+
+
+def test_the_smallest_objects_that_fill_an_envelope(memory: Store) -> None:
+    """Pitfall 31: a body below the limit is never too large, however small its objects."""
+    made = [
+        {"type": "mutex", "id": f"mutex--{uuid.UUID(int=n, version=4)}", "name": "m",
+         "object_marking_refs": indicator()["object_marking_refs"]}
+        for n in range(40)
+    ]  # fmt: skip
+    body = json.dumps({"objects": made}, separators=(",", ":")).encode()
+    house = House(memory, max_content_length=len(body))
+    assert house.post(WRITABLE, body).json["success_count"] == 40
 
 
 def test_a_busy_store_asks_to_come_back(house: House, monkeypatch: Any) -> None:
@@ -203,6 +281,78 @@ def test_a_busy_store_asks_to_come_back(house: House, monkeypatch: Any) -> None:
     answer = house.post(WRITABLE, {"objects": [indicator()]})
     refused(answer, 503)
     assert int(answer.headers["retry-after"]) > 0
+
+
+def test_complete_is_final(house: House) -> None:
+    """Pitfall 30: what a status has told as settled stays so, whatever happens to the object later."""
+    item = indicator("held.example", tlp=None)
+    answer = house.post(WRITABLE, {"objects": [item]})
+    assert status(house, answer).json["status"] == "pending"
+    house.post(WRITABLE, {"objects": [report(item)]})
+    settled = status(house, answer)
+    assert (settled.json["status"], settled.json["success_count"]) == ("complete", 1)
+    house.send("DELETE", f"{WRITABLE}{item['id']}/", "circl")
+    house.world.follow(house_terms(agreements=[agreement("other", "ccc")]))
+    house.tick(hours=30)
+    assert status(house, answer).content == settled.content
+
+
+def test_a_status_lasts_a_day_at_least(house: House) -> None:
+    answer = house.post(WRITABLE, {"objects": [indicator()]})
+    house.tick(hours=24)
+    house.post(WRITABLE, {"objects": [indicator("b.example")]})
+    assert status(house, answer).json == answer.json
+    house.tick(hours=48)
+    house.post(WRITABLE, {"objects": [indicator("c.example")]})
+    refused(status(house, answer), 404, "request.no_status")
+
+
+@pytest.mark.parametrize("name", ["x", "%00", "a" * 3000, "00000000-0000-4000-8000-00000000000G"])
+def test_what_is_no_status_is_not_there(house: House, name: str) -> None:
+    refused(house.get(f"/api/status/{name}/", "circl"), 404, "request.no_status")
+
+
+def test_conditional_status(house: House) -> None:
+    answer = status(house, house.post(WRITABLE, {"objects": [indicator()]}))
+    assert status(house, answer, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+
+
+def test_many_at_once_and_again(house: House) -> None:
+    """Counts that add up over several transactions; known objects are found again by one look at the listing."""
+    items = [indicator(f"{n}.example") for n in range(1201)]
+    first = house.post(WRITABLE, {"objects": items}).json
+    again = house.post(WRITABLE, {"objects": items}).json
+    assert first["success_count"] == again["success_count"] == 1201
+    assert first["successes"] == again["successes"]
+    assert [entry["id"] for entry in first["successes"]] == [item["id"] for item in items]
+
+
+class TestWriteOnly:
+    """A collection to which an account may hand in and no more: `read_back` is off (R3)."""
+
+    @pytest.fixture
+    def house(self, memory: Store) -> House:
+        given = house_terms()
+        inbox = replace(given.collections[OPEN_WRITE], read_back=False)
+        return House(memory, replace(given, collections={**given.collections, OPEN_WRITE: inbox}))
+
+    def test_its_rights(self, house: House) -> None:
+        found = {c["id"]: c for c in house.get("/api/collections/", "circl").json["collections"]}
+        assert (found[OPEN_WRITE]["can_read"], found[OPEN_WRITE]["can_write"]) == (False, True)
+        for path in (WRITABLE, WRITABLE.replace("objects", "manifest"), f"{WRITABLE}x/", f"{WRITABLE}x/versions/"):
+            for method in ("GET", "HEAD"):
+                assert house.send(method, path, "circl").status_code == 403
+            refused(house.get(path, "circl"), 403, "request.write_only")
+
+    def test_its_status_tells_nothing_of_others(self, house: House) -> None:
+        """R14: the answer is the same, whether or not the collection has the object from another already."""
+        item = indicator("a.example")
+        house.give(item, source="cert-ee/feed")
+        unmarked = indicator("b.example", tlp=None)
+        house.give(indicator("b.example"), source="cert-ee/feed")
+        body = house.post(WRITABLE, {"objects": [item, unmarked, indicator("c.example")]}).json
+        assert [entry["id"] for entry in body["successes"]] == [indicator("c.example")["id"], item["id"]]
+        assert [entry["id"] for entry in body["pendings"]] == [unmarked["id"]]
 
 
 def test_a_status_is_its_owners_alone(house: House) -> None:

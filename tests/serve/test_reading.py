@@ -355,10 +355,7 @@ def _asked(row: Any, rows: list[Any], asked: Versions) -> bool:
     own = row.version or moment(row.added).strftime("%Y-%m-%dT%H:%M:%S.%f")
     first = min(other.version for other in rows if other.stix_id == row.stix_id)
     return (
-        asked.every
-        or (asked.last and bool(row.latest))
-        or (asked.first and row.version == first)
-        or own in asked.exact
+        asked.every or (asked.last and bool(row.latest)) or (asked.first and row.version == first) or own in asked.exact
     )
 
 

@@ -119,6 +119,28 @@ def test_it_answers_and_stops_in_time(running: Running) -> None:
     idle.close()
 
 
+def test_no_thread_of_ours_runs_while_workers_are_made(tmp_path: Path) -> None:
+    """A worker is forked: a lock that another thread holds at that moment would never be released in it."""
+    code = (
+        "import os; from pathlib import Path; from exchange.serve import server\n"
+        "def announce(*_):\n"
+        "    me = os.getpid()\n"
+        "    print(len(Path(f'/proc/{me}/task/{me}/children').read_text().split()), flush=True)\n"
+        "    os._exit(0)\n"
+        "server._announce = announce\n"
+        "server.run('made:factory', host='127.0.0.1', port=0, workers=3, started=lambda: None)\n"
+    )
+    (tmp_path / "made.py").write_text("def factory():\n    return lambda environ, start: []\n")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout == b"3\n"
+
+
 def test_posts_over_the_wire(running: Running) -> None:
     """A body of known and of unknown length; one that is too large is refused and the server lives on."""
     body = json.dumps({"objects": [indicator("wire.example")]}).encode()

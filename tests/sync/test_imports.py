@@ -16,7 +16,7 @@ from exchange.model.envelope import PAGE
 from exchange.model.marking import Tlp
 from exchange.model.party import Source
 from exchange.model.stix import LARGEST
-from exchange.store import Store, sources, statements, tables
+from exchange.store import Store, originals, sources, statements, tables
 from exchange.sync.explain import explain
 from exchange.sync.imports import Imported, import_files
 from tests.sync.partners import Desk
@@ -105,7 +105,7 @@ def test_a_single_object_is_taken(drop: Drop, packed: bool) -> None:
     assert drop.one(gzip.compress(raw) if packed else raw) == {"stored": 1}
     with drop.store.reading() as tx:
         (held,) = statements.find(tx, stix_id=indicator()["id"])
-        assert statements.raw(tx, held.seq) == raw
+        assert originals.raw(tx, held.seq) == raw
 
 
 def test_an_empty_bundle_is_no_error(drop: Drop) -> None:

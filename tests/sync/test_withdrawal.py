@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exchange.model.party import Terms
-from exchange.store import Store, statements
+from exchange.store import Store, originals, statements
 from exchange.store.pages import LAST, Versions
 from exchange.sync.withdrawal import Withdrawn, withdraw
 from tests.world import NOW, SHARED, World, indicator
@@ -53,7 +53,7 @@ def test_what_is_withdrawn_is_gone_and_the_bytes_stay(shelf: Shelf) -> None:
     assert shelf.reads() == []
     with shelf.store.reading() as tx:
         (held,) = statements.find(tx, stix_id=made["id"])
-        assert statements.raw(tx, held.seq)
+        assert originals.raw(tx, held.seq)
     assert shelf.take_out("ccc", made) == Withdrawn(removed=0, foreign=0)
 
 

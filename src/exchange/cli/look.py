@@ -31,7 +31,7 @@ from exchange.cli.terminal import (
     tell,
 )
 from exchange.config import Settings
-from exchange.store import accounts, moment, statements
+from exchange.store import accounts, moment, originals, statements
 from exchange.store.statements import Held
 from exchange.sync.explain import Answer, Explained, Explanation, explain, search
 from exchange.sync.overview import Line, overview
@@ -101,7 +101,7 @@ def show(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), raw: Raw = False, 
     with opened(settings) as store, store.reading() as tx:
         found = search(tx, asked)
         bodies = statements.bodies(tx, [held.seq for held in found])
-        originals = {held.seq: statements.raw(tx, held.seq) for held in found} if raw else {}
+        originals = {held.seq: originals.raw(tx, held.seq) for held in found} if raw else {}
     if as_json:
         show_json([{**plain(h), "object": bodies[h.seq], "raw": originals.get(h.seq)} for h in found])
     for held in found if not as_json else ():

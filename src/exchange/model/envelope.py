@@ -264,14 +264,15 @@ def sift(raws: Iterable[bytes]) -> tuple[list[StixObject], list[Rejected]]:
         try:
             good.append(stix.parse(raw))
         except ContentError as error:
-            bad.append(Rejected(raw=raw, code=error.code, fields=error.fields, id=_id_in(raw)))
+            bad.append(Rejected(raw=raw, code=error.code, fields=error.fields, id=id_in(raw)))
     return good, bad
 
 
 _ID = re.compile(rb'"id"\s*:\s*"([a-z0-9-]{1,250}--[0-9a-fA-F-]{36})"')
 
 
-def _id_in(raw: bytes) -> str:
+def id_in(raw: bytes) -> str:
+    """The first STIX id in bytes that may be no object at all; empty: there is none."""
     match = _ID.search(raw[:100_000])
     return match.group(1).decode("ascii") if match else ""
 

@@ -118,6 +118,8 @@ class Label:
 
     def join(self, other: Label) -> Label:
         """The strictest of both on every axis (RULES R12)."""
+        if other == self:
+            return self
         levels = [level for level in (self.tlp, other.tlp) if level is not None]
         return Label(
             tlp=max(levels, default=None),

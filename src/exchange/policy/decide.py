@@ -174,12 +174,9 @@ class Rules:
         stopped = self._received(subject, label) or self._returns(subject, audience)
         if stopped:
             return stopped
-        if audience.types is not None and subject.type not in audience.types:
-            return _deny("collection.type")
-        if audience.only_posted and subject.posted != audience.channel:
-            return _deny("collection.only_posted")
-        if label.tlp is None or label.tlp > audience.ceiling:
-            return _deny("collection.ceiling")
+        refused = _kept_out(subject, label, audience)
+        if refused or label.tlp is None:
+            return _deny(refused)
         if audience.home:
             return Decision(verdict=Verdict.RELEASE, reasons=("release.home",))
         if label.reach > Reach.CONNECTED:
@@ -257,6 +254,15 @@ class Rules:
         if until <= self.now:
             verdict, reason = Verdict.HOLD, "agreement.ended"
         return Decision(verdict=verdict, reasons=(reason,), agreement=best.id, not_after=until)
+
+
+def _kept_out(subject: Subject, label: Label, audience: Audience) -> str:
+    """Why the channel itself does not hold it, whoever reads there; empty: it does."""
+    if audience.types is not None and subject.type not in audience.types:
+        return "collection.type"
+    if audience.only_posted and subject.posted != audience.channel:
+        return "collection.only_posted"
+    return "collection.ceiling" if label.tlp is None or label.tlp > audience.ceiling else ""
 
 
 def _begun(agreement: Agreement, rules: Rules) -> bool:

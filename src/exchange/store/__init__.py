@@ -1,13 +1,13 @@
 """WHAT we hold. `open_store` gives a Store; the nouns of this room work inside its transactions.
 
-`statements` (versions as sources said them) · `blocks` (their bytes) · `references` (between them) · `audiences` ·
-`listings` (what stands where, outbox, ledger) · `withdrawals` (what a peer took back) ·
+`statements` (versions as sources said them) · `blocks` (their bytes) · `originals` (as received) · `references`
+(between them) · `audiences` · `listings` (what stands where, outbox, ledger) · `withdrawals` (what a peer took back) ·
 `sources` (cursors, leases, runs, quarantine) · `accounts` (subscribers, brake) · `pages` (what readers are served) ·
-`clock` (`date_added`).
+`clock` (`date_added`) · `prepared` (statements compiled once).
 Nothing here parses, decides or fetches.
 """
 
-from exchange.store import accounts, audiences, listings, pages, references, sources, statements, withdrawals
+from exchange.store import accounts, audiences, listings, originals, pages, references, sources, statements, withdrawals
 from exchange.store.clock import micros, moment
 from exchange.store.engine import PATIENCE, WAIT, Store, Watch
 from exchange.store.schema import migrate, newest, ready
@@ -39,6 +39,7 @@ __all__ = [
     "moment",
     "newest",
     "open_store",
+    "originals",
     "pages",
     "ready",
     "references",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from exchange.errors import StoreBusy, StoreError
@@ -24,6 +25,7 @@ WAIT = 2.0
 """Seconds that a writer whom somebody waits for waits for the lock (RULES R18)."""
 PATIENCE = 30.0
 """Seconds that one waits whom nobody waits for: a pull, a push, a command."""
+_POOL = 16
 _LOCK = 0x65786368
 _SIGNAL = "exchange_changed"
 
@@ -43,6 +45,8 @@ def _pragmas(connection: Any, wait: float) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    if connection.get_execution_options().get("exchange_kept", False):
+        return  # a kept connection begins and ends by the driver's own words
     writes = connection.get_execution_options().get("exchange_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -71,13 +75,64 @@ def _engine(url: str, wait: float) -> Engine:
             engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
         else:
             _make_file(Path(parsed.database))
-            engine = create_engine(url)
+            engine = create_engine(url, pool_size=_POOL, max_overflow=-1)
         event.listen(engine, "connect", lambda connection, _: _pragmas(connection, wait))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    engine = create_engine(url, pool_pre_ping=True, pool_size=8)
+    engine = create_engine(url, pool_pre_ping=True, pool_size=_POOL)
     event.listen(engine, "begin", lambda connection: _begin_postgresql(connection, wait))
     return engine
+
+
+class Kept:
+    """Connections to SQLite that a thread keeps, because to take one from the pool costs more than most reads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._own = threading.local()
+        self._all: list[weakref.ref[Connection]] = []
+
+    def _connection(self) -> Connection:
+        found: Connection | None = getattr(self._own, "connection", None)
+        if found is None or found.closed or found.invalidated:
+            found = self._own.connection = self._engine.connect().execution_options(exchange_kept=True)
+            self._all = [kept for kept in self._all if kept() is not None] + [weakref.ref(found)]
+        return found
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A transaction that reads; one inside another of the same thread sees the same state."""
+        connection = self._connection()
+        driver: Any = connection.connection.driver_connection
+        if driver.in_transaction:
+            yield connection
+            return
+        driver.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            driver.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes, committed at its end."""
+        connection = self._connection()
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            driver.execute("COMMIT")
+        except BaseException:
+            driver.rollback()
+            raise
+
+    def close(self) -> None:
+        """Close those of every thread."""
+        for kept in self._all:
+            connection = kept()
+            if connection is not None:
+                connection.close()
+        self._all = []
 
 
 class Store:
@@ -95,10 +150,16 @@ class Store:
         # One connection serves every thread of an in-memory store, so its transactions take turns here.
         self._turn: AbstractContextManager[Any] = threading.RLock() if memory else nullcontext()
         self.read_engine = self.engine if memory or not self.sqlite else _engine(_ledger_url(url), wait)
+        self._kept = Kept(self.engine)
+        self._kept_ledger = Kept(self.read_engine)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A snapshot; nothing may be written in it."""
+        if self.sqlite and not self.memory:
+            with self._translated(), self._kept.snapshot() as connection:
+                yield connection
+            return
         with self._turn, self._translated(), self.engine.connect() as plain:
             # On PostgreSQL a writer must not read a snapshot taken before it got the lock, so writers stay at READ
             # COMMITTED (alone, they see one state anyway); readers want one state for all their statements.
@@ -129,6 +190,10 @@ class Store:
     @contextmanager
     def noting(self) -> Iterator[Connection]:
         """A transaction on the read ledger, which has a file of its own on SQLite (RULES R27)."""
+        if self.sqlite and not self.memory:
+            with self._translated(), self._kept_ledger.writing() as connection:
+                yield connection
+            return
         with self._turn, self._translated(), self.read_engine.connect() as plain:
             connection = plain.execution_options(exchange_writes=self.sqlite)
             with connection.begin():
@@ -136,16 +201,18 @@ class Store:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        driver = self.engine.dialect.loaded_dbapi
         try:
             yield
-        except OperationalError as error:
-            detail = str(error.orig)
+        except (DBAPIError, driver.Error) as error:
+            found = getattr(error, "orig", error)
+            detail = str(found).splitlines()[0][:200]
+            if not isinstance(found, driver.OperationalError):
+                raise StoreError("store.failed", detail=detail) from error
             # 55P03 is lock_not_available: PostgreSQL's words for it depend on its language.
-            if "locked" in detail or getattr(error.orig, "sqlstate", "") == "55P03":
+            if "locked" in detail or getattr(found, "sqlstate", "") == "55P03":
                 raise StoreBusy("store.busy", seconds=self.wait) from error
-            raise StoreError("store.unavailable", detail=detail.splitlines()[0][:200]) from error
-        except DBAPIError as error:
-            raise StoreError("store.failed", detail=str(error.orig).splitlines()[0][:200]) from error
+            raise StoreError("store.unavailable", detail=detail) from error
 
     def create_reads(self) -> None:
         """Make the read ledger's table where it is not there yet; it holds no history worth a migration of its own."""
@@ -162,6 +229,8 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
+        self._kept.close()
+        self._kept_ledger.close()
         self.engine.dispose()
         if self.read_engine is not self.engine:
             self.read_engine.dispose()

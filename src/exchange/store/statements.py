@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Dialect, Table, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, func, or_, select, text, update
 
 from exchange.model.marking import Label
 from exchange.model.stix import StixObject
@@ -332,24 +332,6 @@ def bodies(tx: Connection, seqs: Iterable[int]) -> dict[int, bytes]:
     return dict(zip((row[0] for row in rows), blocks.read(tx, [row[1:] for row in rows]), strict=True))
 
 
-def keep_document(tx: Connection, source: str, kind: str, id_: str, version: str, raw: bytes, now: int) -> int:
-    """Keep an original and give its number; the same version of it is kept once, in its latest form."""
-    same = and_(document.c.source == source, document.c.document_id == id_, document.c.version == version)
-    known = tx.execute(select(document.c.id).where(same)).scalar()
-    if known is not None:
-        tx.execute(update(document).where(same).values(raw=raw, received=now))
-        return int(known)
-    row = {
-        "source": source,
-        "kind": kind,
-        "document_id": id_,
-        "version": version,
-        "raw": raw,
-        "received": now,
-    }
-    return int(tx.execute(insert(document).returning(document.c.id), [row]).scalar_one())
-
-
 def find(tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collection[str] = ()) -> list[Held]:
     """What an operator looks for: a STIX id, the uuid part of one or of a MISP event, or an observable's value."""
     conditions = []
@@ -368,14 +350,6 @@ def find(tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collectio
         return []
     query = select(*_HELD).where(or_(*conditions)).order_by(statement.c.seq).limit(CHUNK)
     return [_of(row) for row in tx.execute(query)]
-
-
-def raw(tx: Connection, seq: int) -> bytes:
-    """The bytes received."""
-    served = (statement.c.block, statement.c.start, statement.c.stop)
-    received = (statement.c.raw_block, statement.c.raw_start, statement.c.raw_stop)
-    row = tx.execute(select(*served, *received).where(statement.c.seq == seq)).one()
-    return blocks.read(tx, [row[:3] if row.raw_block is None else row[3:]])[0]
 
 
 def held_by(tx: Connection, peer: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:

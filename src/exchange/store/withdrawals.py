@@ -26,6 +26,20 @@ def mark(tx: Connection, peer: str, channel: str, stix_id: str, versions: Collec
         tx.execute(insert(withdrawal), rows)
 
 
+def marked(tx: Connection, peer: str, channel: str, stix_ids: Iterable[str]) -> set[str]:
+    """Which of these ids `peer` has marked, in any version, as taken out of `channel`."""
+    w = withdrawal.c
+    if tx.execute(select(w.peer).limit(1)).scalar() is None:
+        return set()
+    return {
+        stix_id
+        for ids in chunks(stix_ids)
+        for stix_id in tx.execute(
+            select(w.stix_id).where(w.peer == peer, w.channel == channel, w.stix_id.in_(ids))
+        ).scalars()
+    }
+
+
 def undo(tx: Connection, peer: str, channel: str, given: Iterable[tuple[str, str]]) -> list[str]:
     """`peer` posts these (id, version) to `channel` again; the ids that were marked there.
 

@@ -20,7 +20,7 @@ from exchange.model.envelope import Page, Rejected
 from exchange.model.marking import Label, Tlp
 from exchange.model.stix import CONTAINERS, StixObject
 from exchange.policy import Basis, Rules, resolve
-from exchange.store import Store, audiences, references, sources, statements, withdrawals
+from exchange.store import Store, audiences, originals, references, sources, statements, withdrawals
 from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.references import Neighbours
@@ -136,7 +136,7 @@ def _take(
     document = None
     if page.document is not None:
         kept = page.document
-        document = statements.keep_document(tx, source_key, kept.kind, kept.id, kept.version, kept.raw, at)
+        document = originals.keep_document(tx, source_key, kept.kind, kept.id, kept.version, kept.raw, at)
     known = statements.held(tx, {item.id for item in page.objects})
     intake = _sort(page.objects, known, source_key, peer, rules, horizon_at(now))
     for rejected in page.rejected:
