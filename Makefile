@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LAB_OPT := $(if $(DATA),--data $(DATA),)
 
-.PHONY: run test lint bench clean lock
+.PHONY: run test lint bench conformance-target bench-target clean lock
 
 run: $(VENV)/.run
 	$(BIN)/python -m lab $(LAB_OPT) $(ARGS)
@@ -19,7 +19,14 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Nodes for outside testers, in the foreground until Ctrl-C (docs/taxii-conformance.md).
+conformance-target: $(VENV)/.run
+	@$(BIN)/python -m lab.target conformance $(if $(PORT),--port $(PORT),)
+
+bench-target: $(VENV)/.run
+	@$(BIN)/python -m lab.target bench $(if $(PORT),--port $(PORT),) $(if $(STORE),--store "$(STORE)",)
 
 # Debian's python3 has neither pip nor ensurepip: root gets the package, anyone else the one line to type.
 $(BIN)/python:
@@ -50,6 +57,10 @@ lock: $(VENV)/.test
 	  -q pyproject.toml $(VENV)/build.in -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  -q --extra dev -c requirements.lock pyproject.toml $(VENV)/build.in -o requirements-dev.lock
+	for name in medallion opentaxii; do \
+	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --no-header -q lab/$$name.in -o lab/$$name.lock || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) .lab

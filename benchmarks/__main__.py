@@ -1,154 +1,165 @@
-"""`python -m benchmarks`: ours beside OpenTAXII and medallion, in one run on one machine; figures, and no judgement."""
+"""`python -m benchmarks`: this server beside those of others, alternately in one run; figures, and no judgement."""
 
 from __future__ import annotations
 
-import json
+import argparse
+import signal
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid5
 
-from lab import proc
-from lab.samples.markings import GREEN
+from lab.child import ChildError
 
+from benchmarks import cost, static
 from benchmarks.accepting import microseconds
-from benchmarks.servers import Server, ours, theirs
+from benchmarks.content import Content
+from benchmarks.peers import medallion, opentaxii, opentaxii_on_postgresql
+from benchmarks.reading import WrongAnswer
+from benchmarks.servers import Kind, exchange, exchange_on_postgresql
+from benchmarks.sheet import OURS, Sheet
+from benchmarks.tasks import TASKS, Guest, Measure, Task, fill
 
-N, FEW, ENVELOPE, NEWS = 5_000, 1_000, 100, 5
-POLLS = {N: 20, FEW: 3}  # medallion needs seconds for each
-NAMESPACE = UUID("5a0c7e3b-914f-4d26-8e73-c02b6f9d1a48")
-Object = dict[str, Any]
-
-
-def indicator(number: int) -> Object:
-    """One indicator like those of the stalkerware feed, the same on every run."""
-    return {
-        "type": "indicator",
-        "spec_version": "2.1",
-        "id": f"indicator--{uuid5(NAMESPACE, str(number))}",
-        "created": "2026-01-01T00:00:00.000Z",
-        "modified": "2026-01-01T00:00:00.000Z",
-        "name": f"app{number}.stalker.example",
-        "description": "Network indicator for the stalkerware family Bench",
-        "indicator_types": ["malicious-activity"],
-        "pattern": f"[domain-name:value = 'app{number}.stalker.example']",
-        "pattern_type": "stix",
-        "pattern_version": "2.1",
-        "valid_from": "2026-01-01T00:00:00Z",
-        "object_marking_refs": [GREEN],
-    }
-
-
-@dataclass(slots=True)
-class Spent:
-    """Seconds on the clock, and of the server's processors."""
-
-    wall: float = 0.0
-    cpu: float = 0.0
+SIZES = (100, 10_000, 100_000)
+ALONE = 5_000
+KINDS: Mapping[str, Kind] = {
+    OURS: Kind(start=exchange),
+    "exchange-pg": Kind(start=exchange_on_postgresql, usual=False),
+    "opentaxii": Kind(start=opentaxii, least=1_000),
+    "opentaxii-pg": Kind(start=opentaxii_on_postgresql, least=1_000, usual=False),
+    "medallion": Kind(start=medallion, most=1_000),
+    "nginx": Kind(start=static.nginx),
+}
+PROGRAMME = (
+    (("first",), 1),
+    (("read", "compressed", "manifest", "poll"), 1_000),
+    (("subscribers",), 2),
+    (("ingest",), 1_000),
+    (("memory",), 1),
+)
+"""Tasks that are done by turns, and how many rounds of them at most; what adds objects comes after what counts them."""
+_EPILOG = """\
+CPU is the processor time (user and system) of all the server's processes, its database's among them; wall is the time
+that the client waited. A row holds the median of the rounds, × how many times ours the other's is. Each server that
+does not end a task in time is stopped, and the table says so. OpenTAXII is filled by SQL, everyone else by POST.
+"""
 
 
-@dataclass(slots=True)
-class Sheet:
-    """What one server needed, by task: seconds, and the number of things that they were for."""
-
-    server: Server
-    spent: dict[str, tuple[Spent, int]] = field(default_factory=dict)
-
-    def measure(self, task: str, count: int, work: Callable[[], object]) -> None:
-        """Do it once, and write down what it took."""
-        with _clock(self.server.pid) as spent:
-            work()
-        self.spent[task] = spent, count
-
-
-@contextmanager
-def _clock(pid: int) -> Iterator[Spent]:
-    spent, begun, used = Spent(), time.perf_counter(), proc.processor(pid)
-    yield spent
-    spent.wall, spent.cpu = time.perf_counter() - begun, proc.processor(pid) - used
-
-
-def post(server: Server, numbers: range) -> None:
-    """Write these indicators, an envelope of a hundred at a time."""
-    for start in range(numbers.start, numbers.stop, ENVELOPE):
-        chosen = [indicator(number) for number in range(start, min(start + ENVELOPE, numbers.stop))]
-        answer = server.session.post(server.url, data=json.dumps({"objects": chosen}), timeout=120)
-        answer.raise_for_status()
-
-
-def read(server: Server, limit: int, after: str = "") -> tuple[int, str]:
-    """Read everything after a time; how much it was, and the time of the last object."""
-    count, wishes = 0, {"limit": str(limit), **({"added_after": after} if after else {})}
-    while True:
-        answer = server.session.get(server.url, params=wishes, timeout=120)
-        answer.raise_for_status()
-        page = answer.json()
-        count += len(page.get("objects", []))
-        after = answer.headers.get("X-TAXII-Date-Added-Last", after)
-        if not page.get("more"):
-            return count, after
-        wishes["next"] = page["next"]
+def main() -> int:
+    """Everything that was asked for, one size after the other; 1 when our own server answered wrongly."""
+    given = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then too everything is stopped and erased
+    begun, sheet, content = time.perf_counter(), Sheet(), Content(given.seed)
+    names = given.server or [name for name, kind in KINDS.items() if kind.usual]
+    if "nginx" in names and static.PROGRAM is None:
+        sheet.notes.append("nginx is not on this machine: skipped")
+        names.remove("nginx")
+    measure = Measure(spell=given.spell, patience=given.patience)
+    tasks = {name: task for name, task in TASKS.items() if not given.task or name in given.task}
+    faults = 0
+    for size in sorted(given.size or SIZES):
+        chosen = {name: KINDS[name] for name in names if given.server or KINDS[name].least <= size}
+        chosen = {name: kind for name, kind in chosen.items() if size <= kind.most}
+        run = Run(sheet, content, size, measure, given.rounds)
+        run.perform(chosen, tasks)
+        faults += run.faults
+        print(f"\n{sheet.table(size)}", flush=True)
+    if not given.task or "accept" in given.task:
+        _accepting(content, sheet)
+    if len(sheet.sizes) > 1:
+        print(f"\n{sheet.growth()}")
+    print("", *sheet.notes, f"{time.perf_counter() - begun:.0f} s", sep="\n")
+    if given.json:
+        sheet.write(given.json, {name: value for name, value in vars(given).items() if name != "json"})
+    return 1 if faults else 0
 
 
-def perform(server: Server, count: int, limit: int) -> Sheet:
-    """The three tasks, on one server."""
-    sheet = Sheet(server)
-    sheet.measure("ingest", count, lambda: post(server, range(count)))
-    times: list[str] = []
-    sheet.measure("full read", count, lambda: times.append(_all(server, count, limit)))
-    post(server, range(count, count + NEWS))
-
-    def poll() -> None:
-        for _ in range(POLLS[count]):
-            found, _ = read(server, limit, times[0])
-            assert found == NEWS, f"{server.name}: {found} instead of {NEWS}"
-
-    sheet.measure("poll of 5", POLLS[count], poll)
-    return sheet
-
-
-def _all(server: Server, count: int, limit: int) -> str:
-    found, last = read(server, limit)
-    assert found == count, f"{server.name}: {found} instead of {count}"
-    return last
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    repeated = "; may be repeated"
+    parser.add_argument("--size", type=int, action="append", metavar="N", help=f"objects; usually {SIZES}{repeated}")
+    parser.add_argument("--server", action="append", choices=KINDS, help=f"only this one{repeated}")
+    parser.add_argument("--task", action="append", choices=[*TASKS, "accept"], help=f"only this one{repeated}")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each task is done (3)")
+    parser.add_argument("--spell", type=float, default=0.6, metavar="S", help="seconds of polling or posting (0.6)")
+    parser.add_argument("--patience", type=float, default=20.0, metavar="S", help="seconds for a full read (20)")
+    parser.add_argument("--seed", type=int, default=1, help="of the objects (1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every value of every round here")
+    return parser.parse_args()
 
 
-def show(their: Sheet, our: Sheet) -> None:
-    """Both, and how many times as much the other needs."""
-    print(f"\n{our.server.name} beside {their.server.name}, {our.spent['ingest'][1]:,} indicators")
-    print(f"{'':11}{'µs CPU each':>25}{'×':>8}{'µs wall each':>27}{'×':>8}")
-    for task, (mine, count) in our.spent.items():
-        other, _ = their.spent[task]
-        line = ""
-        for ours_, others in ((mine.cpu, other.cpu), (mine.wall, other.wall)):
-            ratio = f"{others / ours_:.1f}" if ours_ else "–"
-            line += f"{ours_ / count * 1e6:>12,.0f} {others / count * 1e6:>13,.0f}{ratio:>8}"
-        print(f"{task:11}{line}", flush=True)
+class Run:
+    """All servers at one size."""
+
+    def __init__(self, sheet: Sheet, content: Content, size: int, measure: Measure, rounds: int) -> None:
+        self.sheet, self.content, self.size, self.measure, self.rounds = sheet, content, size, measure, rounds
+        self.guests: dict[str, Guest] = {}
+        self.faults = 0
+
+    def perform(self, kinds: Mapping[str, Kind], tasks: Mapping[str, Task]) -> None:
+        """Start and fill every server, do the tasks by turns, and note what a reader of the table should know."""
+        with tempfile.TemporaryDirectory(prefix="exchange-bench-") as temporary, ExitStack() as stack:
+            for name, kind in kinds.items():
+                self._say(f"{name}: starting and filling")
+                folder = Path(temporary) / name
+                folder.mkdir()
+                self._invite(name, kind, folder, stack)
+            for words, rounds in PROGRAMME:
+                for number in range(min(rounds, self.rounds)):
+                    self._turn(number, {word: tasks[word] for word in words if word in tasks})
+            for name, guest in self.guests.items():
+                self.sheet.notes += [f"{name} at {self.size:,}: {note}" for note in guest.notes]
+
+    def _invite(self, name: str, kind: Kind, folder: Path, stack: ExitStack) -> None:
+        try:
+            server = stack.enter_context(kind.start(folder, self.content, self.size))
+            self.guests[name], figures = fill(server, self.content, self.size)
+        except (WrongAnswer, OSError, ChildError) as error:
+            self._fault(name, "filling", error)
+        else:
+            self.sheet.add(self.size, name, figures)
+
+    def _turn(self, number: int, tasks: Mapping[str, Task]) -> None:
+        """Each task on each server, in an order that changes from round to round."""
+        for word, task in tasks.items():
+            for name in _rotated(self.guests, number):
+                guest = self.guests[name]
+                self._say(f"round {number + 1}: {word}: {name}")
+                try:
+                    self.sheet.add(self.size, name, task(guest, self.measure))
+                except (WrongAnswer, OSError) as error:
+                    self._fault(name, word, error)
+                    cost.settle(guest.server.pids)
+
+    def _fault(self, name: str, word: str, error: Exception) -> None:
+        self.sheet.notes.append(f"{name} at {self.size:,}: {word}: {type(error).__name__}: {error}")
+        self.faults += name.startswith(OURS)
+
+    def _say(self, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\033[K{self.size:,}: {text}", end="\r", file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    """Everything, one server at a time."""
-    begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for name, count, limit in (("opentaxii", N, 1_000), ("medallion", FEW, 100)):
-            with theirs(name, folder / name) as server:
-                their = perform(server, count, limit)
-            (folder / f"ours-{name}").mkdir()
-            with ours(folder / f"ours-{name}") as server:
-                our = perform(server, count, limit)
-            show(their, our)
-        bodies = [json.dumps(indicator(number)).encode() for number in range(N)]
-        print(f"\naccept() alone, {N:,} indicators, µs CPU each (decoding and validating apart)")
+def _rotated(names: Iterable[str], by: int) -> list[str]:
+    every = list(names)
+    return every[by % len(every) :] + every[: by % len(every)] if every else []
+
+
+def _accepting(content: Content, sheet: Sheet) -> None:
+    """The intake alone, in this process: what a further audience costs."""
+    bodies = [content.body(index) for index in range(ALONE)]
+    print(f"\n{f'accept() alone, {ALONE:,} objects, CPU µs/object':52}{'accept':>14}{'decode, check':>14}")
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as temporary:
         for audiences in (1, 7):
-            writing, reading = microseconds(folder, bodies, audiences)
-            print(f"{audiences} audience(s) {writing:8.0f} {reading:8.0f}", flush=True)
-    print(f"\n{time.perf_counter() - begun:.0f} s")
+            writing, reading = microseconds(Path(temporary), bodies, audiences)
+            sheet.alone |= {f"accept, {audiences} audiences": writing, "decode and check": reading}
+            print(f"{f'{audiences} audiences':52}{writing:14.0f}{reading:14.0f}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

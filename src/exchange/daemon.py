@@ -112,6 +112,7 @@ def site(settings: Settings, store: Store) -> Site:
         language=settings.node.language,
         proxies=settings.serve.proxies,
         max_content_length=settings.serve.max_content_length,
+        requests_per_minute=settings.serve.requests_per_minute,
         clock=clock,
         outbound=settings.sync.outbound,
     )
@@ -155,6 +156,7 @@ def run_serve(settings: Settings) -> int:
         workers=settings.serve.workers,
         tls_cert=settings.serve.tls_cert,
         tls_key=settings.serve.tls_key,
+        tls_client_ca=settings.serve.tls_client_ca,
         started=lambda: notify("READY=1"),
     )
     return 0

@@ -65,9 +65,10 @@ class Node:
             url = f"https://127.0.0.1:{self.port}{path}"
             return session.get(url, headers=headers, verify=str(self.authority.certificate), timeout=10, **more)
 
-    def version(self, minimum: ssl.TLSVersion, maximum: ssl.TLSVersion) -> str | None:
+    def version(self, minimum: ssl.TLSVersion, maximum: ssl.TLSVersion, ciphers: str = "DEFAULT") -> str | None:
         """The TLS version that is agreed on between these. Raises OSError when there is none."""
         context = ssl.create_default_context(cafile=self.authority.certificate)
+        context.set_ciphers(ciphers)
         context.minimum_version, context.maximum_version = minimum, maximum
         with (
             socket.create_connection(("127.0.0.1", self.port), timeout=10) as plain,
@@ -100,6 +101,9 @@ def test_tls_1_2_and_1_3_and_nothing_older(node: Node) -> None:
     assert answer.json()["default"] == f"https://127.0.0.1:{node.port}/api/"
     assert node.version(ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
     assert node.version(ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+    for weak in ("ECDHE-ECDSA-AES128-SHA256", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA"):
+        with pytest.raises(OSError):  # no CBC, no exchange without forward secrecy
+            node.version(ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, weak)
     with pytest.warns(DeprecationWarning), pytest.raises(OSError):
         node.version(ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
     assert node.stop() == b""

@@ -69,7 +69,6 @@ def test_match_version(house: House, asked: str, days: list[int]) -> None:
     assert [item["description"] for item in one] == [f"as of {n}" for n in days if n]
 
 
-@pytest.mark.xfail(strict=True, reason="store.pages takes a leap second for no instant")
 def test_a_leap_second_is_a_version_like_any_other(house: House) -> None:
     assert house.get(OBJECTS, params={"match[version]": "2016-12-31T23:59:60Z"}).status_code == 200
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Connection
 
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
@@ -26,6 +27,8 @@ from exchange.cli.terminal import (
 )
 from exchange.config import Settings
 from exchange.errors import UsageError
+from exchange.serve import certificates
+from exchange.serve.certificates import Certificate
 from exchange.store import accounts, micros, moment
 
 app = typer.Typer(no_args_is_help=True)
@@ -66,23 +69,68 @@ def _hand_out(settings: Settings, peer: str, name: str, secret: str, *, as_json:
         out.print(block, markup=False, soft_wrap=True)
 
 
+def _certificate(path: Path, at: datetime) -> Certificate:
+    """The certificate in a partner's file. Raises UsageError: there is none that is valid at `at`."""
+    try:
+        found = certificates.read(path.read_text(encoding="ascii", errors="replace"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise UsageError("cli.no_such_file", path=str(path)) from None
+    except ValueError:
+        raise UsageError("cli.subscriber.not_a_certificate", path=str(path)) from None
+    if found.not_after <= at:
+        raise UsageError("cli.subscriber.certificate_ended", path=str(path), until=_day(found.not_after))
+    return found
+
+
+def _tie(tx: Connection, name: str, found: Certificate, path: Path, at: datetime, hours: int = 0) -> None:
+    """Let the account log in with the certificate, and with those before it for so many hours."""
+    holder = accounts.holder(tx, found.fingerprint)
+    if holder not in (None, name):
+        raise UsageError("cli.subscriber.certificate_taken", path=str(path), name=holder)
+    until = micros(at + timedelta(hours=hours))
+    if not accounts.tie(tx, name, found.fingerprint, micros(found.not_after), micros(at), until):
+        raise UsageError("cli.subscriber.unknown", name=name)
+
+
+def _tell_tied(settings: Settings, peer: str, name: str, found: Certificate, *, as_json: bool) -> None:
+    if as_json:
+        base = settings.serve.public_url
+        show_json({
+            "name": name, "peer": peer, "certificate": found.fingerprint, "until": found.not_after,
+            "discovery": f"{base}/taxii2/", "api_root": f"{base}/api/",
+        })  # fmt: skip
+    else:
+        tell("cli.subscriber.tied", name=name, fingerprint=found.fingerprint, until=_day(found.not_after))
+
+
+def _day(instant: datetime) -> str:
+    return instant.date().isoformat()
+
+
 @app.command("add", help=say("cli.subscriber.add.help"))
 @guarded
 def add(
     peer: Annotated[str, typer.Option("--peer", help=say("cli.subscriber.peer"))],
     name: Annotated[str, typer.Option("--name", help=say("cli.subscriber.name"))] = "",
+    file: Annotated[Path | None, typer.Option("--certificate", help=say("cli.subscriber.certificate_option"))] = None,
     folder: Folder = Path(DEFAULT_FOLDER),
     as_json: AsJson = False,
 ) -> int:
-    """Make an account for a peer; its secret is shown once."""
+    """Make an account for a peer; its secret is shown once. With a certificate it has no secret."""
     settings = load(folder)
     known = peer_of(settings, peer)
-    account = name or f"{known.id}-1"
+    account, at = name or f"{known.id}-1", now()
     secret, digest = accounts.new_secret()
+    found = None if file is None else _certificate(file, at)
     with opened(settings) as store, store.writing() as tx:
-        if not accounts.open_account(tx, account, known.id, digest, micros(now())):
+        if not accounts.open_account(tx, account, known.id, digest if found is None else None, micros(at)):
             raise UsageError("cli.subscriber.taken", name=account)
-    _hand_out(settings, known.id, account, secret, as_json=as_json)
+        if file is not None and found is not None:
+            _tie(tx, account, found, file, at)
+    if found is None:
+        _hand_out(settings, known.id, account, secret, as_json=as_json)
+    else:
+        _tell_tied(settings, known.id, account, found, as_json=as_json)
     return 0
 
 
@@ -92,19 +140,28 @@ def list_(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     """Every account, never a secret."""
     settings = load(folder)
     with opened(settings) as store, store.reading() as tx:
-        rows = accounts.accounts(tx)
+        rows, tied = accounts.accounts(tx), accounts.certificates(tx)
+    papers = {name: [(hash_, moment(until)) for hash_, until in found] for name, found in tied.items()}
     if as_json:
-        show_json(
-            [{**r, "created": moment(r["created"]), "revoked": r["revoked"] and moment(r["revoked"])} for r in rows]
-        )
+        show_json([
+            {
+                **r, "created": moment(r["created"]), "revoked": r["revoked"] and moment(r["revoked"]),
+                "certificates": [{"sha256": hash_, "until": until} for hash_, until in papers.get(r["name"], ())],
+            }
+            for r in rows
+        ])  # fmt: skip
         return 0
     show_table(
-        ("cli.column.account", "cli.column.peer", "cli.column.created", "cli.column.state"),
+        ("cli.column.account", "cli.column.peer", "cli.column.created", "cli.column.certificate", "cli.column.state"),
         [
-            (r["name"], r["peer"], ago(moment(r["created"])), say("state.revoked" if r["revoked"] else "state.ok"))
+            (
+                r["name"], r["peer"], ago(moment(r["created"])),
+                _day(papers[r["name"]][0][1]) if r["name"] in papers else "–",
+                say("state.revoked" if r["revoked"] else "state.ok"),
+            )
             for r in rows
         ],
-    )
+    )  # fmt: skip
     return 0
 
 
@@ -123,9 +180,33 @@ def rotate(
     with opened(settings) as store, store.writing() as tx:
         if not accounts.rotate(tx, name, digest, micros(at), micros(at + timedelta(hours=hours))):
             raise UsageError("cli.subscriber.unknown", name=name)
-        peer = next(str(row["peer"]) for row in accounts.accounts(tx) if row["name"] == name)
+        peer = _peer_of_account(tx, name)
     _hand_out(settings, peer, name, secret, as_json=as_json)
     return 0
+
+
+@app.command("certificate", help=say("cli.subscriber.certificate.help"))
+@guarded
+def certificate(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help=say("cli.subscriber.certificate_file"))],
+    hours: Annotated[int, typer.Option("--keep-hours", min=0, help=say("cli.subscriber.keep_certificates"))] = 24,
+    folder: Folder = Path(DEFAULT_FOLDER),
+    as_json: AsJson = False,
+) -> int:
+    """A client certificate for an account; those before it stay valid for the hours given."""
+    settings = load(folder)
+    at = now()
+    found = _certificate(file, at)
+    with opened(settings) as store, store.writing() as tx:
+        _tie(tx, name, found, file, at, hours)
+        peer = _peer_of_account(tx, name)
+    _tell_tied(settings, peer, name, found, as_json=as_json)
+    return 0
+
+
+def _peer_of_account(tx: Connection, name: str) -> str:
+    return next(str(row["peer"]) for row in accounts.accounts(tx) if row["name"] == name)
 
 
 @app.command("revoke", help=say("cli.subscriber.revoke.help"))

@@ -55,8 +55,10 @@ class ServeTable(Form):
     proxies: list[Proxy] = Field(default=[], examples=[["127.0.0.1"]])
     tls_cert: Words | None = Field(default=None, examples=["/etc/exchange/tls/serve.crt"])
     tls_key: Words | None = Field(default=None, examples=["/etc/exchange/tls/serve.key"])
+    tls_client_ca: Words | None = Field(default=None, examples=["/etc/exchange/tls/partners.crt"])
     workers: Positive = Field(default=1, examples=[1])
     max_content_length: Size = Field(default=10 << 20, examples=["10 MiB"])
+    requests_per_minute: int = Field(default=6_000, ge=0, le=1_000_000, examples=[6_000])
 
 
 class SyncTable(Form):
@@ -93,7 +95,7 @@ def mistakes(form: NodeForm, file: str) -> Iterator[Problem]:
     """What is wrong between the keys of the file."""
     serve = form.serve
     host, port = serve.listen
-    for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+    for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert"), ("tls_client_ca", "tls_cert")):
         if getattr(serve, given) and not getattr(serve, missing):
             yield problem("config.goes_with", file, f"serve.{missing}", given=given, missing=missing)
     if not is_loopback(host) and not serve.tls_cert and not serve.proxies:
@@ -119,8 +121,10 @@ def build(form: NodeForm, folder: Path) -> tuple[settings.Node, settings.Store, 
             proxies=tuple(serve.proxies),
             tls_cert=folder / serve.tls_cert if serve.tls_cert else None,
             tls_key=folder / serve.tls_key if serve.tls_key else None,
+            tls_client_ca=folder / serve.tls_client_ca if serve.tls_client_ca else None,
             workers=serve.workers,
             max_content_length=serve.max_content_length,
+            requests_per_minute=serve.requests_per_minute,
         ),
         settings.Sync(outbound=form.sync.outbound, every=form.sync.every),
     )

@@ -41,9 +41,13 @@ class Serve:
     """Addresses and networks whose `X-Forwarded-*` and `Client-Cert` are believed (RULES R29)."""
     tls_cert: Path | None
     tls_key: Path | None
+    tls_client_ca: Path | None
+    """Authorities of the client certificates without which nobody is let in; None: none is asked for."""
     workers: int
     max_content_length: int
     """Bytes of one request's body."""
+    requests_per_minute: int
+    """Of one account, in each HTTP process; 0: no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

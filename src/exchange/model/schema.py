@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 
+_PACKAGE = "stix2validator"
 _ROOT = "schemas-2.1/schemas"
 _ROOMS = ("common", "sdos", "sros", "observables")
 _IN_COMMON = {"marking-definition", "language-content", "extension-definition", "bundle"}
@@ -21,11 +22,11 @@ _IN_COMMON = {"marking-definition", "language-content", "extension-definition", 
 
 def _documents() -> dict[str, dict[str, Any]]:
     """Schema file stem → schema, for every file that OASIS publishes."""
-    package = find_spec("stix2validator")
-    if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("stix2validator", name="stix2validator")
     # Found without importing it: the package itself takes a second and twenty megabytes, for its own validator.
-    root = Path(package.submodule_search_locations[0]) / _ROOT
+    package = find_spec(_PACKAGE)
+    if package is None or not isinstance(package.loader, SourceFileLoader):
+        raise ModuleNotFoundError(_PACKAGE, name=_PACKAGE)
+    root = package.loader.get_resource_reader(_PACKAGE).files().joinpath(_ROOT)
     found = {}
     for room in _ROOMS:
         for file in root.joinpath(room).iterdir():

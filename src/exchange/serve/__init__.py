@@ -1,6 +1,7 @@
 """WHAT others fetch: TAXII 2.1, MISP feeds, the front page and the sign of life. `application` over a `Site`.
 
-This room reads through `store` and writes only through `sync.accept`; it decides nothing and knows no settings.
+Content comes in through `sync.accept` and goes by `sync.withdrawal`; besides, this room writes its read ledger and the
+status of what was posted. It decides nothing and knows no settings.
 `server.run` puts the application on a socket.
 """
 

@@ -18,6 +18,13 @@ from exchange.serve.site import Site
 log = structlog.get_logger("exchange.serve")
 
 CHALLENGE = 'Basic realm="exchange", Bearer'
+_METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
+_ADVICE = {
+    "request.media_type": ("Accept", media.TAXII),  # RFC 9110 section 12.5.1
+    "request.content_coding": ("Accept-Encoding", "identity"),  # RFC 7694 section 3
+}
+"""What a refusal of these kinds tells in a header besides."""
+_OF_CONTENT = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last", "ETag", "Content-Encoding")
 COME_BACK = 5
 """Seconds in `Retry-After` where nothing better is known."""
 
@@ -30,9 +37,9 @@ class Unavailable(ExchangeError):
 
 
 def resource(resp: falcon.Response, body: Any, status: int = 200) -> None:
-    """Answer with a TAXII resource."""
+    """Answer with a TAXII resource; `body` may be its bytes already."""
     resp.status = status
-    resp.data = orjson.dumps(body)
+    resp.data = body if isinstance(body, bytes) else orjson.dumps(body)
 
 
 class Headers:
@@ -47,6 +54,22 @@ class Headers:
                 ("X-Content-Type-Options", "nosniff"),
             )
         )
+
+
+class Methods:
+    """Middleware: what an address answers to methods that its resource does not have (RFC 9110 section 9.1)."""
+
+    def process_resource(self, req: falcon.Request, resp: falcon.Response, resource: object, _params: object) -> None:
+        """OPTIONS is answered here, with 204; any other method that is not offered, known or not, is a 405."""
+        method = req.method
+        if method in _METHODS and hasattr(resource, f"on_{method.lower()}"):
+            return
+        offered = [each for each in _METHODS if each == "OPTIONS" or hasattr(resource, f"on_{each.lower()}")]
+        if method != "OPTIONS":
+            raise falcon.HTTPMethodNotAllowed(offered)
+        resp.status = falcon.HTTP_204
+        resp.set_header("Allow", ", ".join(offered))
+        resp.complete = True
 
 
 class Failures:
@@ -67,6 +90,8 @@ class Failures:
         status = 503 if isinstance(error, Unavailable) else means.http
         if isinstance(error, NotAuthenticated):
             resp.set_header("WWW-Authenticate", CHALLENGE)
+        if error.code in _ADVICE:
+            resp.set_header(*_ADVICE[error.code])
         wait = error.fields.get("retry_after", COME_BACK if means.retry else None)
         if wait is not None:
             resp.set_header("Retry-After", str(wait))
@@ -127,7 +152,7 @@ def _tell(resp: falcon.Response, status: int, code: str, text: str, language: La
     # A page that failed while it was put together leaves nothing of itself behind.
     resp.text = None
     resource(resp, body, status)
-    for name in ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last", "ETag"):
+    for name in _OF_CONTENT:
         resp.delete_header(name)
 
 

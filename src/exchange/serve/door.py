@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeGuard
 
 import falcon
 import structlog
@@ -20,7 +22,10 @@ from exchange.policy import Rules
 from exchange.policy.audience import collection_channel
 from exchange.serve import login, media
 from exchange.serve.answers import Unavailable
+from exchange.serve.ledger import Ledger
 from exchange.serve.login import Proxies, Tally
+from exchange.serve.passwords import Passwords
+from exchange.serve.rates import Rates
 from exchange.serve.site import Site
 from exchange.serve.standing import Standing, standing
 from exchange.store import micros, moment
@@ -47,10 +52,15 @@ class Visit:
     base: str
     """The public address that this reader's URLs begin with, without a slash at its end."""
     now: int
+    ledger: Ledger
 
     def may(self, collection: Collection) -> bool:
-        """Whether this account may know that the collection exists. A writer reads back what it wrote."""
+        """Whether this account may know that the collection exists."""
         return self.peer in collection.readers or self.peer in collection.writers
+
+    def readable(self, collection: Collection) -> bool:
+        """Whether it may read there. A writer reads back what it wrote, unless the collection says otherwise."""
+        return self.peer in collection.readers or (collection.read_back and self.peer in collection.writers)
 
     def collections(self) -> list[Collection]:
         """Those that exist for this account."""
@@ -77,6 +87,8 @@ class Visit:
 
     def reading(self, collection: Collection) -> AudienceRow:
         """The audience, if it may read now (RULES R19, R31). Raises Unavailable or Forbidden otherwise."""
+        if not self.readable(collection):
+            raise Forbidden("request.write_only", collection=collection.alias)
         audience = self.audience(collection)
         if not self.site.outbound or self.standing.brake(self.tx, self.peer, "out"):
             raise Unavailable("request.paused", retry_after=_PAUSED)
@@ -108,7 +120,10 @@ class Door:
     def __init__(self, site: Site) -> None:
         self.site = site
         self._tally = Tally()
+        self._passwords = Passwords()
+        self._rates = Rates(site.requests_per_minute)
         self._proxies = Proxies(site.proxies)
+        self._ledger = Ledger(site.store)
 
     @contextmanager
     def visit(self, req: falcon.Request, *, taxii: bool = True) -> Iterator[Visit]:
@@ -117,7 +132,9 @@ class Door:
         now = site.clock()
         with site.store.reading() as tx:
             known = standing(site.store, tx)
-            key = self._login(req, tx, known)
+            key = self._login(req, tx, known, now)
+            at = micros(now)
+            self._rates.spend(key.account, at)
             if taxii and not media.acceptable(req.get_header("Accept", default="")):
                 raise NotAcceptable("request.not_acceptable")
             yield Visit(
@@ -129,30 +146,50 @@ class Door:
                 peer=key.peer,
                 language=media.language(req.get_header("Accept-Language", default=""), site.language),
                 base=site.public_url.rstrip("/") or f"{self._proxies.scheme(req)}://{req.netloc}",
-                now=micros(now),
+                now=at,
+                ledger=self._ledger,
             )
 
-    def _login(self, req: falcon.Request, tx: Connection, known: Standing) -> Key:
-        """The account of the secret that the request shows."""
+    def _login(self, req: falcon.Request, tx: Connection, known: Standing, now: datetime) -> Key:
+        """The account of the secret that the request shows, else that of its certificate."""
+        address = self._proxies.address(req)
         header = req.get_header("Authorization", default="")
         if not header:
-            raise login.nobody()
-        now = self.site.clock()
+            return self._certified(req, tx, known, now, address)
         shown = login.presented(header)
-        address = self._proxies.address(req)
         if shown is not None:
             if shown.user:
                 self._tally.check(address, shown.user, now)
-            key = known.key(tx, shown.digest)
-            if key is not None and self._valid(key, micros(now)) and shown.fits(key.account):
+            key = known.key(tx, shown.digest) or self._chosen(tx, known, shown, now)
+            if _valid(key, now) and shown.fits(key.account):
                 self._tally.succeeded(address, shown.user)
                 return key
         user = shown.user if shown is not None else ""
-        # A secret without a name belongs to no account before it is found, so here it must not lock anyone out.
-        self._tally.check(address, user, now)
+        # A secret without a name belongs to no account before it is found, so only here may it be locked out.
         self._tally.failed(address, user, now)
         log.warning("serve.login_failed", address=address, account=user[:100])
         raise login.nobody("request.wrong_secret")
 
-    def _valid(self, key: Key, now: int) -> bool:
-        return key.not_after is None or key.not_after > now
+    def _chosen(self, tx: Connection, known: Standing, shown: login.Presented, now: datetime) -> Key | None:
+        """The account that this password was chosen for (RULES R28)."""
+        if not shown.user:
+            return None
+        hashes = [each for each, until in known.chosen(tx, shown.user) if until is None or until > micros(now)]
+        found = self._passwords.which(shown.user, shown.secret, hashes, now)
+        return known.key(tx, found) if found else None
+
+    def _certified(self, req: falcon.Request, tx: Connection, known: Standing, now: datetime, address: str) -> Key:
+        """The account of the client certificate that a proxy of ours passes on."""
+        fingerprint = self._proxies.certificate(req)
+        if fingerprint is None:
+            raise login.nobody()
+        key = known.certificate(tx, fingerprint)
+        if _valid(key, now):
+            return key
+        self._tally.failed(address, "", now)
+        log.warning("serve.certificate_refused", address=address, fingerprint=fingerprint or "-")
+        raise login.nobody("request.wrong_certificate")
+
+
+def _valid(key: Key | None, now: datetime) -> TypeGuard[Key]:
+    return key is not None and (key.not_after is None or key.not_after > micros(now))

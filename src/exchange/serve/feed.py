@@ -13,6 +13,7 @@ import falcon
 from exchange.errors import NotFound
 from exchange.model.party import Collection
 from exchange.policy import Audience
+from exchange.serve import tags
 from exchange.serve.answers import Unavailable
 from exchange.serve.assembly import Assembled, Feed, assemble
 from exchange.serve.door import Door, Visit
@@ -24,12 +25,6 @@ from exchange.store.audiences import AudienceRow
 
 NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
 _EVENT = re.compile(r"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.json$")
-
-
-def _known(header: str, etag: str) -> bool:
-    """Whether `If-None-Match` names this entity tag (RFC 9110 section 13.1.2; the comparison is the weak one)."""
-    tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
-    return etag in tags or "*" in tags
 
 
 class Feeds(Room):
@@ -48,26 +43,34 @@ class Feeds(Room):
         if file == "manifest.json":
             self._manifest(req, resp, feed)
         elif file == "hashes.csv":
-            self._hand_out(resp, visit, audience, feed.hashes, file)
+            self._hand_out(req, resp, visit, audience, feed.hashes, file)
             resp.content_type = "text/csv; charset=utf-8"
         else:
             found = _EVENT.match(file)
             event = feed.events.get(found[1]) if found else None
             if event is None:
                 raise NotFound("request.no_event")
-            self._hand_out(resp, visit, audience, event, file)
+            self._hand_out(req, resp, visit, audience, event, file)
 
     def _manifest(self, req: falcon.Request, resp: falcon.Response, feed: Feed) -> None:
         """It holds no object, so the ledger gets no row (RULES R27)."""
         resp.set_header("ETag", feed.etag)
-        if _known(req.get_header("If-None-Match", default=""), feed.etag):
+        if tags.names(req.get_header("If-None-Match"), feed.etag):
             resp.status = falcon.HTTP_304
             return
         resp.content_type = "application/json"
         resp.data = feed.manifest
 
-    def _hand_out(self, resp: falcon.Response, visit: Visit, audience: AudienceRow, part: Assembled, file: str) -> None:
-        if part.count:
+    def _hand_out(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        visit: Visit,
+        audience: AudienceRow,
+        part: Assembled,
+        file: str,
+    ) -> None:
+        if part.count and req.method != "HEAD":
             record(visit, audience, f"feed/{file}", part.first, part.last, part.count)
         resp.content_type = "application/json"
         resp.data = part.body

@@ -67,6 +67,8 @@ class Front:
             whom=say("request.front_contact" if self.site.contact else "request.front_no_contact"),
         )
 
+    on_head = on_get
+
 
 class Health:
     """`GET /health`: whether this process answers and its store can be read. It tells nothing else."""
@@ -85,3 +87,5 @@ class Health:
         resp.status = status
         resp.content_type = "application/json"
         resp.data = orjson.dumps({"status": word})
+
+    on_head = on_get

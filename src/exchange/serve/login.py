@@ -1,7 +1,8 @@
 """Who is asking (RULES R28): one generated secret as Basic password, Bearer token or MISP authkey alike.
 
 Failed logins are counted for each (address, account) and answered with 429 past a limit: never a sleep, and never a
-lock-out of the account from elsewhere.
+lock-out of the account from elsewhere. All of one address are counted too, for the names in them cost nothing; past
+that limit a wrong one gets 429 and is counted no more, and a right one still opens.
 """
 
 from __future__ import annotations
@@ -9,22 +10,27 @@ from __future__ import annotations
 import base64
 import hmac
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from math import ceil
 from threading import Lock
 
 import falcon
 
 from exchange.errors import NotAuthenticated, TooManyRequests
+from exchange.serve import certificates
 from exchange.store import accounts
 
 ANYONE = "exchange"
 """A user name that goes with every secret, for clients that insist on one."""
 LIMIT = 10
+"""Failed logins of one (address, account) in WINDOW."""
+LIMIT_IN_ALL = 100
+"""Failed logins of one address in WINDOW, whatever the names: many teams may stand behind one address."""
 WINDOW = timedelta(minutes=1)
 _REMEMBERED = 10_000
+_NAME = 100
 _LONGEST = 4096
 
 
@@ -34,6 +40,7 @@ class Presented:
 
     user: str
     digest: str
+    secret: str = field(default="", repr=False)
 
     def fits(self, account: str) -> bool:
         """Whether the user name goes with `account`; compared without telling by time how much of it fits."""
@@ -66,56 +73,81 @@ def presented(header: str) -> Presented | None:
 def _of(secret: str, user: str = "") -> Presented | None:
     if not secret:
         return None
-    return Presented(user=user, digest=accounts.digest_of(secret))
+    return Presented(user=user, digest=accounts.digest_of(secret), secret=secret)
 
 
 class Tally:
-    """Failed logins of the last minute in this worker, by (address, account); bounded, the oldest goes first."""
+    """Failed logins of the last minute in this worker; bounded, the oldest goes first."""
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[tuple[str, str], tuple[datetime, int]] = OrderedDict()
+        # By (address, account); by (network, None) for all of them together.
+        self._counts: OrderedDict[tuple[str, str | None], tuple[datetime, int]] = OrderedDict()
         self._lock = Lock()
 
     def check(self, address: str, account: str, now: datetime) -> None:
         """Raises TooManyRequests while this address has failed too often for this account."""
-        if not self._counts:
-            return
-        with self._lock:
-            begun, count = self._counts.get((address, account), (now, 0))
-        left = begun + WINDOW - now
-        if count >= LIMIT and left > timedelta():
-            raise TooManyRequests("request.too_many_logins", retry_after=ceil(left.total_seconds()))
+        if self._counts:
+            self._check((address, account[:_NAME]), LIMIT, "request.too_many_logins", now)
 
     def failed(self, address: str, account: str, now: datetime) -> None:
-        """Count one. A clock that stepped back begins a new minute."""
+        """Count one. Raises TooManyRequests, and counts no more, where there were too many already."""
+        self.check(address, account, now)
+        together = (_network(address), None)
+        self._check(together, LIMIT_IN_ALL, "request.too_many_failures", now)
         with self._lock:
-            begun, count = self._counts.pop((address, account), (now, 0))
-            if not timedelta() <= now - begun < WINDOW:
-                begun, count = now, 0
-            self._counts[address, account] = begun, count + 1
-            while len(self._counts) > _REMEMBERED:
-                self._counts.popitem(last=False)
+            self._count((address, account[:_NAME]), now)
+            self._count(together, now)
 
     def succeeded(self, address: str, account: str) -> None:
         """Forget what this address got wrong for this account."""
         if self._counts:
             with self._lock:
-                self._counts.pop((address, account), None)
+                self._counts.pop((address, account[:_NAME]), None)
+
+    def _check(self, place: tuple[str, str | None], limit: int, code: str, now: datetime) -> None:
+        with self._lock:
+            begun, count = self._counts.get(place, (now, 0))
+        left = begun + WINDOW - now
+        if count >= limit and timedelta() < left <= WINDOW:
+            raise TooManyRequests(code, retry_after=ceil(left.total_seconds()))
+
+    def _count(self, place: tuple[str, str | None], now: datetime) -> None:
+        """A clock that stepped back begins a new minute."""
+        begun, count = self._counts.pop(place, (now, 0))
+        if not timedelta() <= now - begun < WINDOW:
+            begun, count = now, 0
+        self._counts[place] = begun, count + 1
+        while len(self._counts) > _REMEMBERED:
+            self._counts.popitem(last=False)
+
+
+def _ip(address: str) -> IPv4Address | IPv6Address | None:
+    """The address; one of IPv4 that comes over an IPv6 socket (`::ffff:192.0.2.1`) is one of IPv4."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _network(address: str) -> str:
+    """Whose address it is, for counting: in IPv6 every host has 2**64 of them."""
+    found = _ip(address)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, 64), strict=False))
+    return address
 
 
 class Proxies:
-    """Whose word we take for where a request came from (RULES R29)."""
+    """Whose word we take for where a request came from, and with which certificate (RULES R29)."""
 
     def __init__(self, trusted: tuple[str, ...]) -> None:
         self._networks: list[IPv4Network | IPv6Network] = [ip_network(text, strict=False) for text in trusted]
 
     def trusts(self, address: str) -> bool:
         """Whether `address` is a proxy of ours."""
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        return any(found in network for network in self._networks)
+        found = _ip(address)
+        return found is not None and any(found in network for network in self._networks)
 
     def address(self, req: falcon.Request) -> str:
         """The nearest address in the chain that is none of our proxies; a header from anyone else is ignored."""
@@ -126,6 +158,17 @@ class Proxies:
         while chain and self.trusts(nearest):
             nearest = chain.pop()
         return nearest
+
+    def certificate(self, req: falcon.Request) -> str | None:
+        """The fingerprint of the client certificate that a proxy of ours passes on (`Client-Cert`, RFC 9440).
+
+        None: there is none; UNREADABLE: it is broken. From anyone else the header is not looked at: a certificate is
+        no secret, and whoever sends one in a header has shown no key.
+        """
+        header = req.get_header("Client-Cert", default="")
+        if not header or not self.trusts(str(req.env.get("REMOTE_ADDR", ""))):
+            return None
+        return certificates.passed_on(header)
 
     def scheme(self, req: falcon.Request) -> str:
         """`https` or `http` as the reader sees it."""

@@ -1,6 +1,6 @@
 """What a reader asks for (TAXII 2.1 sections 3.4 and 3.5), parsed once and strictly; a wrong parameter is named.
 
-Unknown parameters are ignored: clients send their own, and the standard gives them no meaning.
+Parameters that an address does not know are ignored: clients send their own, and the standard gives them no meaning.
 """
 
 from __future__ import annotations
@@ -9,12 +9,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NoReturn
 
 from exchange.errors import RequestError
 from exchange.store import micros, moment
-from exchange.store.pages import Query
+from exchange.store.pages import LAST, Query, Versions
 
+PAGE = frozenset({"added_after", "limit", "next", "match[spec_version]"})
+"""What `versions/` knows (section 5.8)."""
+ONE = PAGE | {"match[version]"}
+"""What one object's address knows (section 5.6)."""
+LIST = ONE | {"match[id]", "match[type]"}
+"""What lists of objects and the manifest know (sections 5.3 and 5.4)."""
+REMOVAL = frozenset({"match[version]", "match[spec_version]"})
+"""What DELETE knows (section 5.7)."""
+EVERY = Versions(every=True)
 DEFAULT = 1_000
 MOST = 10_000
 MOST_BYTES = 32 * 1024 * 1024
@@ -22,10 +31,14 @@ MOST_BYTES = 32 * 1024 * 1024
 _MOST_VALUES = 500
 _SPEC_VERSION = "2.1"
 _WINDOW = ("added_after", "next")
+_KEYWORDS = frozenset({"first", "last", "all"})
+# What cannot be the id or the type of an object is in no collection; it does not even reach the store.
+_ID = re.compile(r"[a-z0-9-]{1,250}--[0-9a-fA-F-]{36}\Z")
+_TYPE = re.compile(r"[a-z0-9-]{1,250}\Z")
 # Six digits are the standard (section 2); real clients send none to nine, and offsets whose + became a space.
 _TIMESTAMP = re.compile(
-    r"^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):(\d\d)(?:\.(\d{1,9}))?"
-    r"(?:[Zz]|(?P<sign>[+ -])(?P<hours>\d\d):?(?P<minutes>\d\d))$",
+    r"(?P<minute>\d{4}-\d\d-\d\d[Tt]\d\d:\d\d):(?P<second>[0-5]\d|60)(?:\.(?P<fraction>\d{1,9}))?"
+    r"(?:[Zz]|(?P<sign>[+ -])(?P<hours>\d\d):?(?P<minutes>[0-5]\d))\Z",
     re.ASCII,
 )
 
@@ -37,49 +50,52 @@ def timestamp(added: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A window and a filter. `nothing`: asks for versions of STIX that are not here, so the answer is empty."""
+    """A window and a filter. `nothing`: no object that can be here would fit, so the answer is empty."""
 
     after: int
     limit: int
     ids: frozenset[str]
     types: frozenset[str]
+    versions: Versions
     nothing: bool
 
     def query(self, now: int, stix_id: str = "") -> Query:
-        """The same for the store; `stix_id`: the one object that the address names, instead of `match[id]`."""
-        return Query(
-            after=self.after,
-            now=now,
-            ids=frozenset({stix_id}) if stix_id else self.ids,
-            types=frozenset() if stix_id else self.types,
-            limit=self.limit,
-        )
+        """The same for the store; `stix_id`: the one object that the address names."""
+        ids = frozenset({stix_id}) if stix_id else self.ids
+        return Query(after=self.after, now=now, ids=ids, types=self.types, versions=self.versions, limit=self.limit)
 
 
-def ask(params: Mapping[str, Any]) -> Question:
-    """The question in a query string. Raises RequestError (400), naming the parameter."""
-    spec_versions = _values(params, "match[spec_version]")
-    if _values(params, "match[version]") not in ([], ["last"]):
-        raise RequestError("request.match_version", parameter="match[version]")
+def ask(params: Mapping[str, Any], known: frozenset[str] = LIST, otherwise: Versions = LAST) -> Question:
+    """The question in a query string to an address that knows these parameters.
+
+    `otherwise`: the versions meant when none are named. Raises RequestError (400), naming the parameter.
+    """
+    given = {name: value for name, value in params.items() if name in known}
+    for name, value in given.items():
+        if isinstance(value, list):
+            raise RequestError("request.repeated", parameter=name)
+    spec_versions, ids, types = (_values(given, f"match[{field}]") for field in ("spec_version", "id", "type"))
+    possible_ids, possible_types = frozenset(filter(_ID.match, ids)), frozenset(filter(_TYPE.match, types))
+    # Every object here is STIX 2.1, those without a `spec_version` too (STIX 2.1 section 3.2).
+    wanted = (not spec_versions or _SPEC_VERSION in spec_versions, not ids or possible_ids, not types or possible_types)
     return Question(
-        after=max((_after(params, name) for name in _WINDOW), default=-1),
-        limit=_limit(params),
-        ids=frozenset(_values(params, "match[id]")),
-        types=frozenset(_values(params, "match[type]")),
-        nothing=bool(spec_versions) and _SPEC_VERSION not in spec_versions,
+        after=max((_after(given, name) for name in _WINDOW), default=-1),
+        limit=_limit(given),
+        ids=possible_ids,
+        types=possible_types,
+        versions=_versions(given, otherwise),
+        nothing=not all(wanted),
     )
 
 
-def _single(params: Mapping[str, Any], name: str) -> str | None:
-    value = params.get(name)
-    if isinstance(value, list):
-        raise RequestError("request.repeated", parameter=name)
-    return value
+def is_id(text: str) -> bool:
+    """Whether this can be the id of an object; a longer or stranger text is not looked up."""
+    return _ID.match(text) is not None
 
 
 def _limit(params: Mapping[str, Any]) -> int:
     """A positive integer; a larger one than we serve is no mistake, the page is smaller (section 3.4)."""
-    text = _single(params, "limit")
+    text = params.get("limit")
     if text is None:
         return DEFAULT
     if not (text.isascii() and text.isdigit() and text.strip("0")):
@@ -89,37 +105,66 @@ def _limit(params: Mapping[str, Any]) -> int:
 
 def _after(params: Mapping[str, Any], name: str) -> int:
     """`added_after` and `next` are both timestamps, exclusive; where both come the later wins (RULES R20)."""
-    text = _single(params, name)
-    if not text:
+    text = params.get(name)
+    if text is None:
         return -1
     found = _TIMESTAMP.match(text)
+    if found is None:
+        _refuse(name, text)
     try:
-        return _micros(found) if found else _refuse(name, text)
+        whole = micros(_minute(found))
     except (ValueError, OverflowError):
-        return _refuse(name, text)
+        _refuse(name, text)
+    # Digits beyond the sixth are cut: nothing is added within a microsecond, so exclusive stays exclusive.
+    return whole + int(found["second"]) * 1_000_000 + int((found["fraction"] or "0")[:6].ljust(6, "0"))
 
 
-def _refuse(name: str, text: str) -> int:
+def _refuse(name: str, text: str) -> NoReturn:
     raise RequestError("request.timestamp", parameter=name, value=text[:40])
 
 
-def _micros(found: re.Match[str]) -> int:
-    day, minute, second, fraction = found.group(1, 2, 3, 4)
+def _minute(found: re.Match[str]) -> datetime:
+    """The minute that a timestamp names, with its zone. Raises ValueError for a day or an offset that there is not."""
     zone = UTC
     if found["sign"]:
         offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"]))
         zone = timezone(-offset if found["sign"] == "-" else offset)
-    leap = second == "60"
-    whole = datetime.fromisoformat(f"{day}T{minute}:{'59' if leap else second}").replace(tzinfo=zone)
-    # Digits beyond the sixth are cut: nothing is added within a microsecond, so exclusive stays exclusive.
-    return micros(whole) + leap * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
+    return datetime.fromisoformat(found["minute"].upper()).replace(tzinfo=zone)
+
+
+def _versions(params: Mapping[str, Any], otherwise: Versions) -> Versions:
+    """`match[version]`: keywords and exact versions, in any mix; `all` stands alone, and nothing stands twice."""
+    name = "match[version]"
+    values = _values(params, name)
+    if not values:
+        return otherwise
+    asked = [value if value in _KEYWORDS else _instant(name, value) for value in values]
+    words = set(asked)
+    if len(words) < len(asked) or ("all" in words and len(asked) > 1):
+        raise RequestError("request.match_version_mix", parameter=name)
+    exact = frozenset(words - _KEYWORDS)
+    return Versions(first="first" in words, last="last" in words, every="all" in words, exact=exact)
+
+
+def _instant(name: str, text: str) -> str:
+    """A version as the store keeps it: sortable text in UTC without its `Z`, no digit cut (`model.stix.instant`)."""
+    found = _TIMESTAMP.match(text)
+    try:
+        minute = _minute(found).astimezone(UTC) if found else None
+    except (ValueError, OverflowError):
+        minute = None
+    if found is None or minute is None:
+        raise RequestError("request.match_version", parameter=name, value=text[:40])
+    fraction = (found["fraction"] or "").rstrip("0").ljust(6, "0")
+    return f"{minute.replace(tzinfo=None).isoformat(timespec='minutes')}:{found['second']}.{fraction}"
 
 
 def _values(params: Mapping[str, Any], name: str) -> list[str]:
-    """The comma-separated values of a match parameter; repeating the parameter adds to it."""
-    given = params.get(name, [])
-    values = [value for text in (given if isinstance(given, list) else [given]) for value in text.split(",")]
-    if any(not value for value in values):
+    """The values of a match parameter; the standard allows no space beside a comma, and clients write one."""
+    if name not in params:
+        return []
+    values = [value.strip(" ") for value in params[name].split(",")]
+    if not all(values):
         raise RequestError("request.empty_value", parameter=name)
     if len(values) > _MOST_VALUES:
         raise RequestError("request.too_many_values", parameter=name, limit=_MOST_VALUES)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import falcon
 
 from exchange.i18n import Language
 from exchange.model.party import Collection
-from exchange.serve import media
-from exchange.serve.answers import resource
+from exchange.serve import media, tags
 from exchange.serve.door import Door, Visit
 
 DISCOVERY = "/taxii2"
@@ -31,7 +30,7 @@ def described(collection: Collection, visit: Visit) -> dict[str, Any]:
         "title": in_language(collection.title, visit.language) or collection.alias,
         **({"description": description} if description else {}),
         "alias": collection.alias,
-        "can_read": True,  # a collection that this account may not read does not exist for it
+        "can_read": visit.readable(collection),
         "can_write": visit.peer in collection.writers,
         "media_types": [media.STIX],
     }
@@ -40,9 +39,15 @@ def described(collection: Collection, visit: Visit) -> dict[str, Any]:
 class Room:
     """A resource behind the door."""
 
+    on_get: Callable[..., None]
+
     def __init__(self, door: Door) -> None:
         self.door = door
         self.site = door.site
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response, **named: str) -> None:
+        """The headers that GET would answer with, Content-Length too; its body is not sent."""
+        self.on_get(req, resp, **named)
 
 
 class Discovery(Room):
@@ -53,7 +58,8 @@ class Discovery(Room):
         with self.door.visit(req) as visit:
             root = f"{visit.base}{ROOT}/"
             description = in_language(self.site.description, visit.language)
-            resource(
+            tags.answer(
+                req,
                 resp,
                 {
                     "title": self.site.title,
@@ -71,7 +77,8 @@ class Root(Room):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The API root resource."""
         with self.door.visit(req):
-            resource(
+            tags.answer(
+                req,
                 resp,
                 {
                     "title": self.site.title,
@@ -88,7 +95,7 @@ class Collections(Room):
         """The collections resource; no empty list."""
         with self.door.visit(req) as visit:
             found = [described(collection, visit) for collection in visit.collections()]
-            resource(resp, {"collections": found} if found else {})
+            tags.answer(req, resp, {"collections": found} if found else {})
 
 
 class OneCollection(Room):
@@ -97,4 +104,4 @@ class OneCollection(Room):
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """The collection resource. Raises NotFound."""
         with self.door.visit(req) as visit:
-            resource(resp, described(visit.collection(name), visit))
+            tags.answer(req, resp, described(visit.collection(name), visit))

@@ -29,8 +29,10 @@ class Site:
     language: Language = "en"
     """For a reader whose `Accept-Language` names neither French nor English."""
     proxies: tuple[str, ...] = ()
-    """Addresses or networks whose X-Forwarded-* we believe (RULES R29)."""
+    """Addresses or networks whose X-Forwarded-* and Client-Cert we believe (RULES R29)."""
     max_content_length: int = 10 * 1024 * 1024
+    requests_per_minute: int = 0
+    """Of one account, in one worker; 0: no limit."""
     outbound: bool = True
     """False: nothing leaves, by any road."""
     clock: Callable[[], datetime]

@@ -7,7 +7,7 @@ without such a sign remembers nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Standing:
     sign: tuple[int, int] | None
     _epoch: str | None = None
     _keys: dict[str, Key] = field(default_factory=dict)
+    _chosen: dict[str, Sequence[tuple[str, int | None]]] = field(default_factory=dict)
+    _certificates: dict[str, Key] = field(default_factory=dict)
     _audiences: dict[tuple[str, str], AudienceRow | None] = field(default_factory=dict)
     _brakes: dict[tuple[str, str], Mapping[str, Any] | None] = field(default_factory=dict)
 
@@ -37,6 +39,22 @@ class Standing:
             found = pages.key_of(tx, digest)
             if found is not None:
                 self._keys[digest] = found
+        return found
+
+    def certificate(self, tx: Connection, fingerprint: str) -> Key | None:
+        """What the certificate with this fingerprint opens. Its DER form is public, so it never passes for a secret."""
+        found = self._certificates.get(fingerprint)
+        if found is None:
+            found = accounts.key_of_certificate(tx, fingerprint)
+            if found is not None:
+                self._certificates[fingerprint] = found
+        return found
+
+    def chosen(self, tx: Connection, account: str) -> Sequence[tuple[str, int | None]]:
+        """The hashes of the passwords chosen for this account. A name without any is not remembered."""
+        found = self._chosen.get(account) or accounts.chosen(tx, account)
+        if found:
+            self._chosen[account] = found
         return found
 
     def audience(self, tx: Connection, peer: str, channel: str) -> AudienceRow | None:

@@ -130,6 +130,11 @@ def keep_status(tx: Connection, id_: str, owner: str, root: str, body: Mapping[s
     tx.execute(insert(status).values(id=id_, account=owner, root=root, body=json.dumps(body), created=now))
 
 
+def settle_status(tx: Connection, id_: str, body: Mapping[str, Any]) -> None:
+    """Keep what has become of a POST since: what is settled stays settled."""
+    tx.execute(update(status).where(status.c.id == id_).values(body=json.dumps(body)))
+
+
 def status_of(tx: Connection, id_: str, owner: str) -> Mapping[str, Any] | None:
     """The status resource, for its owner only."""
     body = tx.execute(select(status.c.body).where(status.c.id == id_, status.c.account == owner)).scalar()

@@ -115,7 +115,12 @@ def _named(name: str, values: Any) -> dict[str, Any]:
 
 def _whole(version: str) -> datetime | None:
     """The instant of a version, if it is one that a `date_added` could be: of whole microseconds."""
-    return datetime.fromisoformat(version + "+00:00") if len(version) == len("2026-01-01T00:00:00.000000") else None
+    if len(version) != len("2026-01-01T00:00:00.000000"):
+        return None
+    try:
+        return datetime.fromisoformat(version + "+00:00")
+    except ValueError:  # a leap second
+        return None
 
 
 # Written as the partial indexes are: SQLite does not see that `latest = 1` implies `latest`, and would not use them.

@@ -1,0 +1,76 @@
+"""A page on its way out: dates, tag, coding, and the one ledger row that is written before its first byte leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import falcon
+
+from exchange.errors import NotAcceptable
+from exchange.serve import coding, tags
+from exchange.serve.coding import Packer
+from exchange.serve.door import Visit
+from exchange.serve.question import timestamp
+from exchange.serve.reading import record
+from exchange.store.audiences import AudienceRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One page: what stands in the list `name`, as JSON joined by commas, and the dates on which each was added."""
+
+    name: str
+    kind: str
+    """What is said of each: with the audience and the dates it tells the page, byte for byte."""
+    items: bytes
+    added: Sequence[int]
+    more: bool
+
+    def body(self) -> bytes:
+        """The envelope, manifest or versions resource. No empty list (section 2); `next` is the last date added.
+
+        The standard gives manifests and versions no `next`; without it, clients that page by `next` ask for page one
+        for ever (RULES R20: it is a bare timestamp).
+        """
+        if not self.added:
+            return b"{}"
+        more = f'"more":true,"next":"{timestamp(self.added[-1])}"' if self.more else '"more":false'
+        return b"".join((f'{{{more},"{self.name}":['.encode(), self.items, b"]}"))
+
+
+class Desk:
+    """Where sheets are handed out; it keeps those that it packed."""
+
+    def __init__(self) -> None:
+        self._packer = Packer()
+
+    def hand_out(
+        self, req: falcon.Request, resp: falcon.Response, visit: Visit, audience: AudienceRow, sheet: Sheet, query: str
+    ) -> None:
+        """Answer with `sheet`; `query` is what the ledger keeps of the question. The visit's snapshot must be closed.
+
+        Nothing is offered, and so nothing recorded, by an empty page, a HEAD, or a 304 (RULES R27). Raises
+        NotAcceptable when no coding that the reader takes is one of ours, and what `record` raises.
+        """
+        wanted = coding.wanted(req.get_header("Accept-Encoding"))
+        chosen = wanted.of(len(sheet.items))
+        if not chosen and not wanted.plain:
+            raise NotAcceptable("request.coding_not_offered")
+        _dates(resp, sheet.added)
+        tag = tags.of_page(sheet.kind, audience.key, sheet.added, sheet.more)
+        if tags.unchanged(req, resp, tag, chosen):
+            return
+        body = self._packer.packed(f"{tag}-{chosen}", chosen, sheet.body) if chosen else sheet.body()
+        if sheet.added and req.method != "HEAD":
+            record(visit, audience, query, sheet.added[0], sheet.added[-1], len(sheet.added))
+        if chosen:
+            resp.set_header("Content-Encoding", chosen)
+        resp.data = body
+
+
+def _dates(resp: falcon.Response, added: Sequence[int]) -> None:
+    """The Date-Added headers (section 3.5); an empty page has no dates, and an invented one would lose objects."""
+    if added:
+        resp.set_header("X-TAXII-Date-Added-First", timestamp(added[0]))
+        resp.set_header("X-TAXII-Date-Added-Last", timestamp(added[-1]))

@@ -1,0 +1,219 @@
+"""The status of a POST (TAXII 2.1 section 4.3): what became of each object, for its owner alone.
+
+What the poster is told depends on what it gave, on the terms, and on what it may see, never on what others gave that
+it may not see (RULES R14, R21).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import falcon
+import orjson
+from sqlalchemy import Connection
+
+from exchange import i18n
+from exchange.errors import ContentError, NotFound, StoreBusy
+from exchange.i18n import Language
+from exchange.model import stix
+from exchange.model.envelope import Rejected
+from exchange.policy import Audience, Verdict
+from exchange.policy.audience import collection_channel
+from exchange.serve import tags
+from exchange.serve.door import Visit
+from exchange.serve.question import EVERY, timestamp
+from exchange.serve.roots import Room
+from exchange.store import accounts, moment, pages, statements
+from exchange.store.audiences import AudienceRow
+from exchange.store.pages import Query
+from exchange.store.statements import Held
+from exchange.sync.accept import Outcome
+from exchange.sync.subjects import ahead, judged
+
+REVIEW = timedelta(hours=24)
+"""How long something held may stay pending before it counts as a failure (RULES R21)."""
+_AT_ONCE = 500
+_ROWS = 10_000
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_MODIFIED = re.compile(rb'"(?:modified|created)"\s*:\s*"([0-9TZ:.-]{20,30})"')
+
+Kept = dict[str, Any]
+"""What is kept of a POST, as JSON: `collection`, `source`, `at`; `success`, how many succeeded at once, and
+`successes`, those as JSON text, for nothing of it will ever change; `others`, a Fate for each of the rest."""
+Fate = dict[str, Any]
+"""What became of an object that did not succeed at once: `id`, `version`, `state` (failure, pending),
+`reason`, `fields`, and `shown`, the version in TAXII form (for one without a version its date added, RULES R14)."""
+
+
+def keep(
+    outcomes: Sequence[Outcome],
+    listed: Mapping[tuple[str, str], int],
+    rejected: Sequence[Rejected],
+    *,
+    collection: str,
+    source: str,
+    at: int,
+) -> Kept:
+    """What the intake says. `listed`: what this POST listed for its poster; `rejected`: what could not be read."""
+    unread = iter(rejected)
+    successes: list[dict[str, str]] = []
+    others: list[Fate] = []
+    for outcome in outcomes:
+        added = listed.get((outcome.id, outcome.version)) if outcome.success else None
+        if added is not None or outcome.code == "touch":
+            # Equal content under a new version is recorded and not listed again (RULES R9).
+            successes.append({"id": outcome.id, "version": _version(outcome.version, at if added is None else added)})
+            continue
+        raw = next(unread).raw if outcome.code == "rejected" else b""
+        others.append(
+            {
+                "id": outcome.id,
+                "version": outcome.version,
+                # The rest is pending until its listing has been looked at.
+                "state": "pending" if outcome.success else "failure",
+                "reason": outcome.reason,
+                "fields": dict(outcome.fields),
+                "shown": _version(outcome.version or _claimed(raw), at),
+            }
+        )
+    return {
+        "collection": collection,
+        "source": source,
+        "at": at,
+        "success": len(successes),
+        "successes": _json(successes),
+        "others": others,
+    }
+
+
+def _version(version: str, added: int) -> str:
+    return f"{version}Z" if version else timestamp(added)
+
+
+def _claimed(raw: bytes) -> str:
+    """The version that an object claims which could not be read whole, so that its poster finds it again."""
+    dates = [found.decode() for found in _MODIFIED.findall(raw[:100_000])]
+    try:
+        return max(map(stix.instant, dates), default="")
+    except ContentError:
+        return ""
+
+
+def settle(kept: Kept, visit: Visit, audience: AudienceRow | None) -> bool:
+    """Say of each object that is not settled yet whether it stands, waits, or is refused. Whether any was settled."""
+    open_ = [fate for fate in kept["others"] if fate["state"] == "pending"]
+    if not open_:
+        return False
+    collection = visit.rules.terms.collections.get(kept["collection"])
+    sees = audience is not None and collection is not None and visit.readable(collection)
+    with visit.site.store.reading() as tx:
+        standing = _standing(tx, audience, {fate["id"] for fate in open_}, visit.now) if audience and sees else {}
+        missing = {fate["id"] for fate in open_ if (fate["id"], fate["version"]) not in standing}
+        groups = statements.held(tx, missing) if missing else {}
+    key = "" if audience is None else audience.key
+    found = next((each for each in visit.rules.audiences if each.key == key), None)
+    lapsed = visit.now - kept["at"] > REVIEW // timedelta(microseconds=1)
+    for fate in open_:
+        added = standing.get((fate["id"], fate["version"]))
+        if added is not None:
+            fate.update(state="success", shown=_version(fate["version"], added))
+            continue
+        # Judged by the poster's own statements alone: what others gave must not show in the answer.
+        own = [held for held in groups.get(fate["id"], ()) if held.source == kept["source"]]
+        fate.update(_judged(fate["version"], own, visit, found))
+        if lapsed and fate["state"] == "pending":
+            fate.update(state="failure", reason="request.review_lapsed")
+    _close(kept)
+    return any(fate["state"] != "pending" for fate in open_)
+
+
+def _close(kept: Kept) -> None:
+    """Put those that succeeded to the others of their kind."""
+    done = [{"id": fate["id"], "version": fate["shown"]} for fate in kept["others"] if fate["state"] == "success"]
+    kept["others"] = [fate for fate in kept["others"] if fate["state"] != "success"]
+    kept["success"] += len(done)
+    kept["successes"] = ",".join(filter(None, (kept["successes"], _json(done))))
+
+
+def _json(entries: Sequence[Mapping[str, str]]) -> str:
+    """What stands between the brackets of the list."""
+    return orjson.dumps(entries)[1:-1].decode()
+
+
+def _standing(tx: Connection, audience: AudienceRow, ids: Iterable[str], now: int) -> Mapping[tuple[str, str], int]:
+    """(id, version) → date added, of everything under these ids that the audience sees, folded or not."""
+    found: dict[tuple[str, str], int] = {}
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), _AT_ONCE):
+        after, more = -1, True
+        while more:
+            query = Query(
+                after=after,
+                now=now,
+                ids=frozenset(ordered[start : start + _AT_ONCE]),
+                types=frozenset(),
+                versions=EVERY,
+                limit=_ROWS,
+            )
+            index = pages.index(tx, audience.number, query)
+            found |= {(entry.stix_id, entry.version): entry.added for entry in index.entries}
+            more = index.more
+            after = index.entries[-1].added if index.entries else after
+    return found
+
+
+def _judged(version: str, own: Sequence[Held], visit: Visit, audience: Audience | None) -> Fate:
+    mine = [item for item in judged(visit.rules, own, moment(visit.now)) if item.held.version == version] if own else []
+    if not mine or audience is None:
+        return {"state": "pending", "reason": "request.waiting"}
+    if ahead(mine[0].held, moment(visit.now)):
+        return {"state": "pending", "reason": "version.future"}
+    decision = mine[0].decide(visit.rules, audience)
+    state = {Verdict.RELEASE: "success", Verdict.HOLD: "pending", Verdict.DENY: "failure"}[decision.verdict]
+    return {"state": state, "reason": "" if decision.released else decision.reasons[0]}
+
+
+def shown(id_: str, kept: Kept, language: Language) -> bytes:
+    """The status resource (section 4.3.1): counts that add up, no empty list, a reason for all that is no success."""
+    told: dict[str, list[dict[str, str]]] = {"failure": [], "pending": []}
+    for fate in kept["others"]:
+        message = f"{i18n.text(fate['reason'], language, **fate['fields'])} [{fate['reason']}]"
+        told[fate["state"]].append({"id": fate["id"], "version": fate["shown"], "message": message})
+    body: dict[str, Any] = {
+        "id": id_,
+        "status": "pending" if told["pending"] else "complete",
+        "request_timestamp": timestamp(kept["at"]),
+        "total_count": kept["success"] + len(kept["others"]),
+        "success_count": kept["success"],
+        "failure_count": len(told["failure"]),
+        "pending_count": len(told["pending"]),
+    }
+    if kept["success"]:
+        body["successes"] = orjson.Fragment(f"[{kept['successes']}]")
+    if told["failure"]:
+        body["failures"] = told["failure"]
+    if told["pending"]:
+        body["pendings"] = told["pending"]
+    return orjson.dumps(body)
+
+
+class Status(Room):
+    """`GET /api/status/{id}/` (section 4.3), for its owner; anyone else gets 404."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, status_id: str) -> None:
+        """The status resource, with what has been decided since; what is settled stays as it is told here."""
+        with self.door.visit(req) as visit:
+            kept = accounts.status_of(visit.tx, status_id, visit.account) if _UUID.match(status_id) else None
+            if kept is None:
+                raise NotFound("request.no_status")
+            kept = dict(kept)
+            audience = visit.standing.audience(visit.tx, visit.peer, collection_channel(kept["collection"]))
+        if settle(kept, visit, audience):
+            # Told without being kept when the writer is busy: then the next look at it keeps it.
+            with suppress(StoreBusy), self.site.store.writing() as tx:
+                accounts.settle_status(tx, status_id, kept)
+        tags.answer(req, resp, shown(status_id, kept, visit.language))
