@@ -95,9 +95,9 @@ class Person:
         """The URL of the node's store."""
         return f"sqlite:///{self.folder}/exchange.db"
 
-    def types(self, *words: str, code: int = 0) -> Any:
-        """Run a command; its result."""
-        result = RUNNER.invoke(app, [*words, "--config", str(self.config)])
+    def types(self, *words: str, code: int = 0, given: str | None = None) -> Any:
+        """Run a command; its result. `given`: what comes on standard input."""
+        result = RUNNER.invoke(app, [*words, "--config", str(self.config)], input=given)
         assert result.exit_code == code, f"{result.exit_code}\n{result.stdout}\n{result.stderr}\n{result.exception!r}"
         return result
 
@@ -388,6 +388,17 @@ def test_r28_the_secret_is_nowhere(person: Person) -> None:
         assert secret.encode() not in kept
         assert hashlib.sha256(secret.encode()).hexdigest().encode() in kept
         assert hashlib.sha256(secret.encode()).hexdigest() not in listed
+
+
+def test_r28_a_password_that_a_person_chose(person: Person) -> None:
+    """R28: kept as argon2id (19 MiB, two rounds) and nowhere in clear; a short one is refused."""
+    person.asks("subscriber", "add", "--peer", "soc", "--name", "siem")
+    assert "12" in person.types("subscriber", "password", "siem", given="too short\n", code=64).stderr
+    person.types("subscriber", "password", "siem", given="correct horse battery\n")
+    kept = person.everything_kept()
+    assert b"$argon2id$v=19$m=19456,t=2," in kept
+    assert b"correct horse" not in kept
+    person.types("subscriber", "password", "nobody", given="correct horse battery\n", code=64)
 
 
 def test_an_account_by_certificate(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

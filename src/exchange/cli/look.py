@@ -101,12 +101,12 @@ def show(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), raw: Raw = False, 
     with opened(settings) as store, store.reading() as tx:
         found = search(tx, asked)
         bodies = statements.bodies(tx, [held.seq for held in found])
-        originals = {held.seq: originals.raw(tx, held.seq) for held in found} if raw else {}
+        received = {held.seq: originals.raw(tx, held.seq) for held in found} if raw else {}
     if as_json:
-        show_json([{**plain(h), "object": bodies[h.seq], "raw": originals.get(h.seq)} for h in found])
+        show_json([{**plain(h), "object": bodies[h.seq], "raw": received.get(h.seq)} for h in found])
     for held in found if not as_json else ():
         out.print(f"[bold]{escape(held.stix_id)}[/] {held.version}  {escape(held.source)}  {_label(held)}")
-        out.print(originals.get(held.seq, bodies[held.seq]).decode("utf-8", "replace"), markup=False, soft_wrap=True)
+        out.print(received.get(held.seq, bodies[held.seq]).decode("utf-8", "replace"), markup=False, soft_wrap=True)
     if not found and not as_json:
         tell("cli.show.nothing", asked=asked)
     return 0 if found else 1

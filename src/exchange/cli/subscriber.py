@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +29,7 @@ from exchange.cli.terminal import (
 )
 from exchange.config import Settings
 from exchange.errors import UsageError
-from exchange.serve import certificates
+from exchange.serve import certificates, passwords
 from exchange.serve.certificates import Certificate
 from exchange.store import accounts, micros, moment
 
@@ -183,6 +185,40 @@ def rotate(
         peer = _peer_of_account(tx, name)
     _hand_out(settings, peer, name, secret, as_json=as_json)
     return 0
+
+
+@app.command("password", help=say("cli.subscriber.password.help"))
+@guarded
+def password(
+    name: Name,
+    hours: Annotated[int, typer.Option("--keep-hours", min=0, help=say("cli.subscriber.keep"))] = 24,
+    folder: Folder = Path(DEFAULT_FOLDER),
+    as_json: AsJson = False,
+) -> int:
+    """A password that a person chose, typed at the prompt or read from standard input; never an argument."""
+    settings, at = load(folder), now()
+    chosen = _typed()
+    if len(chosen) < passwords.SHORTEST:
+        raise UsageError("cli.subscriber.password_short", shortest=passwords.SHORTEST)
+    hash_ = passwords.hashed(chosen)
+    with opened(settings) as store, store.writing() as tx:
+        if not accounts.rotate(tx, name, hash_, micros(at), micros(at + timedelta(hours=hours))):
+            raise UsageError("cli.subscriber.unknown", name=name)
+    if as_json:
+        show_json({"name": name, "password": True})
+    else:
+        tell("cli.subscriber.password_set", name=name)
+    return 0
+
+
+def _typed() -> str:
+    """Twice at the prompt, or one line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass(say("cli.subscriber.password_first"))
+    if first != getpass.getpass(say("cli.subscriber.password_again")):
+        raise UsageError("cli.subscriber.password_differs")
+    return first
 
 
 @app.command("certificate", help=say("cli.subscriber.certificate.help"))

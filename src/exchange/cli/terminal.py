@@ -14,6 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -129,6 +130,9 @@ def plain(value: Any) -> Any:
     """`value` as JSON: dataclasses as objects, times in RFC 3339."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
+    if isinstance(value, msgspec.Struct):  # its bytes are digests; an object's own bytes stand beside it
+        fields = msgspec.structs.asdict(value)
+        return {name: inner.hex() if isinstance(inner, bytes) else plain(inner) for name, inner in fields.items()}
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, Mapping):

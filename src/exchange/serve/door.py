@@ -160,7 +160,7 @@ class Door:
         if shown is not None:
             if shown.user:
                 self._tally.check(address, shown.user, now)
-            key = known.key(tx, shown.digest) or self._chosen(tx, known, shown, now)
+            key = known.key(tx, shown.digest) or self._chosen(tx, known, shown, address, now)
             if _valid(key, now) and shown.fits(key.account):
                 self._tally.succeeded(address, shown.user)
                 return key
@@ -170,10 +170,13 @@ class Door:
         log.warning("serve.login_failed", address=address, account=user[:100])
         raise login.nobody("request.wrong_secret")
 
-    def _chosen(self, tx: Connection, known: Standing, shown: login.Presented, now: datetime) -> Key | None:
-        """The account that this password was chosen for (RULES R28)."""
-        if not shown.user:
+    def _chosen(
+        self, tx: Connection, known: Standing, shown: login.Presented, address: str, now: datetime
+    ) -> Key | None:
+        """The account that this password was chosen for (RULES R28). Raises TooManyRequests before the costly part."""
+        if not shown.user or not known.some_chosen(tx):
             return None
+        self._tally.check_all(address, now)
         hashes = [each for each, until in known.chosen(tx, shown.user) if until is None or until > micros(now)]
         found = self._passwords.which(shown.user, shown.secret, hashes, now)
         return known.key(tx, found) if found else None

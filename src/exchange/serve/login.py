@@ -92,11 +92,15 @@ class Tally:
     def failed(self, address: str, account: str, now: datetime) -> None:
         """Count one. Raises TooManyRequests, and counts no more, where there were too many already."""
         self.check(address, account, now)
-        together = (_network(address), None)
-        self._check(together, LIMIT_IN_ALL, "request.too_many_failures", now)
+        self.check_all(address, now)
         with self._lock:
             self._count((address, account[:_NAME]), now)
-            self._count(together, now)
+            self._count((_network(address), None), now)
+
+    def check_all(self, address: str, now: datetime) -> None:
+        """Raises TooManyRequests while this address has failed too often, for whatever accounts."""
+        if self._counts:
+            self._check((_network(address), None), LIMIT_IN_ALL, "request.too_many_failures", now)
 
     def succeeded(self, address: str, account: str) -> None:
         """Forget what this address got wrong for this account."""

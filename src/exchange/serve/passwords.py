@@ -23,6 +23,15 @@ PATIENCE = 2.0
 hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
+SHORTEST = 12
+"""Characters of a password that a person may choose."""
+
+
+def hashed(password: str) -> str:
+    """What is kept of a chosen password."""
+    return hasher.hash(password)
+
+
 class Passwords:
     """Checks a password against the hashes of its account; what was right is not worked out again for a while.
 

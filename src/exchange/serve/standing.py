@@ -27,6 +27,7 @@ class Standing:
     sign: tuple[int, int] | None
     _epoch: str | None = None
     _keys: dict[str, Key] = field(default_factory=dict)
+    _some_chosen: bool | None = None
     _chosen: dict[str, Sequence[tuple[str, int | None]]] = field(default_factory=dict)
     _certificates: dict[str, Key] = field(default_factory=dict)
     _audiences: dict[tuple[str, str], AudienceRow | None] = field(default_factory=dict)
@@ -56,6 +57,12 @@ class Standing:
         if found:
             self._chosen[account] = found
         return found
+
+    def some_chosen(self, tx: Connection) -> bool:
+        """Whether any account has a password that a person chose: where none has, none is ever worked out."""
+        if self._some_chosen is None:
+            self._some_chosen = accounts.some_chosen(tx)
+        return self._some_chosen
 
     def audience(self, tx: Connection, peer: str, channel: str) -> AudienceRow | None:
         """The one audience to which `peer` belongs in `channel`."""

@@ -43,6 +43,11 @@ def chosen(tx: Connection, name: str) -> Sequence[tuple[str, int | None]]:
     return [(row.hash, row.not_after) for row in rows]
 
 
+def some_chosen(tx: Connection) -> bool:
+    """Whether there is any password that a person chose."""
+    return tx.execute(select(secret.c.hash).where(secret.c.hash.like(f"{CHOSEN}%")).limit(1)).scalar() is not None
+
+
 def open_account(tx: Connection, name: str, peer: str, digest: str | None, now: int) -> bool:
     """Make an account with its first secret (None: it logs in by certificate only); False: the name is taken."""
     if tx.execute(select(account.c.name).where(account.c.name == name)).scalar() is not None:
