@@ -108,7 +108,9 @@ def held(url: str) -> dict[str, object]:
     """What the store holds: numbers of rows, what is listed to each audience, and the cursor."""
     store = open_store(url)
     with store.reading() as tx:
-        rows = tx.execute(select(tables.listing.c.audience, tables.listing.c.stix_id, tables.listing.c.closed)).all()
+        shown = tables.listing.join(tables.statement, tables.statement.c.seq == tables.listing.c.seq)
+        columns = (tables.listing.c.audience, tables.statement.c.stix_id, tables.listing.c.closed)
+        rows = tx.execute(select(*columns).select_from(shown)).all()
         listed = sorted((row.audience, row.stix_id) for row in rows if row.closed is None)
         found: dict[str, object] = {
             "listed": listed,

@@ -8,32 +8,36 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
-from tests.conftest import _new_database
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "bulk: fills a collection with hundreds of thousands of objects")
+from tests.conftest import new_database
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What runs a store; `share`: how many of a law's examples it gets, for not all are equally quick to set up."""
+    """What runs a store. Not all are equally quick to set up, so not all get the same share of a law's examples."""
 
     new_url: Callable[[], str]
     share: float
 
-    def examples(self, most: int) -> int:
-        """How many of `most`."""
-        return max(2, round(self.share * most))
+    def examples(self, most: int) -> settings:
+        """The settings for a law that gets at most so many examples: the same ones in every run."""
+        return settings(
+            max_examples=max(2, round(self.share * most)),
+            derandomize=True,
+            database=None,
+            # Only where an example costs little is a failing one made small.
+            phases=[Phase.generate, Phase.shrink] if self.share == 1 else [Phase.generate],
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+        )
 
 
 @pytest.fixture(params=["memory", "file", "postgresql"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """Each engine."""
     if request.param == "memory":
-        return Engine(lambda: "sqlite://", 1.0)
+        return Engine(lambda: "sqlite://", 1)
     if request.param == "file":
-        return Engine(lambda: f"sqlite:///{tmp_path}/{uuid4().hex}.db", 0.4)
+        return Engine(lambda: f"sqlite:///{tmp_path}/{uuid4().hex}.db", 0.3)
     server = request.getfixturevalue("postgresql")
-    return Engine(lambda: _new_database(server), 0.1)
+    return Engine(lambda: new_database(server), 0.1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import falcon.testing
 from falcon.testing import Result
@@ -39,6 +40,12 @@ def depot_terms() -> Terms:
     )
 
 
+def _shut(store: Store) -> None:
+    pool: Any = store.engine.pool
+    store.close()
+    assert store.memory or pool.checkedout() == 0
+
+
 class Depot:
     """The nodes, and the house that they share: its clock, its rules, its accounts."""
 
@@ -59,16 +66,19 @@ class Depot:
         self._clients[number] = falcon.testing.TestClient(application(site))
 
     def _close(self, number: int) -> None:
+        """No connection may be left checked out."""
         if self._stores[number] is not self.house.store:
-            self._stores[number].close()
+            _shut(self._stores[number])
 
     def close(self) -> None:
-        """Every store is closed, and no connection is left open."""
-        for number, store in enumerate(self._stores):
-            if not store.memory:
-                assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        """Every store is closed."""
+        for number in range(len(self._stores)):
             self._close(number)
-        self.house.store.close()
+        _shut(self.house.store)
+
+    def application(self, node: int) -> Any:
+        """The node as a server would run it."""
+        return self._clients[node].app
 
     def get(self, node: int, path: str, query: Mapping[str, str], **headers: str) -> Result:
         """What the reader is answered by this node."""

@@ -5,7 +5,7 @@ Objects are told apart by a number; all that stand at one version share every ti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +14,6 @@ from tests.world import marked
 
 Kind = Literal["indicator", "observable", "unmarked", "hidden"]
 """Of an unmarked object it is decided at the end of the drain what it is worth (R11); a hidden one is AMBER."""
-KINDS: Sequence[Kind] = ("indicator", "observable", "unmarked", "hidden")
 FIRST = 30
 """The version at which an object is first given; later ones count up, belated older ones down."""
 
@@ -37,7 +36,7 @@ def made(number: int, kind: Kind = "indicator", version: int = FIRST) -> dict[st
     if kind == "observable":
         observable = {"type": "domain-name", "spec_version": "2.1", "id": f"domain-name{tail}"}
         return marked(observable | {"value": f"n{number}.example"}, Tlp.GREEN)
-    made = {
+    indicator = {
         "type": "indicator",
         "spec_version": "2.1",
         "id": f"indicator{tail}",
@@ -48,7 +47,7 @@ def made(number: int, kind: Kind = "indicator", version: int = FIRST) -> dict[st
         "pattern_type": "stix",
         "description": f"as of {version}",
     }
-    return marked(made, {"unmarked": None, "hidden": Tlp.AMBER}.get(kind, Tlp.GREEN))
+    return marked(indicator, {"unmarked": None, "hidden": Tlp.AMBER}.get(kind, Tlp.GREEN))
 
 
 def key(item: Mapping[str, Any]) -> Key:
@@ -56,10 +55,36 @@ def key(item: Mapping[str, Any]) -> Key:
     return Key(item["id"], item.get("modified", ""))
 
 
-def recorded(entry: Mapping[str, str]) -> Key:
+def recorded(entry: Mapping[str, Any]) -> Key:
     """The key of a manifest record; what has no version of its own shows its date there (R14)."""
-    own = entry["version"] if entry["version"] != entry["date_added"] else ""
-    return Key(entry["id"], own)
+    return Key(entry["id"], entry["version"] if entry["version"] != entry["date_added"] else "")
+
+
+@dataclass(slots=True)
+class Chain:
+    """One object in the versions in which the source that gave it first has given it."""
+
+    number: int
+    kind: Kind
+    source: str
+    newest: int = FIRST
+    oldest: int = FIRST
+    fixed: bool = False
+    """It gets no further version: it has none, or somebody else gives it too, whose versions would be opinions."""
+
+    def at(self, version: int) -> dict[str, Any]:
+        """It, at that version."""
+        return made(self.number, self.kind, version)
+
+    def later(self) -> dict[str, Any]:
+        """Its next version."""
+        self.newest += 1
+        return self.at(self.newest)
+
+    def belated(self) -> dict[str, Any]:
+        """A version from before all that were given."""
+        self.oldest -= 1
+        return self.at(self.oldest)
 
 
 @dataclass(slots=True)
@@ -77,48 +102,65 @@ class _Word:
 
 
 class Books:
-    """Who gave which version, and what was withdrawn (R22)."""
+    """Who gave which version, and what was withdrawn (R22). What is hidden does not come here."""
 
     def __init__(self) -> None:
         self._words: dict[str, dict[str, _Word]] = {}
-        self._waiting: dict[str, list[Mapping[str, Any]]] = {}
+        self._waiting: dict[str, set[Key]] = {}
 
     def pulled(self, source: str, items: Iterable[Mapping[str, Any]], *, last: bool) -> None:
         """A page of a pull; what is unmarked waits for the `last` one."""
-        waiting = self._waiting.setdefault(source, [])
+        waiting = self._waiting.setdefault(source, set())
+        peer = source.partition("/")[0]
         for item in items:
             if "object_marking_refs" in item:
-                self._say(source.partition("/")[0], item)
+                self._of(item["id"], peer).versions.add(key(item).version)
             else:
-                waiting.append(item)
+                waiting.add(key(item))
         if last:
-            for item in waiting:
-                self._say(source.partition("/")[0], item)
+            for stix_id, version in waiting:
+                self._of(stix_id, peer).versions.add(version)
             waiting.clear()
 
-    def posted(self, peer: str, items: Sequence[Mapping[str, Any]]) -> None:
-        """An envelope: it undoes what the peer had withdrawn of the versions in it."""
-        for item in items:
-            self._say(peer, item)
-            word = self._words[item["id"]][peer]
+    def posted(self, peer: str, items: Iterable[Mapping[str, Any]]) -> None:
+        """An envelope: it undoes what the peer had withdrawn of the versions in it, and of no others."""
+        for stix_id, version in map(key, items):
+            word = self._of(stix_id, peer)
             if word.shut:
-                word.shut, word.out = False, set(word.versions)
-        for item in items:
-            self._words[item["id"]][peer].out.discard(key(item).version)
+                word.shut, word.out = False, word.versions | self._awaited(peer, stix_id)
+            word.versions.add(version)
+            word.out.discard(version)
 
-    def _say(self, peer: str, item: Mapping[str, Any]) -> None:
-        self._words.setdefault(item["id"], {}).setdefault(peer, _Word()).versions.add(key(item).version)
+    def _awaited(self, peer: str, stix_id: str) -> set[str]:
+        pulls = (keys for source, keys in self._waiting.items() if source.startswith(f"{peer}/"))
+        return {found.version for keys in pulls for found in keys if found.id == stix_id}
+
+    def _of(self, stix_id: str, peer: str) -> _Word:
+        return self._words.setdefault(stix_id, {}).setdefault(peer, _Word())
 
     def withdrawn(self, peer: str, stix_id: str) -> None:
         """The peer takes the object out."""
-        word = self._words[stix_id][peer]
+        word = self._of(stix_id, peer)
         word.shut, word.out = True, set()
 
-    def listed(self, *, every: bool, hidden: Iterable[str] = ()) -> set[Key]:
+    def standing(self) -> list[tuple[str, str]]:
+        """(id, peer) of what a peer could withdraw."""
+        return [(i, peer) for i, words in self._words.items() for peer, word in words.items() if word.standing()]
+
+    def givers(self, stix_id: str) -> list[str]:
+        """The peers of whose words something stands."""
+        return [peer for peer, word in self._words[stix_id].items() if word.standing()]
+
+    def taken_out(self) -> list[tuple[str, str]]:
+        """(id, peer) of what a peer has withdrawn, at least in part."""
+        return [(i, peer) for i, words in self._words.items() for peer, word in words.items() if word.shut or word.out]
+
+    def listed(self, asked: Mapping[str, str]) -> set[Key]:
         """What a reader that asks anew must get: every version, or the latest of each object."""
         found: set[Key] = set()
-        for stix_id in self._words.keys() - set(hidden):
-            versions = set[str]().union(*(word.standing() for word in self._words[stix_id].values()))
-            latest = [max(versions)] if versions else []
-            found |= {Key(stix_id, version) for version in (versions if every else latest)}
+        for stix_id, words in self._words.items():
+            versions = set[str]().union(*(word.standing() for word in words.values()))
+            if stix_id.partition("--")[0] == asked.get("match[type]", stix_id.partition("--")[0]) and versions:
+                every = "match[version]" in asked
+                found |= {Key(stix_id, version) for version in (versions if every else {max(versions)})}
         return found

@@ -100,6 +100,9 @@ class Poster:
             )
             outcomes += taken.outcomes
             listed.update(taken.listed)
+        if not visit.readable(collection):
+            # When and whether it was listed would tell what others have there (RULES R14): `settle` judges by its own.
+            listed = {}
         kept = keep(outcomes, listed, rejected, collection=collection.id, source=source_key, at=visit.now)
         settle(kept, visit, audience)
         id_ = str(uuid.uuid4())

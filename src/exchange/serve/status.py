@@ -36,6 +36,8 @@ from exchange.sync.subjects import ahead, judged
 
 REVIEW = timedelta(hours=24)
 """How long something held may stay pending before it counts as a failure (RULES R21)."""
+KEPT = timedelta(days=2)
+"""How long a status is told: a day at least after the last of it is settled (section 4.3)."""
 _AT_ONCE = 500
 _ROWS = 10_000
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
@@ -208,7 +210,8 @@ class Status(Room):
         """The status resource, with what has been decided since; what is settled stays as it is told here."""
         with self.door.visit(req) as visit:
             kept = accounts.status_of(visit.tx, status_id, visit.account) if _UUID.match(status_id) else None
-            if kept is None:
+            # By the clock: the store clears away when somebody posts, and that nobody else may notice (RULES R14).
+            if kept is None or visit.now - kept["at"] > KEPT // timedelta(microseconds=1):
                 raise NotFound("request.no_status")
             kept = dict(kept)
             audience = visit.standing.audience(visit.tx, visit.peer, collection_channel(kept["collection"]))

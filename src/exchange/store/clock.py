@@ -9,7 +9,7 @@ _MS = 1_000
 FOREVER = 2**62
 """A time that never comes."""
 AHEAD = 1_000_000
-"""How far, in µs, `date_added` may run ahead of the clock before the writer waits."""
+"""How far, in µs, `date_added` runs ahead of the clock at most; further ahead, the clock has stepped back."""
 
 
 def micros(moment: datetime) -> int:

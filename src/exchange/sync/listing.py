@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import structlog
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from exchange.policy import Audience, Decision, Rules, strictest
 from exchange.store import audiences, blocks, listings, statements
-from exchange.store.clock import FOREVER, following, micros
+from exchange.store.clock import AHEAD, FOREVER, following, micros
 from exchange.store.listings import Listed
 from exchange.store.statements import Held
 from exchange.sync.subjects import OPINION, OWNER, Judged, creator, horizon_at, judged
+
+log = structlog.get_logger()
 
 NOT_YET = -1
 """`added` of a row that has no `date_added` yet."""
@@ -135,7 +138,7 @@ class Lister:
                 rows += begun
                 advanced[audience.key] = self.last_added[audience.key] = begun[-1][1]
         listings.begin_all(self.tx, rows)
-        audiences.advance(self.tx, advanced)
+        self._advance(advanced)
         return moved + len(rows)
 
     def _places(self, first: Sequence[Judged], audience: Audience) -> list[_Place | None] | None:
@@ -326,21 +329,34 @@ class Lister:
                 self.listed |= {(row.stix_id, row.version): row.added for row in begun}
             listings.adjust(self.tx, [row for name, row in changes.stay.items() if row != changes.before.get(name)])
             moved += len(begun) + len(changes.closed)
-        audiences.advance(self.tx, advanced)
+        self._advance(advanced)
         return moved
+
+    def _advance(self, advanced: Mapping[str, int]) -> None:
+        """Move the marks of these audiences; where they are far ahead the clock has stepped back (RULES R20)."""
+        audiences.advance(self.tx, advanced)
+        ahead = max(advanced.values(), default=0) - micros(self.now)
+        if ahead > AHEAD:
+            log.error("clock.stepped_back", seconds=round(ahead / 1_000_000, 1))
 
 
 def _mark_latest(changes: Changes) -> None:
-    """The newest version of the most authoritative chain is what a plain request gets."""
+    """The newest version of the most authoritative chain is what a plain request gets.
+
+    What becomes that again is listed anew: behind the marks of those who have read on nobody would find it (R8).
+    """
     best: dict[str, Listed] = {}
     for row in (*changes.stay.values(), *changes.begun):
         other = best.get(row.stix_id)
         if other is None or (row.rank, row.version) > (other.rank, other.version):
             best[row.stix_id] = row
-    for name, row in changes.stay.items():
-        if row.latest != (best[row.stix_id] is row):
-            changes.stay[name] = replace(row, latest=not row.latest)
     changes.begun = [row if best[row.stix_id] is row else replace(row, latest=False) for row in changes.begun]
+    for name, row in list(changes.stay.items()):
+        if row.latest and best[row.stix_id] is not row:
+            changes.stay[name] = replace(row, latest=False)
+        elif not row.latest and best[row.stix_id] is row:
+            changes.closed.append((changes.stay.pop(name), "version.latest_again"))
+            changes.begun.append(replace(row, latest=True, folded=False, added=NOT_YET))
 
 
 def _fold_fact(changes: Changes, fact: str, twins: Sequence[Listed]) -> None:

@@ -55,6 +55,7 @@ def withdraw(
 def _own(held: list[Held], visible: list[Listed], versions: Versions, peer: str, channel: str) -> list[Held]:
     """What the peer stated itself of what is asked: listed here, or posted here and not withdrawn yet."""
     listed = {found.seq: found for found in visible}
+    asked = {found.version for found in visible if _asked(found, visible, versions)}
     own = []
     for item in held:
         if item.peer != peer or channel in item.withdrawn:
@@ -62,7 +63,10 @@ def _own(held: list[Held], visible: list[Listed], versions: Versions, peer: str,
         if item.seq in listed:
             wanted = _asked(listed[item.seq], visible, versions)
         else:
-            wanted = item.posted == channel and (versions.every or item.version in versions.exact)
+            # It stands behind the same version of another, or is still under review.
+            wanted = item.version in asked or (
+                item.posted == channel and (versions.every or item.version in versions.exact)
+            )
         if wanted:
             own.append(item)
     return own
