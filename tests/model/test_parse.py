@@ -507,3 +507,9 @@ def test_one_bad_object_does_not_stop_the_others() -> None:
     assert [found.type for found in good] == ["indicator", "url"]
     assert [each.raw for each in rejected] == bad
     assert [each.id for each in rejected] == ["", "", f"indicator--{UUID}", f"indicator--{UUID}"]
+
+
+def test_many_mistakes_cost_no_more_than_one() -> None:
+    """The first mistake is reported; a list of hundreds of thousands would take minutes and gigabytes."""
+    with pytest.raises(ContentError, match="content.schema"):
+        stix.parse(encode(indicator(external_references=[{}] * 100_000)))

@@ -422,5 +422,8 @@ def test_the_scan_uses_the_index(tmp_path: Any) -> None:
                 driver: Any = tx.connection.driver_connection
                 plan = str(driver.execute(f"EXPLAIN QUERY PLAN {scan.sql}", [1] * len(scan.names)).fetchall())
                 assert index in plan, plan
+            first = pages._scan(tx.dialect, True, 0, 0, (True, False, False, 0, 0))
+            plan = str(driver.execute(f"EXPLAIN QUERY PLAN {first.sql}", [1] * len(first.names or ())).fetchall())
+            assert "listing_1 USING INDEX ix_listing_seq" in plan, plan
     finally:
         store.close()

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Send
 from exchange.store import Store, audiences, listings, micros, pages, sources, statements
@@ -357,3 +359,37 @@ def test_r3_nothing_goes_back_to_its_owner_through_another(memory: Store) -> Non
     world = World(memory)
     world.give("cert-ee/x", indicator(created_by_ref=CCC_IDENTITY), indicator("other.example"))
     assert world.waiting() == [indicator("other.example")["id"]]
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_r14_the_order_of_what_is_listed_tells_nothing_of_others(memory: Store, hidden: bool) -> None:
+    """R14: what comes together is dated in the order in which it came, whether somebody else holds one of it or not."""
+    world = World(memory)
+    probe, decoy, unmarked = indicator("probe.example"), indicator("decoy.example"), malware("u", tlp=None)
+    if hidden:
+        world.give("cert-ee/x", {**probe, "object_marking_refs": [TLP2_ID[Tlp.RED]], "description": "other"})
+    world.give("ccc/alertes", probe, decoy, unmarked)
+    assert world.listed("circl")[:2] == [probe["id"], decoy["id"]]
+
+
+def test_a_touch_and_another_word_for_the_version_before_it(memory: Store) -> None:
+    """R9, R21: in one page; nothing of it is lost, the second word for a version is a conflict and can only tighten."""
+    world = World(memory)
+    first, touch = indicator(), indicator(modified=NOW + timedelta(seconds=1))
+    world.give("ccc/alertes", first)
+    world.give("ccc/alertes", touch)
+    later = indicator(modified=NOW + timedelta(seconds=2))
+    other = marked({**touch, "description": "another word"}, Tlp.RED)
+    innocent = indicator("innocent.example")
+    taken = world.give("ccc/alertes", later, other, innocent)
+    assert [outcome.code for outcome in taken.outcomes] == ["touch", "conflict", "stored"]
+    assert innocent["id"] in world.listed("circl")
+    assert [outcome.code for outcome in world.give("ccc/alertes", later).outcomes] == ["known"]
+
+
+def test_a_reference_that_is_no_text_for_a_database(store: Store) -> None:
+    """U+0000 in a reference of a custom property is kept as content and looked up nowhere, on every engine."""
+    world = World(store)
+    odd = {**indicator(), "x_foo_ref": "a\u0000b"}
+    assert [outcome.code for outcome in world.give("ccc/alertes", odd).outcomes] == ["stored"]
+    assert world.listed("circl") == [odd["id"]]

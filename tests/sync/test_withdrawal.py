@@ -80,6 +80,23 @@ def test_a_later_post_lists_again(shelf: Shelf) -> None:
     assert shelf.reads(versions=EVERY) == [first["id"], first["id"]]
 
 
+def test_the_same_content_under_a_new_date_lists_again(shelf: Shelf) -> None:
+    """R22 before R9: what was taken out and is posted again under a newer `modified` is no mere touch."""
+    shelf.post("ccc", indicator())
+    shelf.take_out("ccc", indicator())
+    shelf.post("ccc", indicator(modified=NOW + timedelta(seconds=5)))
+    assert shelf.reads() == [indicator()["id"]]
+
+
+def test_what_stands_behind_the_same_version_of_another_is_withdrawn_too(shelf: Shelf) -> None:
+    """R22: it is the peer's own, so it does not come forward when the other goes."""
+    shelf.post("circl", indicator())
+    shelf.give("ccc/alertes", indicator())
+    assert shelf.take_out("ccc", indicator()) == Withdrawn(removed=1, foreign=1)
+    shelf.take_out("circl", indicator())
+    assert shelf.reads() == []
+
+
 def test_what_others_said_stays(shelf: Shelf) -> None:
     """R22: the same version of another giver is listed instead; another's statement is not one's to delete."""
     made = indicator()

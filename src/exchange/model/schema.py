@@ -71,6 +71,9 @@ def problem(kind: str, document: Any) -> str | None:
     checker = validator(kind)
     if checker.is_valid(document):
         return None
-    worst = min(checker.iter_errors(document), key=lambda error: len(error.instance_path))
-    where = ".".join(map(str, worst.instance_path)) or kind
-    return f"{where}: {worst.message[:300]}"
+    try:
+        checker.validate(document)
+    except jsonschema_rs.ValidationError as error:  # the first one: to list them all may take minutes and gigabytes
+        where = ".".join(map(str, error.instance_path))[:200] or kind
+        return f"{where}: {error.message[:300]}"
+    return None

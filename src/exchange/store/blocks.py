@@ -8,7 +8,7 @@ changed: it holds what was received, or what is served of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -61,13 +61,36 @@ def drop(tx: Connection, number: int) -> None:
 
 def read(tx: Connection, places: Sequence[tuple[int, int, int]]) -> list[bytes]:
     """The bytes at each of `places`."""
-    found = _unpacked(tx, [place[0] for place in places])
-    return [found[number][start:stop] for number, start, stop in places]
+    bodies: list[bytes] = []
+    for run in _runs(places):
+        found = _unpacked(tx, [place[0] for place in run])
+        bodies += [found[number][start:stop] for number, start, stop in run]
+    return bodies
 
 
 def join(tx: Connection, places: Sequence[tuple[int, int, int]]) -> bytes:
     """The bytes at `places`, joined by commas; neighbours are taken as one slice."""
-    found = _unpacked(tx, [place[0] for place in places])
+    return b",".join(_slices(tx, places))
+
+
+def _runs(places: Sequence[tuple[int, int, int]]) -> Iterator[Sequence[tuple[int, int, int]]]:
+    """`places` in pieces that need no more than a few blocks each, so that no more are unpacked at a time."""
+    begin, seen = 0, set[int]()
+    for index, place in enumerate(places):
+        if place[0] not in seen and len(seen) == _AT_ONCE:
+            yield places[begin:index]
+            begin, seen = index, set()
+        seen.add(place[0])
+    if begin < len(places):
+        yield places[begin:]
+
+
+def _slices(tx: Connection, places: Sequence[tuple[int, int, int]]) -> Iterator[bytes]:
+    for run in _runs(places):
+        yield from _along(run, _unpacked(tx, [place[0] for place in run]))
+
+
+def _along(places: Sequence[tuple[int, int, int]], found: Mapping[int, bytes]) -> list[bytes]:
     parts: list[bytes] = []
     here, first, last = -1, 0, 0
     for number, start, stop in places:
@@ -79,19 +102,15 @@ def join(tx: Connection, places: Sequence[tuple[int, int, int]]) -> bytes:
         here, first, last = number, start, stop
     if here >= 0:
         parts.append(found[here][first:last])
-    return b",".join(parts)
+    return parts
 
 
 def _unpacked(tx: Connection, numbers: Iterable[int]) -> dict[int, bytes]:
     """Number → the block as it was before it was compressed."""
-    found: dict[int, bytes] = {}
-    wanted = list(dict.fromkeys(numbers))
+    wanted = dict.fromkeys(numbers)
     unpack = _decompressor().decompress
-    for begin in range(0, len(wanted), _AT_ONCE):
-        some = wanted[begin : begin + _AT_ONCE]
-        rows = _reading(tx.dialect, len(some)).run(tx, {f"id_{i}": number for i, number in enumerate(some)})
-        found.update((row[0], unpack(row[1])) for row in rows)
-    return found
+    rows = _reading(tx.dialect, len(wanted)).run(tx, {f"id_{i}": number for i, number in enumerate(wanted)})
+    return {row[0]: unpack(row[1]) for row in rows}
 
 
 def _compressor() -> zstandard.ZstdCompressor:

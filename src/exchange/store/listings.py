@@ -8,7 +8,20 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Dialect, Select, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from exchange.store import blocks
 from exchange.store.prepared import Inserting, Lookup, among
@@ -58,23 +71,28 @@ def standing(tx: Connection, stix_ids: Iterable[str]) -> list[Listed]:
     return [Listed(*row) for row in _STANDING.rows(tx, stix_ids)]
 
 
+# Written so that SQLite begins with the facts and not with all that an audience reads.
+_whose = listing.c.audience + literal_column("0")
+
+
 def of_facts(tx: Connection, audiences: Collection[int], facts: Iterable[str]) -> list[Listed]:
     """Every open row that states one of `facts` to one of `audiences`, oldest first."""
     found = [
         Listed(*row)
         for keys in chunks(facts)
-        for row in tx.execute(_listed(statement.c.fact.in_(keys), listing.c.audience.in_(audiences))).all()
+        for row in tx.execute(_listed(statement.c.fact.in_(keys), _whose.in_(audiences))).all()
     ]
     return sorted(found, key=lambda row: row.added)
 
 
-def begin(tx: Connection, rows: Sequence[Listed]) -> None:
-    """List these."""
-    begin_all(tx, [msgspec.structs.astuple(row)[: len(_OWN)] for row in rows])
+def columns(rows: Sequence[Listed], dates: Sequence[int]) -> list[tuple[Any, ...]]:
+    """New rows as their columns, with the dates that they get: to change each record would cost as much as to write."""
+    found = (msgspec.structs.astuple(row) for row in rows)
+    return [(row[0], added, *row[2 : len(_OWN)]) for row, added in zip(found, dates, strict=True)]
 
 
-def begin_all(tx: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """List these, given as their columns in the order of `Listed`: no object is made for any of many rows."""
+def begin(tx: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """List these, as `columns` gives them."""
     _inserting(tx.dialect, "listing").many(tx, rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
@@ -10,6 +10,7 @@ from exchange.store import blocks
 from exchange.store.prepared import Lookup, among
 from exchange.store.tables import document, statement
 
+_AT_ONCE = 4 << 20
 _RECEIVED = Lookup(
     select(
         statement.c.stix_id,
@@ -17,7 +18,12 @@ _RECEIVED = Lookup(
         func.coalesce(statement.c.raw_block, statement.c.block),
         func.coalesce(statement.c.raw_start, statement.c.start),
         func.coalesce(statement.c.raw_stop, statement.c.stop),
-    ).where(statement.c.source == bindparam("source"), among(statement.c.stix_id))
+    ).where(
+        statement.c.source == bindparam("source"),
+        among(statement.c.stix_id),
+        # What was not judged yet is to be looked at again.
+        ~statement.c.waiting,
+    )
 )
 
 
@@ -29,12 +35,23 @@ def raw(tx: Connection, seq: int) -> bytes:
     return blocks.read(tx, [row[:3] if row.raw_block is None else row[3:]])[0]
 
 
-def given(tx: Connection, source: str, stix_ids: Iterable[str]) -> dict[str, dict[bytes, str]]:
-    """Id → the bytes that `source` gave under it → their version."""
-    rows = _RECEIVED.rows(tx, stix_ids, source=source)
-    found: dict[str, dict[bytes, str]] = {}
-    for row, received in zip(rows, blocks.read(tx, [row[2:] for row in rows]), strict=True):
-        found.setdefault(row[0], {})[received] = row[1]
+def recognised(tx: Connection, source: str, given: Mapping[str, Collection[bytes]]) -> dict[tuple[str, bytes], str]:
+    """(id, bytes) → version, of what `source` gave before exactly so. `given`: id → what comes under it now.
+
+    Only what is as long as something that came is read, and never more than a few megabytes of it at a time.
+    """
+    found: dict[tuple[str, bytes], str] = {}
+    lengths = {stix_id: {len(raw) for raw in raws} for stix_id, raws in given.items()}
+    rows = [row for row in _RECEIVED.rows(tx, given, source=source) if row[4] - row[3] in lengths[row[0]]]
+    while rows:
+        size, count = 0, 0
+        while count < len(rows) and (not count or size < _AT_ONCE):
+            size += rows[count][4] - rows[count][3]
+            count += 1
+        some, rows = rows[:count], rows[count:]
+        for row, received in zip(some, blocks.read(tx, [row[2:] for row in some]), strict=True):
+            if received in given[row[0]]:
+                found[row[0], received] = row[1]
     return found
 
 

@@ -178,7 +178,10 @@ def _asked_for(versions: _Shape) -> list[ColumnElement[bool]]:
             .select_from(older.join(other, other.c.seq == older.c.seq))
             .where(
                 older.c.stix_id == statement.c.stix_id, older.c.version < statement.c.version,
-                other.c.audience == bindparam("number"), other.c.closed.is_(None), other.c.not_after > bindparam("now"),
+                # `+ 0`, so that SQLite begins with the versions of this object and not with the whole audience.
+                other.c.audience + literal_column("0") == bindparam("number"),
+                other.c.closed.is_(None),
+                other.c.not_after > bindparam("now"),
             )
             .exists()
         )  # fmt: skip

@@ -24,7 +24,7 @@ from exchange.store import Store, audiences, originals, references, sources, sta
 from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.references import Neighbours
-from exchange.store.statements import Held, New, Worth
+from exchange.store.statements import Held, New, Worth, indexed
 from exchange.sync.listing import Lister
 from exchange.sync.subjects import horizon_at
 
@@ -72,6 +72,10 @@ class _Known:
     seq: int | None
     newest: bool
     touch: bool
+    version: str
+    """The one under which it stands: a touch takes the place of the touch before it."""
+    withdrawn: bool = False
+    """Its peer has taken it out of the channel that is written to now (RULES R22)."""
 
 
 @dataclass(slots=True)
@@ -138,16 +142,16 @@ def _take(
         kept = page.document
         document = originals.keep_document(tx, source_key, kept.kind, kept.id, kept.version, kept.raw, at)
     known = statements.held(tx, {item.id for item in page.objects})
-    intake = _sort(page.objects, known, source_key, peer, rules, horizon_at(now))
+    intake = _sort(page.objects, known, source_key, peer, rules, horizon_at(now), posted)
     for rejected in page.rejected:
         intake.outcomes.append(
             Outcome(id=rejected.id, version="", code="rejected", reason=rejected.code, fields=rejected.fields)
         )
     statements.supersede(tx, intake.superseded)
     news = list(intake.news.values())
+    statements.renew(tx, intake.renewed, document=document, now=at)
     held = statements.add_all(tx, news, source=source_key, peer=peer, posted=posted, document=document, now=at)
     statements.untouch(tx, intake.untouched)
-    statements.renew(tx, intake.renewed, document=document, now=at)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
     sources.set_aside(tx, source_key, (*page.rejected, *intake.set_aside), at)
     for skipped in page.skipped:
@@ -157,13 +161,13 @@ def _take(
     lister = Lister(tx, rules, now, reader=(peer, posted))
     times = Counter(item.stix_id for item in held)
     alone = [item.stix_id not in known and times[item.stix_id] == 1 for item in held]
-    lister.list_new([(item, new.object.body) for item, new, first in zip(held, news, alone, strict=True) if first])
+    fresh = [(item, new.object.body) for item, new, first in zip(held, news, alone, strict=True) if first]
     changed = dict.fromkeys(item.stix_id for item, first in zip(held, alone, strict=True) if not first)
     if posted:
         given = {(item.id, item.version) for item in page.objects if item.id in known}
         changed |= dict.fromkeys(withdrawals.undo(tx, peer, posted, given))
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake))
-    lister.relist(changed)
+    lister.relist(changed, fresh)
     return intake, lister
 
 
@@ -174,6 +178,7 @@ def _sort(
     peer: str,
     rules: Rules,
     horizon: str,
+    posted: str,
 ) -> _Intake:
     """Which versions are new to this source, which it gave before, and which contradict what it gave before."""
     intake = _Intake()
@@ -182,7 +187,15 @@ def _sort(
         chain = chains.get(item.id)
         if chain is None:
             chain = chains[item.id] = {
-                held.version: _Known(held.digest, held.stated, held.seq, held.newest, held.touch)
+                held.version: _Known(
+                    held.digest,
+                    held.stated,
+                    held.seq,
+                    held.newest,
+                    held.touch,
+                    held.version,
+                    bool(posted) and posted in held.withdrawn,
+                )
                 for held in known.get(item.id, ())
                 if held.source == source_key
             }
@@ -199,9 +212,9 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
     newer = min((version for version in chain if version > item.version), default=None) if chain else None
     ahead = item.version > horizon
     beside = [chain[near] for near in (older, newer) if near is not None and near <= horizon and not ahead]
-    touch = any(known.digest == item.digest and known.label == item.label for known in beside)
+    touch = any(k.digest == item.digest and k.label == item.label and not k.withdrawn for k in beside)
     if newer is not None and chain[newer].touch and not touch:
-        _untouch(intake, item.id, newer, chain[newer])
+        _untouch(intake, item.id, chain[newer])
     intake.outcomes.append(Outcome(id=item.id, version=item.version, code="touch" if touch else "stored"))
     if touch and newer is not None:
         return  # what came later says the same
@@ -214,34 +227,37 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
         # What a container holds may come after it, so it too waits for the end of the drain (RULES R13).
         waiting=ahead or not own.stated or item.type in CONTAINERS,
     )
-    known = chain[item.version] = _Known(item.digest, item.label, None, newer is None, touch)
+    known = chain[item.version] = _Known(item.digest, item.label, None, newer is None, touch, item.version)
     if touch and older is not None and chain[older].touch:
-        known.seq = chain.pop(older).seq
-        intake.news.pop((item.id, older), None)
+        replaced = chain[older]
+        known.seq = replaced.seq
+        intake.news.pop((item.id, replaced.version), None)
+        chain[older] = known  # what comes under the version before it is still a repetition
     elif newer is None and older is not None:
-        _supersede(intake, item.id, older, chain[older])
+        _supersede(intake, item.id, chain[older])
     if known.seq is None:
         intake.news[item.id, item.version] = new
     else:
         intake.renewed[known.seq] = new
 
 
-def _untouch(intake: _Intake, stix_id: str, version: str, known: _Known) -> None:
+def _untouch(intake: _Intake, stix_id: str, known: _Known) -> None:
     """Something else came to stand before a touch, so it is no mere touch any more: it is what counts now."""
     known.touch = False
     if known.seq is not None:
         intake.untouched.add(known.seq)
     else:
-        intake.news[stix_id, version] = replace(intake.news[stix_id, version], touch=False)
+        intake.news[stix_id, known.version] = replace(intake.news[stix_id, known.version], touch=False)
 
 
-def _supersede(intake: _Intake, stix_id: str, version: str, before: _Known) -> None:
+def _supersede(intake: _Intake, stix_id: str, before: _Known) -> None:
     """The version that was the newest so far no longer is, whether it is stored or came earlier in this page."""
     before.newest = False
     if before.seq is not None:
         intake.superseded.add(before.seq)
     else:
-        intake.news[stix_id, version] = replace(intake.news[stix_id, version], newest=False)
+        new = intake.news[stix_id, before.version]
+        intake.news[stix_id, before.version] = replace(new, newest=False)
 
 
 def _repeat(intake: _Intake, item: StixObject, before: _Known) -> None:
@@ -252,9 +268,9 @@ def _repeat(intake: _Intake, item: StixObject, before: _Known) -> None:
         if before.seq is not None:
             intake.tightened[before.seq] = (item, strictest)
         else:
-            new = intake.news[item.id, item.version]
+            new = intake.news[item.id, before.version]
             label = None if new.label is None and not strictest.stated else strictest
-            intake.news[item.id, item.version] = replace(
+            intake.news[item.id, before.version] = replace(
                 new,
                 object=replace(new.object, label=strictest),
                 label=label,
@@ -275,7 +291,7 @@ def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: _Intake) -> 
     changed = judge(tx, rules, list(intake.tightened))
     marked = [new.object for new in intake.news.values() if new.label is not None]
     marked += [item for item, _ in intake.tightened.values()]
-    refs = {target for item in marked for target in item.refs}
+    refs = {target for item in marked for target in item.refs if indexed(target) == target}
     ids = {item.id for item in marked}
     # Only the newest version of a referrer counts: what the one before it said no longer does.
     refs |= references.referred(tx, [*intake.superseded, *intake.tightened])

@@ -102,44 +102,74 @@ class Lister:
         self.listed: dict[tuple[str, str], int] = {}
         """(id, version) → `date_added` of what was listed in the audience of `reader`, a peer in a channel."""
 
-    def list_new(self, fresh: Sequence[tuple[Held, bytes]]) -> int:
-        """List statements that are the only ones about their ids and stand nowhere yet; the number of new rows.
+    def relist(self, stix_ids: Iterable[str], fresh: Sequence[tuple[Held, bytes]] = ()) -> int:
+        """Decide everything stated about `stix_ids`; the number of rows that were listed or closed.
 
-        They are decided by class, for equal subjects get equal decisions (RULES R35); only their rows are made one by
-        one. Where an audience folds, twins decide, so there they go the long way.
+        `fresh`: statements that were stored just now, with their bytes, each the only one about its id. What is listed
+        gets its dates in the order in which it came, whoever else has stated the same ids (RULES R14).
+        """
+        held = statements.held(self.tx, dict.fromkeys(stix_ids))
+        standing = listings.standing(self.tx, held) if held else []
+        shown = {row.stix_id for row in standing}
+        single = [group[0] for stix_id, group in held.items() if len(group) == 1 and stix_id not in shown]
+        bodies = {item.seq: body for item, body in fresh}
+        if single:
+            bodies |= zip((item.seq for item in single), blocks.read(self.tx, [i.place for i in single]), strict=True)
+        alone = sorted([*(item for item, _ in fresh), *single], key=lambda item: item.seq)
+        for item in single:
+            del held[item.stix_id]
+        made = self._judge(held, alone, standing, bodies)
+        return self._write(made, self._begin_alone(alone, bodies))
+
+    def _judge(
+        self,
+        held: Mapping[str, Sequence[Held]],
+        alone: Sequence[Held],
+        standing: Iterable[Listed],
+        bodies: Mapping[int, bytes],
+    ) -> dict[str, Changes]:
+        """The long way: for ids with several statements or listings, and where twins fold for all of them."""
+        groups = {stix_id: judged(self.rules, group, self.now) for stix_id, group in held.items()}
+        rows: dict[tuple[int, str], list[Listed]] = {}
+        for row in standing:
+            rows.setdefault((row.audience, row.stix_id), []).append(row)
+        folding = [audience for audience in self.audiences if audience.fold]
+        whole = groups
+        if folding and alone:
+            whole = groups | {item.stix_id: judged(self.rules, [item], self.now) for item in alone}
+        whom = self.audiences if groups else folding if whole else []
+        made = {a.key: self._changes(a, whole if a.fold else groups, rows) for a in whom}
+        self._second_gate(whom, made, bodies)
+        for changes in made.values():
+            _mark_latest(changes)
+        self._fold([a for a in whom if a.fold], made)
+        return made
+
+    def _begin_alone(self, alone: Sequence[Held], bodies: Mapping[int, bytes]) -> dict[str, list[Listed]]:
+        """The short way, for what is the only statement about its id and stands nowhere yet.
+
+        It is decided by class, for equal subjects get equal decisions (RULES R35); only the rows are made one by one.
         """
         classes: dict[tuple[Any, ...], int] = {}
         first: list[Judged] = []
         of_class = []
         horizon = horizon_at(self.now)
-        for held, _ in fresh:
-            owner = self.rules.owner(creator(held))
-            waits = held.waiting or held.version > horizon
-            key = (held.type, held.peer, held.posted, owner, waits, held.label, held.revoked, held.withdrawn)
+        for item in alone:
+            owner, waits = self.rules.owner(creator(item)), item.waiting or item.version > horizon
+            key = (item.type, item.peer, item.posted, owner, waits, item.label, item.revoked, item.withdrawn)
             index = classes.get(key)
             if index is None:
                 index = classes[key] = len(first)
-                first += judged(self.rules, [held], self.now)
+                first += judged(self.rules, [item], self.now)
             of_class.append(index)
-        folding, moved = [audience for audience in self.audiences if audience.fold], 0
-        if folding and fresh:
-            groups = {held.stix_id: judged(self.rules, [held], self.now) for held, _ in fresh}
-            moved = self._list(folding, groups, [], {held.seq: body for held, body in fresh})
-        advanced: dict[str, int] = {}
-        rows: list[tuple[Any, ...]] = []
         marks: list[int] = []
+        begun: dict[str, list[Listed]] = {}
         for audience in self.audiences:
             places = None if audience.fold else self._places(first, audience)
-            if places is None:
-                continue
-            marks = marks or [strictest(body) for _, body in fresh]
-            begun = self._begin_new(audience, fresh, of_class, places, marks)
-            if begun:
-                rows += begun
-                advanced[audience.key] = self.last_added[audience.key] = begun[-1][1]
-        listings.begin_all(self.tx, rows)
-        self._advance(advanced)
-        return moved + len(rows)
+            if places is not None:
+                marks = marks or [strictest(bodies[item.seq]) for item in alone]
+                begun[audience.key] = self._rows(audience, alone, of_class, places, marks)
+        return begun
 
     def _places(self, first: Sequence[Judged], audience: Audience) -> list[_Place | None] | None:
         """For each class what its rows have in common; None: nothing of it is released to `audience`."""
@@ -152,69 +182,30 @@ class Lister:
             places.append(place)
         return places if any(places) else None
 
-    def _begin_new(
+    def _rows(
         self,
         audience: Audience,
-        fresh: Sequence[tuple[Held, bytes]],
+        alone: Sequence[Held],
         of_class: Sequence[int],
         places: Sequence[_Place | None],
         marks: Sequence[int],
-    ) -> list[tuple[Any, ...]]:
-        number, last, now = self.numbers[audience.key], self.last_added[audience.key], micros(self.now)
-        clearance = int(self.rules.clearance(audience))
-        rows: list[tuple[Any, ...]] = []
-        for (held, _), index, strict in zip(fresh, of_class, marks, strict=True):
+    ) -> list[Listed]:
+        number, clearance = self.numbers[audience.key], int(self.rules.clearance(audience))
+        rows: list[Listed] = []
+        for item, index, strict in zip(alone, of_class, marks, strict=True):
             place = places[index]
             if place is None:
                 continue
             if strict > clearance:  # the second gate (RULES R25)
-                self.refused.append((held.stix_id, audience.key))
+                self.refused.append((item.stix_id, audience.key))
                 continue
-            last = following(last, now)
             rows.append(
-                (
-                    number, last, held.seq, held.type, place.rank, place.label, True, False, place.agreement,
-                    place.not_after, held.block, held.start, held.stop,
+                Listed(
+                    number, NOT_YET, item.seq, item.type, place.rank, place.label, True, False, place.agreement,
+                    place.not_after, item.block, item.start, item.stop, item.stix_id, item.version, item.fact,
                 )
             )  # fmt: skip
-            if audience.key == self._reader:
-                self.listed[held.stix_id, held.version] = last
-        if audience.pushes:
-            # An opinion would stand as the newest version at a partner that does not know the owner's.
-            listings.hand_over(self.tx, [(number, row[1]) for row in rows if row[4] > OPINION])
         return rows
-
-    def relist(self, stix_ids: Iterable[str]) -> int:
-        """Decide everything stated about `stix_ids`; the number of rows that were listed or closed."""
-        held = statements.held(self.tx, dict.fromkeys(stix_ids))
-        if not held:
-            return 0
-        standing = listings.standing(self.tx, held)
-        shown = {row.stix_id for row in standing}
-        alone = [group[0] for stix_id, group in held.items() if len(group) == 1 and stix_id not in shown]
-        bodies = blocks.read(self.tx, [item.place for item in alone])
-        begun = self.list_new(list(zip(alone, bodies, strict=True)))
-        rest = set(held).difference(item.stix_id for item in alone)
-        groups = {stix_id: judged(self.rules, held[stix_id], self.now) for stix_id in held if stix_id in rest}
-        return begun + (self._list(self.audiences, groups, standing, None) if groups else 0)
-
-    def _list(
-        self,
-        whom: Sequence[Audience],
-        groups: dict[str, list[Judged]],
-        rows: Sequence[Listed],
-        bodies: Mapping[int, bytes] | None,
-    ) -> int:
-        """`rows`: what stands about the ids of `groups`. `bodies`: theirs by number; None: they are in the store."""
-        standing: dict[tuple[int, str], list[Listed]] = {}
-        for row in rows:
-            standing.setdefault((row.audience, row.stix_id), []).append(row)
-        made = {a.key: self._changes(a, groups, standing) for a in whom}
-        self._second_gate(whom, made, bodies)
-        for changes in made.values():
-            _mark_latest(changes)
-        self._fold([a for a in whom if a.fold], made)
-        return self._write(whom, made)
 
     def _changes(
         self, audience: Audience, groups: dict[str, list[Judged]], standing: dict[tuple[int, str], list[Listed]]
@@ -271,13 +262,12 @@ class Lister:
         first = next((i.held.source for i in group if not i.owned and i.decide(self.rules, audience).released), None)
         return {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
 
-    def _second_gate(
-        self, whom: Sequence[Audience], made: dict[str, Changes], bodies: Mapping[int, bytes] | None
-    ) -> None:
+    def _second_gate(self, whom: Sequence[Audience], made: dict[str, Changes], bodies: Mapping[int, bytes]) -> None:
         """Judge the bytes of what is about to be listed, apart from the decision on the model (RULES R25)."""
-        if bodies is None:
-            bodies = statements.bodies(self.tx, {row.seq for changes in made.values() for row in changes.begun})
-        marks = {seq: strictest(body) for seq, body in bodies.items()}
+        wanted = {row.seq for changes in made.values() for row in changes.begun}
+        given = {seq: bodies[seq] for seq in wanted if seq in bodies}
+        given |= statements.bodies(self.tx, wanted - given.keys())
+        marks = {seq: strictest(body) for seq, body in given.items()}
         for audience in whom:
             changes, clearance = made[audience.key], int(self.rules.clearance(audience))
             stopped = {row.seq for row in changes.begun if marks[row.seq] > clearance}
@@ -307,30 +297,36 @@ class Lister:
             for fact in touched:
                 _fold_fact(made[key], fact, twins.get((number, fact), []))
 
-    def _write(self, whom: Sequence[Audience], made: dict[str, Changes]) -> int:
+    def _write(self, made: Mapping[str, Changes], alone: Mapping[str, list[Listed]]) -> int:
         now, moved = micros(self.now), 0
-        pushing = {a.key for a in whom if a.pushes}
-        advanced = {}
-        for key, changes in made.items():
-            listings.close(self.tx, changes.closed, now)
-            begun = []
-            for row in changes.begun:
-                self.last_added[key] = following(self.last_added[key], now)
-                begun.append(replace(row, added=self.last_added[key]))
-            listings.begin(self.tx, begun)
-            if key in pushing:
+        rows: list[tuple[Any, ...]] = []
+        advanced: dict[str, int] = {}
+        for audience in self.audiences:
+            key, changes = audience.key, made.get(audience.key)
+            begun = alone.get(key, [])
+            if changes is not None:
+                begun = sorted([*begun, *changes.begun], key=lambda row: row.seq)
+                listings.close(self.tx, changes.closed, now)
+                listings.adjust(self.tx, [row for name, row in changes.stay.items() if row != changes.before.get(name)])
+                moved += len(changes.closed)
+            if not begun:
+                continue
+            last, dates = self.last_added[key], []
+            for _ in begun:
+                last = following(last, now)
+                dates.append(last)
+            advanced[key] = self.last_added[key] = last
+            rows += listings.columns(begun, dates)
+            if audience.pushes:
                 # An opinion would stand as the newest version at a partner that does not know the owner's.
-                listings.hand_over(
-                    self.tx, [(row.audience, row.added) for row in begun if row.latest and row.rank > OPINION]
-                )
-            if begun:
-                advanced[key] = self.last_added[key]
+                leaving = zip(begun, dates, strict=True)
+                number = self.numbers[key]
+                listings.hand_over(self.tx, [(number, at) for r, at in leaving if r.latest and r.rank > OPINION])
             if key == self._reader:
-                self.listed |= {(row.stix_id, row.version): row.added for row in begun}
-            listings.adjust(self.tx, [row for name, row in changes.stay.items() if row != changes.before.get(name)])
-            moved += len(begun) + len(changes.closed)
+                self.listed |= {(row.stix_id, row.version): at for row, at in zip(begun, dates, strict=True)}
+        listings.begin(self.tx, rows)
         self._advance(advanced)
-        return moved
+        return moved + len(rows)
 
     def _advance(self, advanced: Mapping[str, int]) -> None:
         """Move the marks of these audiences; where they are far ahead the clock has stepped back (RULES R20)."""

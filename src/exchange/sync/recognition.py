@@ -16,13 +16,17 @@ def recognise(store: Store, raws: Sequence[bytes], source_key: str, peer: str, p
 
     What its peer has withdrawn from the channel `posted` is not recognised: it is to be listed again (RULES R22).
     """
-    ids = [id_in(raw) for raw in raws]
+    given: dict[str, set[bytes]] = {}
+    for raw in raws:
+        given.setdefault(id_in(raw), set()).add(raw)
+    given.pop("", None)
     with store.reading() as tx:
-        before = originals.given(tx, source_key, dict.fromkeys(filter(None, ids)))
-        out = withdrawals.marked(tx, peer, posted, before) if before else set()
+        before = originals.recognised(tx, source_key, given)
+        out = withdrawals.marked(tx, peer, posted, given) if before else set()
     found: dict[int, str] = {}
-    for place, (stix_id, raw) in enumerate(zip(ids, raws, strict=True)):
-        version = before.get(stix_id, {}).get(raw) if stix_id not in out else None
-        if version is not None:
+    for place, raw in enumerate(raws):
+        stix_id = id_in(raw)
+        version = before.get((stix_id, raw))
+        if version is not None and stix_id not in out:
             found[place] = version
     return found
