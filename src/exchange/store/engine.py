@@ -38,7 +38,6 @@ def _pragmas(connection: Any, wait: float) -> None:
         "synchronous=FULL",
         f"busy_timeout={int(wait * 1000)}",
         "foreign_keys=ON",
-        "mmap_size=268435456",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
