@@ -59,7 +59,17 @@ class ConfigError(ExchangeError):
 
 
 class ContentError(ExchangeError):
-    """Received content is not usable; the code is the reason under which it is quarantined."""
+    """Received content is not usable; the code is the reason under which it is quarantined.
+
+    What it quotes of the content may hold lone surrogates, which no file and no answer can: they are spelled out.
+    """
+
+    def __init__(self, code: str, **fields: Any) -> None:
+        super().__init__(code, **{name: _writable(value) for name, value in fields.items()})
+
+
+def _writable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 class PeerError(ExchangeError):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.errors import TooManyRequests
+from exchange.serve import passwords
 from exchange.serve.login import ANYONE, LIMIT, LIMIT_IN_ALL, Proxies, Tally, presented
 from exchange.store import Store, accounts, micros
 from exchange.store.accounts import new_secret
@@ -111,6 +112,17 @@ def test_nothing_else_opens(house: House, header: str) -> None:
     answer = ask(house, header)
     refused(answer, 401)
     assert answer.headers["www-authenticate"] == 'Basic realm="exchange", Bearer'
+
+
+@pytest.mark.parametrize("store_url", ["memory", "postgresql"], indirect=True)
+@pytest.mark.parametrize("header", [basic("a\0b", "x"), basic("ccc", "x\0"), basic("\0", "\0")])
+def test_a_nul_opens_nothing(store: Store, header: str) -> None:
+    """No engine is asked for a name that it cannot hold; also where people choose passwords."""
+    house = House(store)
+    with store.writing() as tx:
+        accounts.open_account(tx, "marie", "ccc", passwords.hashed("correct horse"), micros(NOW))
+    refused(ask(house, header), 401, "request.wrong_secret")
+    assert presented(header) is None
 
 
 def test_no_account(house: House) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.serve import passwords
+from exchange.serve.login import LIMIT, LIMIT_IN_ALL
 from exchange.store import accounts, micros
 from tests.serve.house import OBJECTS, House, refused
 
@@ -83,3 +84,30 @@ def test_too_many_at_once_are_told_to_come_again(chosen: House, monkeypatch: pyt
         room._turns.acquire()
     with pytest.raises(passwords.Unavailable):
         room.which("ccc-1", "secret", [], chosen.world.now)
+
+
+@pytest.fixture
+def crowded(chosen: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """One was let in, then others from the same address got as much wrong as is allowed; nothing is worked out."""
+    assert ask(chosen, "ccc-1", "secret").status_code == 200
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords, "_fits", lambda *_: False)
+        for n in range(LIMIT_IN_ALL):
+            refused(ask(chosen, f"name-{n}", "wrong"), 401)
+    monkeypatch.setattr(passwords, "_fits", lambda *_: pytest.fail("worked out"))
+    return chosen
+
+
+def test_who_is_remembered_gets_in_whatever_others_got_wrong(crowded: House) -> None:
+    assert ask(crowded, "ccc-1", "secret").status_code == 200
+    for name, password in (("ccc-1", "wrong"), ("ccc-2", "secret"), ("nobody", "wrong")):
+        refused(ask(crowded, name, password), 429, "request.too_many_failures")
+
+
+def test_what_is_remembered_cannot_be_guessed_for_nothing(crowded: House) -> None:
+    """R28: past the limit too there are so many guesses at one account, and none tells whether it exists."""
+    told = {ask(crowded, name, "wrong").content for name in ("ccc-1", "nobody") for _ in range(LIMIT + 1)}
+    assert len(told) == 1
+    refused(ask(crowded, "ccc-1", "secret"), 429, "request.too_many_failures")
+    crowded.tick(seconds=61)
+    assert ask(crowded, "ccc-1", "secret").status_code == 200

@@ -15,7 +15,7 @@ from exchange.errors import StoreBusy
 from exchange.model.marking import Tlp
 from exchange.store import Store, accounts, open_store
 from tests.serve.house import OBJECTS, TAXII, WRITABLE, House, house_terms, ids, refused
-from tests.world import NOW, OPEN_WRITE, agreement, indicator, marked, report
+from tests.world import NOW, OPEN_WRITE, agreement, collection, indicator, marked, report, terms
 
 
 def status(house: House, answer: Any, who: str = "circl", **more: Any) -> Any:
@@ -246,33 +246,6 @@ def test_a_failure_names_the_version_that_the_object_claims(house: House) -> Non
     assert (entry["id"], entry["version"]) == (wrong["id"], "2026-11-21T12:00:00.000000Z")
 
 
-def test_more_objects_than_can_be_whole(memory: Store) -> None:
-    """A body of nothing but `{}` is refused as a whole: no object that can be taken is that short."""
-    house = House(memory, max_content_length=64 * 1000)
-    many = b'{"objects":[' + b",".join([b"{}"] * 1001) + b"]}"
-    body = refused(house.post(WRITABLE, many), 422, "request.too_many_objects")
-    assert "1000" in body["description"]
-    refused(house.post(WRITABLE, many.replace(b"{}", b"1")), 422, "request.too_many_objects")
-    refused(house.post(WRITABLE, many.replace(b"{},{}", b"NaN,{}", 1)), 422, "request.too_many_objects")
-    dense = b'{"objects":[' + b",".join([b"1"] * 30_000) + b"]}"
-    refused(house.post(WRITABLE, dense), 422, "request.too_many_objects")
-    assert house.post(WRITABLE, b'{"objects":[' + b",".join([b"{}"] * 1000) + b"]}").json["failure_count"] == 1000
-    numbers = json.dumps({"objects": [indicator() | {"x_list": [1] * 15_000}]}).replace(" ", "").encode()
-    assert house.post(WRITABLE, numbers).json["success_count"] == 1, "many commas are not many objects"
-
-
-def test_the_smallest_objects_that_fill_an_envelope(memory: Store) -> None:
-    """Pitfall 31: a body below the limit is never too large, however small its objects."""
-    made = [
-        {"type": "mutex", "id": f"mutex--{uuid.UUID(int=n, version=4)}", "name": "m",
-         "object_marking_refs": indicator()["object_marking_refs"]}
-        for n in range(40)
-    ]  # fmt: skip
-    body = json.dumps({"objects": made}, separators=(",", ":")).encode()
-    house = House(memory, max_content_length=len(body))
-    assert house.post(WRITABLE, body).json["success_count"] == 40
-
-
 def test_a_busy_store_asks_to_come_back(house: House, monkeypatch: Any) -> None:
     def busy(*_: Any, **__: Any) -> Any:
         raise StoreBusy("store.busy", seconds=2)
@@ -281,6 +254,23 @@ def test_a_busy_store_asks_to_come_back(house: House, monkeypatch: Any) -> None:
     answer = house.post(WRITABLE, {"objects": [indicator()]})
     refused(answer, 503)
     assert int(answer.headers["retry-after"]) > 0
+
+
+def test_r11_what_is_known_but_not_judged_is_judged(memory: Store, monkeypatch: Any) -> None:
+    """A POST that was cut off before its unmarked objects were judged is made whole by the same POST."""
+
+    def busy(*_: Any, **__: Any) -> Any:
+        raise StoreBusy("store.busy", seconds=2)
+
+    writable = collection(OPEN_WRITE, "depot-commun", ("ccc",), writers=("circl",))
+    house = House(memory, terms(unmarked=Tlp.GREEN, writable=writable))
+    items = [indicator(f"{n}.example", tlp=None) for n in range(1001)]
+    with monkeypatch.context() as patch:
+        patch.setattr("exchange.sync.accept.settle", busy)
+        refused(house.post(WRITABLE, {"objects": items}), 503)
+    house.tick()
+    assert house.post(WRITABLE, {"objects": items}).json["success_count"] == len(items)
+    assert len(ids(house.get(f"{WRITABLE}?limit=5000"))) == len(items)
 
 
 def test_complete_is_final(house: House) -> None:
@@ -351,7 +341,7 @@ class TestWriteOnly:
         unmarked = indicator("b.example", tlp=None)
         house.give(indicator("b.example"), source="cert-ee/feed")
         body = house.post(WRITABLE, {"objects": [item, unmarked, indicator("c.example")]}).json
-        assert [entry["id"] for entry in body["successes"]] == [indicator("c.example")["id"], item["id"]]
+        assert [entry["id"] for entry in body["successes"]] == [item["id"], indicator("c.example")["id"]]
         assert [entry["id"] for entry in body["pendings"]] == [unmarked["id"]]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from exchange.model.marking import Tlp
 from exchange.store import Store, accounts
+from exchange.store.tables import audience
 from tests.serve.house import OBJECTS, TAXII, WRITABLE, House, house_terms, ids, refused
 from tests.world import NOW, OPEN_WRITE, agreement, collection, indicator
 
@@ -154,6 +155,24 @@ def test_a_wrong_accept_removes_nothing(house: House) -> None:
     house.post(WRITABLE, {"objects": [ITEM]})
     refused(house.send("DELETE", PATH, "circl", headers={"Accept": "text/html"}), 406)
     assert ids(house.get(WRITABLE)) == [ITEM["id"]]
+
+
+@pytest.mark.parametrize("name", ["a.example", "b.example", "absent.example"])
+def test_r14_nothing_is_told_while_reading_is_refused(house: House, name: str) -> None:
+    """As for a GET: mine, another's and what is not there are answered alike, and nothing is removed."""
+    house.post(WRITABLE, {"objects": [ITEM]})
+    house.give(indicator("b.example"))
+    path = f"{WRITABLE}{indicator(name)['id']}/"
+    with house.store.writing() as tx:
+        accounts.pull_brake(tx, "circl", "out", "op", "why", 1)
+    refused(house.send("DELETE", path, "circl"), 503, "request.paused")
+    with house.store.writing() as tx:
+        accounts.let_go(tx, "circl", "out")
+        tx.execute(audience.update().values(open=False))
+    refused(house.send("DELETE", path, "circl"), 503, "request.deciding")
+    with house.store.writing() as tx:
+        tx.execute(audience.update().values(open=True))
+    assert sorted(ids(house.get(WRITABLE))) == sorted([ITEM["id"], indicator("b.example")["id"]])
 
 
 def test_r31_the_brake_inwards(house: House) -> None:

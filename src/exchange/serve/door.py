@@ -5,9 +5,9 @@ Every resource with content enters here; there is no other place that authentica
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeGuard
 
@@ -15,7 +15,7 @@ import falcon
 import structlog
 from sqlalchemy import Connection
 
-from exchange.errors import Forbidden, NotAcceptable, NotFound
+from exchange.errors import Forbidden, NotAcceptable, NotFound, TooManyRequests
 from exchange.i18n import Language
 from exchange.model.party import Collection
 from exchange.policy import Rules
@@ -104,6 +104,13 @@ class Visit:
             )
         return audience
 
+    def sees(self, tx: Connection, collection: Collection) -> AudienceRow | None:
+        """The audience, if it may read by the snapshot `tx`; None: it would be refused, so it is told nothing."""
+        try:
+            return replace(self, tx=tx, standing=standing(self.site.store, tx)).reading(collection)
+        except (Forbidden, Unavailable):
+            return None
+
     def writing(self, collection: Collection) -> None:
         """Raises Forbidden unless this account may write here, Unavailable while it is stopped (RULES R31)."""
         if self.peer not in collection.writers:
@@ -120,6 +127,8 @@ class Door:
     def __init__(self, site: Site) -> None:
         self.site = site
         self._tally = Tally()
+        self._guesses = Tally()
+        """Wrong passwords from where nothing is worked out any more: they may still hit one that is remembered."""
         self._passwords = Passwords()
         self._rates = Rates(site.requests_per_minute)
         self._proxies = Proxies(site.proxies)
@@ -176,10 +185,29 @@ class Door:
         """The account that this password was chosen for (RULES R28). Raises TooManyRequests before the costly part."""
         if not shown.user or not known.some_chosen(tx):
             return None
-        self._tally.check_all(address, now)
         hashes = [each for each, until in known.chosen(tx, shown.user) if until is None or until > micros(now)]
-        found = self._passwords.which(shown.user, shown.secret, hashes, now)
+        found = self._remembered(shown, hashes, address, now)
+        if found is None:
+            found = self._passwords.which(shown.user, shown.secret, hashes, now)
         return known.key(tx, found) if found else None
+
+    def _remembered(self, shown: login.Presented, hashes: Sequence[str], address: str, now: datetime) -> str | None:
+        """The hash that this password is known to fit; None: it has to be worked out, and may be.
+
+        Raises TooManyRequests where nothing more is worked out: what others got wrong shuts out no one who is known.
+        """
+        with suppress(TooManyRequests):
+            self._guesses.check(address, shown.user, now)
+            found = self._passwords.remembered(shown.user, shown.secret, hashes, now)
+            if found is not None:
+                return found
+        try:
+            self._tally.check_all(address, now)
+        except TooManyRequests:
+            if hashes:  # so that names that cost nothing do not fill the memory
+                self._guesses.missed(address, shown.user, now)
+            raise
+        return None
 
     def _certified(self, req: falcon.Request, tx: Connection, known: Standing, now: datetime, address: str) -> Key:
         """The account of the client certificate that a proxy of ours passes on."""

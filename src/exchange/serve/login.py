@@ -71,7 +71,7 @@ def presented(header: str) -> Presented | None:
 
 
 def _of(secret: str, user: str = "") -> Presented | None:
-    if not secret:
+    if not secret or "\0" in user + secret:  # no engine keeps such a name, and PostgreSQL does not even look for it
         return None
     return Presented(user=user, digest=accounts.digest_of(secret), secret=secret)
 
@@ -96,6 +96,11 @@ class Tally:
         with self._lock:
             self._count((address, account[:_NAME]), now)
             self._count((_network(address), None), now)
+
+    def missed(self, address: str, account: str, now: datetime) -> None:
+        """Count one for this account alone."""
+        with self._lock:
+            self._count((address, account[:_NAME]), now)
 
     def check_all(self, address: str, now: datetime) -> None:
         """Raises TooManyRequests while this address has failed too often, for whatever accounts."""

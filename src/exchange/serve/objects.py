@@ -94,9 +94,8 @@ class OneObject(Reader):
         with self.door.visit(req) as visit:
             collection = visit.collection(name)
             visit.writing(collection)
-            if not visit.readable(collection):
-                raise Forbidden("request.write_only", collection=collection.alias)
-            audience = visit.audience(collection)
+            # Whether something is there is told only to whom a GET would tell it now.
+            audience = visit.reading(collection)
             question = ask(req.params, REMOVAL, otherwise=EVERY)
         if question.nothing or not is_id(object_id):
             raise NotFound("request.no_object")

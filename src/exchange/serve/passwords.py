@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from threading import BoundedSemaphore, Lock
 
@@ -45,29 +45,33 @@ class Passwords:
         self._lock = Lock()
         self._nobody = hasher.hash(secrets.token_hex(16))
 
-    def which(self, account: str, password: str, hashes: Iterable[str], now: datetime) -> str | None:
-        """The hash that the password fits, else None. Raises Unavailable when too many wait for their turn.
-
-        An account without hashes costs the same time, so that it does not show.
-        """
-        known = list(hashes)
-        name = hmac.digest(self._key, f"{account}\0{password}".encode(), "sha256")
+    def remembered(self, account: str, password: str, hashes: Collection[str], now: datetime) -> str | None:
+        """The hash that the password was found to fit a while ago, else None. Costs nothing."""
         with self._lock:
-            found, until = self._right.get(name, ("", now))
-        if found in known and now < until:
-            return found
+            found, until = self._right.get(self._name(account, password), ("", now))
+        return found if found in hashes and now < until else None
+
+    def which(self, account: str, password: str, hashes: Collection[str], now: datetime) -> str | None:
+        """The hash that the password fits, worked out anew, else None.
+
+        An account without hashes costs the same time, so that it does not show. Raises Unavailable when too many wait
+        for their turn.
+        """
         if not self._turns.acquire(timeout=PATIENCE):
             raise Unavailable("request.too_many_passwords", retry_after=1)
         try:
-            fitting = next((each for each in known or [self._nobody] if _fits(each, password)), None)
+            fitting = next((each for each in hashes or [self._nobody] if _fits(each, password)), None)
         finally:
             self._turns.release()
         if fitting is not None:
             with self._lock:
-                self._right[name] = fitting, now + REMEMBERED
+                self._right[self._name(account, password)] = fitting, now + REMEMBERED
                 while len(self._right) > _MOST:
                     self._right.popitem(last=False)
         return fitting
+
+    def _name(self, account: str, password: str) -> bytes:
+        return hmac.digest(self._key, f"{account}\0{password}".encode(), "sha256")
 
 
 def _fits(encoded: str, password: str) -> bool:

@@ -22,8 +22,10 @@ from exchange.sync.accept import Outcome, accept
 from exchange.sync.recognition import recognise
 
 _CHUNK = 64 * 1024
-_LEAST = 64
-"""Bytes that an object takes at least, with its comma: a type, an id, and nothing else."""
+MOST = 50_000
+"""Objects of one envelope: each costs a reason, and a row of its own, however small it is."""
+_COUNTED = 4 * MOST
+"""How far the objects of an envelope are counted: one of many commas is still taken all at once."""
 
 
 def read(req: falcon.Request, most: int) -> bytes:
@@ -42,24 +44,26 @@ def read(req: falcon.Request, most: int) -> bytes:
     return b"".join(pieces)
 
 
-def unpack(body: bytes, most: int) -> Sequence[bytes]:
-    """The objects of an envelope or bundle, at most `most`; what is wrong inside one object is left for it to fail.
+def unpack(body: bytes) -> Sequence[bytes]:
+    """The objects of an envelope or bundle, at most MOST; what is wrong inside one object is left for it to fail.
 
-    Raises RequestError (400) for what is no JSON, Unprocessable (422) for JSON of another shape.
+    Raises RequestError (400) for what is no JSON, Unprocessable (422) for JSON of another shape, or of too many.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        envelope = open_envelope(body, most)
+        envelope = open_envelope(body, _COUNTED)
     except ContentError as error:
         raise _refusal(body, error) from None
     if not envelope.listed or body.lstrip()[:1] == b"[":
         raise Unprocessable("request.envelope")
+    if len(envelope.objects) > MOST:
+        raise Unprocessable("request.too_many_objects", limit=MOST)
     return envelope.objects
 
 
 def _refusal(body: bytes, error: ContentError) -> RequestError:
     if "most" in error.fields:
-        return Unprocessable("request.too_many_objects", limit=error.fields["most"])
+        return Unprocessable("request.too_many_objects", limit=MOST)
     if error.code == "content.duplicate":
         return Unprocessable("request.duplicate_member", name=error.fields["name"])
     try:
@@ -80,8 +84,7 @@ class Poster:
 
         Sent again after a lost answer it does no harm: what is known counts as a success.
         """
-        limit = self.site.max_content_length
-        raws = unpack(read(req, limit), limit // _LEAST)
+        raws = unpack(read(req, self.site.max_content_length))
         source_key, channel = f"{visit.peer}/post:{collection.alias}", collection_channel(collection.id)
         known = recognise(self.site.store, raws, source_key, visit.peer, channel)
         objects, rejected = sift(raw for place, raw in enumerate(raws) if place not in known)
@@ -100,7 +103,9 @@ class Poster:
             )
             outcomes += taken.outcomes
             listed.update(taken.listed)
-        if not visit.readable(collection):
+        with self.site.store.reading() as tx:
+            reader = visit.sees(tx, collection)
+        if reader is None:
             # When and whether it was listed would tell what others have there (RULES R14): `settle` judges by its own.
             listed = {}
         kept = keep(outcomes, listed, rejected, collection=collection.id, source=source_key, at=visit.now)

@@ -40,6 +40,8 @@ KEPT = timedelta(days=2)
 """How long a status is told: a day at least after the last of it is settled (section 4.3)."""
 _AT_ONCE = 500
 _ROWS = 10_000
+_QUOTED = 200
+"""Characters of what is wrong in an object that its poster is told; the quarantine keeps all of it."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _MODIFIED = re.compile(rb'"(?:modified|created)"\s*:\s*"([0-9TZ:.-]{20,30})"')
 
@@ -78,7 +80,7 @@ def keep(
                 # The rest is pending until its listing has been looked at.
                 "state": "pending" if outcome.success else "failure",
                 "reason": outcome.reason,
-                "fields": dict(outcome.fields),
+                "fields": {name: _short(value) for name, value in outcome.fields.items()},
                 "shown": _version(outcome.version or _claimed(raw), at),
             }
         )
@@ -90,6 +92,10 @@ def keep(
         "successes": _json(successes),
         "others": others,
     }
+
+
+def _short(value: Any) -> Any:
+    return value[:_QUOTED] if isinstance(value, str) else value
 
 
 def _version(version: str, added: int) -> str:
@@ -111,9 +117,9 @@ def settle(kept: Kept, visit: Visit, audience: AudienceRow | None) -> bool:
     if not open_:
         return False
     collection = visit.rules.terms.collections.get(kept["collection"])
-    sees = audience is not None and collection is not None and visit.readable(collection)
     with visit.site.store.reading() as tx:
-        standing = _standing(tx, audience, {fate["id"] for fate in open_}, visit.now) if audience and sees else {}
+        reader = visit.sees(tx, collection) if collection is not None else None
+        standing = _standing(tx, reader, {fate["id"] for fate in open_}, visit.now) if reader is not None else {}
         missing = {fate["id"] for fate in open_ if (fate["id"], fate["version"]) not in standing}
         groups = statements.held(tx, missing) if missing else {}
     key = "" if audience is None else audience.key
