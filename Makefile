@@ -49,7 +49,7 @@ $(VENV)/.test: requirements-dev.lock $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# Maintainers only: writes both lock files anew (hashed, universal over platforms and Python versions).
+# Maintainers only: writes all lock files anew (hashed, universal over platforms and Python versions).
 lock: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet uv
 	printf 'hatchling\neditables\n' > $(VENV)/build.in
@@ -57,7 +57,7 @@ lock: $(VENV)/.test
 	  -q pyproject.toml $(VENV)/build.in -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  -q --extra dev -c requirements.lock pyproject.toml $(VENV)/build.in -o requirements-dev.lock
-	for name in medallion opentaxii; do \
+	for name in medallion opentaxii clients; do \
 	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --no-header -q lab/$$name.in -o lab/$$name.lock || exit 1; \
 	done

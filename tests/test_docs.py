@@ -33,6 +33,7 @@ TWINS = [
     ("docs/operator-guide.md", "docs/operator-guide.fr.md"),
     ("docs/peer-guide.md", "docs/peer-guide.fr.md"),
     ("docs/architecture.md", "docs/architecture.fr.md"),
+    ("docs/taxii-conformance.md", "docs/taxii-conformance.fr.md"),
 ]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 # Rooms whose dotted words are codes that an operator may meet; others (the daemon, the commands) only pass them on.
@@ -43,6 +44,17 @@ NO_CODES = {"cli", "manifest", "exchange", "account", "document", "statement", "
 COLUMNS = {"audience.number", "block.id", "listing.latest"}
 LOGS = {"debug", "info", "warning", "error", "critical", "level"}
 FORBIDDEN = {"utils", "helpers", "common", "manager", "handler", "service"}
+CONFORMANCE = {"en": ROOT / "docs" / "taxii-conformance.md", "fr": ROOT / "docs" / "taxii-conformance.fr.md"}
+REQUIREMENT = re.compile(r"^\| (\d+) \| (.+) \| (B|\d[\d.]*) \| ([\w ]+) \| (`.+`) \|$", re.MULTILINE)
+IN_ENGLISH = {
+    "DOIT": "MUST", "NE DOIT PAS": "MUST NOT", "DEVRAIT": "SHOULD", "NE DEVRAIT PAS": "SHOULD NOT", "PEUT": "MAY",
+    "conseil": "advice", "Écart": "Differs", "Lecture": "Reading", "Précisé": "Refined",
+}  # fmt: skip
+OF_THE_STANDARD = (
+    "3.1 3.2 3.3 3.4 3.4.1 3.5 3.6 3.6.1 3.7 3.8 3.9 4.1 4.1.1 4.2 4.2.1 4.3 4.3.1 "
+    "5.1 5.1.1 5.2 5.2.1 5.3 5.3.1 5.4 5.5 5.6 5.7 5.8 5.8.1"
+)
+"""Sections of TAXII 2.1 in which something is required of a server."""
 
 
 def guide(language: str) -> str:
@@ -183,6 +195,51 @@ def test_the_files_that_the_pages_name_are_there():
         for name in re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text(encoding="utf-8")):
             found = [*SOURCE.rglob(name), *ROOT.glob(name)]
             assert found, f"{page.name}: {name}"
+
+
+def requirements(language: str) -> list[tuple[str, list[str], str, str, list[str]]]:
+    """Each row of the conformance table: number, marks, section, level, tests; in English, but for its sentence."""
+    return [
+        (
+            number,
+            [IN_ENGLISH.get(mark, mark) for mark in re.findall(r"\*\*(.+?)\*\*", text)],
+            section,
+            IN_ENGLISH.get(level, level),
+            re.findall(r"`(.+?)`", named),
+        )
+        for number, text, section, level, named in REQUIREMENT.findall(CONFORMANCE[language].read_text("utf-8"))
+    ]
+
+
+def tests_in(path: Path) -> set[str]:
+    """Every test of a file, as pytest names it behind the file."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}::{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+    return {name for name in found if name.rpartition("::")[2].startswith("test_")}
+
+
+def test_every_requirement_of_the_standard_has_its_tests():
+    """The twins hold the same rows, no section that binds a server is left out, and every test named is there."""
+    rows = requirements("en")
+    assert rows == requirements("fr")
+    assert [row[0] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]
+    assert not set(OF_THE_STANDARD.split()) - {row[2] for row in rows}
+    assert {row[3] for row in rows} <= set(IN_ENGLISH.values())
+    named = {test for row in rows for test in row[4]}
+    known = {file: tests_in(ROOT / file) for file in {test.partition("::")[0] for test in named}}
+    assert not sorted(test for test in named if test.partition("::")[2] not in known[test.partition("::")[0]])
+    for language, words in (("en", ("Differs", "Reading")), ("fr", ("Écart", "Lecture"))):
+        for word in words:
+            told = re.search(
+                rf"^- \*\*{word}\*\*.+?([\d, ]+)\.$", CONFORMANCE[language].read_text("utf-8"), re.MULTILINE
+            )
+            marked = [row[0] for row in rows if IN_ENGLISH.get(word, word) in row[1]]
+            assert told
+            assert told[1].strip().split(", ") == marked
 
 
 def test_no_module_has_a_name_that_says_nothing():

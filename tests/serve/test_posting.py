@@ -6,6 +6,7 @@ import io
 import json
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import falcon.testing
@@ -350,3 +351,11 @@ def test_a_status_is_its_owners_alone(house: House) -> None:
     assert status(house, answer).json == answer.json
     refused(status(house, answer, "ccc"), 404, "request.no_status")
     refused(house.get(f"/api/status/{uuid.uuid4()}/", "circl"), 404, "request.no_status")
+
+
+def test_a_touch_is_a_success_however_often_it_comes(house: House) -> None:
+    """R9, R21: equal content under a new `modified` is recorded; posted again it changes nothing and is a success."""
+    later = indicator(modified=NOW + timedelta(seconds=1))
+    for envelope in ([indicator()], [later], [later], [indicator(), later]):
+        told = house.post(WRITABLE, {"objects": envelope}).json
+        assert (told["success_count"], told["failure_count"], told["pending_count"]) == (len(envelope), 0, 0)

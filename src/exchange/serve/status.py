@@ -178,6 +178,8 @@ def _judged(version: str, own: Sequence[Held], visit: Visit, audience: Audience 
     mine = [item for item in judged(visit.rules, own, moment(visit.now)) if item.held.version == version] if own else []
     if not mine or audience is None:
         return {"state": "pending", "reason": "request.waiting"}
+    if mine[0].held.touch:
+        return {"state": "success", "reason": ""}  # recorded, and not listed again (RULES R9)
     if ahead(mine[0].held, moment(visit.now)):
         return {"state": "pending", "reason": "version.future"}
     decision = mine[0].decide(visit.rules, audience)
