@@ -211,7 +211,7 @@ def requirements(language: str) -> list[tuple[str, list[str], str, str, list[str
     ]
 
 
-def tests_in(path: Path) -> set[str]:
+def collected(path: Path) -> set[str]:
     """Every test of a file, as pytest names it behind the file."""
     found = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -230,7 +230,7 @@ def test_every_requirement_of_the_standard_has_its_tests():
     assert not set(OF_THE_STANDARD.split()) - {row[2] for row in rows}
     assert {row[3] for row in rows} <= set(IN_ENGLISH.values())
     named = {test for row in rows for test in row[4]}
-    known = {file: tests_in(ROOT / file) for file in {test.partition("::")[0] for test in named}}
+    known = {file: collected(ROOT / file) for file in {test.partition("::")[0] for test in named}}
     assert not sorted(test for test in named if test.partition("::")[2] not in known[test.partition("::")[0]])
     for language, words in (("en", ("Differs", "Reading")), ("fr", ("Écart", "Lecture"))):
         for word in words:
