@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from exchange.config import load
 from exchange.errors import ConfigError
 from tests.config.valid_folder import VALID
@@ -42,7 +40,6 @@ def test_a_root_is_https_or_on_this_machine(tmp_path: Path) -> None:
         assert codes(tmp_path, more=f'\n[serve]\npublic_url = "{url}"\n') == told, url
 
 
-@pytest.mark.xfail(strict=True, reason="config: `serve.public_url` may have a query, which no API root may have")
 def test_a_root_has_no_query(tmp_path: Path) -> None:
     """Section 4.1.1: refused when the node is configured, for nobody could use the roots made of it."""
     assert codes(tmp_path, more='\n[serve]\npublic_url = "https://e.example/?a=1"\n')

@@ -104,6 +104,8 @@ def mistakes(form: NodeForm, file: str) -> Iterator[Problem]:
         yield problem("config.public_url_needed", file, "serve.public_url", host=host)
         return
     parts = urlsplit(public_url(serve))
+    if parts.query or parts.fragment:
+        yield problem("config.public_url_query", file, "serve.public_url")
     if serve.public_url and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         yield problem("config.public_url_in_clear", file, "serve.public_url", host=parts.hostname)
 

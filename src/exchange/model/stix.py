@@ -56,6 +56,8 @@ class StixObject(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     version: str
     """Sortable instant without its `Z`, at least six digits; empty for an object that has no version of its own."""
+    precision: int
+    """How many digits its fraction has where it is written: the same instant has several spellings."""
     raw: bytes
     body: bytes
     digest: bytes
@@ -96,6 +98,12 @@ def version_of(stix: Mapping[str, Any]) -> str:
     """`modified`, else `created`, else empty (TAXII 2.1 section 3.4.1; RULES R14 for the empty case)."""
     text = stix.get("modified") or stix.get("created")
     return instant(text) if isinstance(text, str) else ""
+
+
+def spelt(version: str, precision: int) -> str:
+    """A version as its object writes it (TAXII 2.1 section 5.3.1: it is the text of `modified`)."""
+    whole, _, fraction = version.partition(".")
+    return f"{whole}.{fraction[:precision].ljust(precision, '0')}Z" if precision > 0 else f"{whole}Z"
 
 
 def normal_form(stix: Mapping[str, Any]) -> bytes:
@@ -354,6 +362,7 @@ def parse(raw: bytes) -> StixObject:
         id=identifier,
         type=stix["type"],
         version=version_of(stix),
+        precision=len(str(stix.get("modified") or stix.get("created") or "").partition(".")[2]) - 1,
         raw=raw,
         body=body,
         digest=_digest(stix),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import falcon
 
+from exchange.model.stix import spelt
 from exchange.serve import media
 from exchange.serve.door import Visit
 from exchange.serve.objects import Reader, require
@@ -18,7 +19,7 @@ from exchange.store.pages import Entry, Index
 
 def _version(entry: Entry) -> str:
     """The version in TAXII form; an object without one of its own has its date added (RULES R14)."""
-    return f"{entry.version}Z" if entry.version else timestamp(entry.added)
+    return spelt(entry.version, entry.precision) if entry.version else timestamp(entry.added)
 
 
 def _record(entry: Entry) -> str:

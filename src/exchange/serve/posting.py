@@ -88,7 +88,10 @@ class Poster:
         source_key, channel = f"{visit.peer}/post:{collection.alias}", collection_channel(collection.id)
         known = recognise(self.site.store, raws, source_key, visit.peer, channel)
         objects, rejected = sift(raw for place, raw in enumerate(raws) if place not in known)
-        outcomes = [Outcome(id=id_in(raws[place]), version=version, code="known") for place, version in known.items()]
+        outcomes = [
+            Outcome(id=id_in(raws[place]), version=version, precision=precision, code="known")
+            for place, (version, precision) in known.items()
+        ]
         new = Page(objects=objects, rejected=rejected, last=True)
         listed: dict[tuple[str, str], int] = {}
         for page in cut(new) if objects or rejected else ():

@@ -70,7 +70,7 @@ def keep(
         added = listed.get((outcome.id, outcome.version)) if outcome.success else None
         if added is not None or outcome.code == "touch":
             # Equal content under a new version is recorded and not listed again (RULES R9).
-            successes.append({"id": outcome.id, "version": _version(outcome.version, at if added is None else added)})
+            successes.append({"id": outcome.id, "version": _version(outcome, at if added is None else added)})
             continue
         raw = next(unread).raw if outcome.code == "rejected" else b""
         others.append(
@@ -81,7 +81,7 @@ def keep(
                 "state": "pending" if outcome.success else "failure",
                 "reason": outcome.reason,
                 "fields": {name: _short(value) for name, value in outcome.fields.items()},
-                "shown": _version(outcome.version or _claimed(raw), at),
+                "shown": _version(outcome, at) if outcome.version else _claimed(raw) or timestamp(at),
             }
         )
     return {
@@ -98,15 +98,15 @@ def _short(value: Any) -> Any:
     return value[:_QUOTED] if isinstance(value, str) else value
 
 
-def _version(version: str, added: int) -> str:
-    return f"{version}Z" if version else timestamp(added)
+def _version(outcome: Outcome, added: int) -> str:
+    return stix.spelt(outcome.version, outcome.precision) if outcome.version else timestamp(added)
 
 
 def _claimed(raw: bytes) -> str:
     """The version that an object claims which could not be read whole, so that its poster finds it again."""
     dates = [found.decode() for found in _MODIFIED.findall(raw[:100_000])]
     try:
-        return max(map(stix.instant, dates), default="")
+        return max(dates, key=stix.instant, default="")
     except ContentError:
         return ""
 
@@ -128,7 +128,7 @@ def settle(kept: Kept, visit: Visit, audience: AudienceRow | None) -> bool:
     for fate in open_:
         added = standing.get((fate["id"], fate["version"]))
         if added is not None:
-            fate.update(state="success", shown=_version(fate["version"], added))
+            fate.update(state="success", shown=fate["shown"] if fate["version"] else timestamp(added))
             continue
         # Judged by the poster's own statements alone: what others gave must not show in the answer.
         own = [held for held in groups.get(fate["id"], ()) if held.source == kept["source"]]

@@ -15,6 +15,7 @@ _RECEIVED = Lookup(
     select(
         statement.c.stix_id,
         statement.c.version,
+        statement.c.precision,
         func.coalesce(statement.c.raw_block, statement.c.block),
         func.coalesce(statement.c.raw_start, statement.c.start),
         func.coalesce(statement.c.raw_stop, statement.c.stop),
@@ -35,23 +36,25 @@ def raw(tx: Connection, seq: int) -> bytes:
     return blocks.read(tx, [row[:3] if row.raw_block is None else row[3:]])[0]
 
 
-def recognised(tx: Connection, source: str, given: Mapping[str, Collection[bytes]]) -> dict[tuple[str, bytes], str]:
-    """(id, bytes) → version, of what `source` gave before exactly so. `given`: id → what comes under it now.
+def recognised(
+    tx: Connection, source: str, given: Mapping[str, Collection[bytes]]
+) -> dict[tuple[str, bytes], tuple[str, int]]:
+    """(id, bytes) → version and its precision, of what `source` gave before exactly so.
 
-    Only what is as long as something that came is read, and never more than a few megabytes of it at a time.
+    `given`: id → what comes under it now. Only what is as long as something of that is read, a few megabytes at a time.
     """
-    found: dict[tuple[str, bytes], str] = {}
+    found: dict[tuple[str, bytes], tuple[str, int]] = {}
     lengths = {stix_id: {len(raw) for raw in raws} for stix_id, raws in given.items()}
-    rows = [row for row in _RECEIVED.rows(tx, given, source=source) if row[4] - row[3] in lengths[row[0]]]
+    rows = [row for row in _RECEIVED.rows(tx, given, source=source) if row[5] - row[4] in lengths[row[0]]]
     while rows:
         size, count = 0, 0
         while count < len(rows) and (not count or size < _AT_ONCE):
-            size += rows[count][4] - rows[count][3]
+            size += rows[count][5] - rows[count][4]
             count += 1
         some, rows = rows[:count], rows[count:]
-        for row, received in zip(some, blocks.read(tx, [row[2:] for row in some]), strict=True):
+        for row, received in zip(some, blocks.read(tx, [row[3:] for row in some]), strict=True):
             if received in given[row[0]]:
-                found[row[0], received] = row[1]
+                found[row[0], received] = row[1], row[2]
     return found
 
 

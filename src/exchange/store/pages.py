@@ -62,6 +62,8 @@ class Entry(NamedTuple):
     added: int
     stix_id: str
     version: str
+    precision: int
+    """How many digits its fraction has where the object writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,7 @@ def _scan(dialect: Dialect, places: bool, ids: int, types: int, versions: _Shape
     return prepared
 
 
-_NAMED = [statement.c.stix_id, statement.c.version]
+_NAMED = [statement.c.stix_id, statement.c.version, statement.c.precision]
 
 
 def _binds(name: str, count: int) -> list[Any]:

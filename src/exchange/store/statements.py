@@ -45,6 +45,7 @@ class Held(msgspec.Struct, frozen=True):
     stix_id: str
     type: str
     version: str
+    precision: int
     digest: bytes
     creator: str
     fact: str | None
@@ -165,9 +166,9 @@ def add_all(
     for seq, new in enumerate(news, first):
         item, place, raw = new.object, bodies[seq - first], raws[seq - first]
         held = Held(
-            seq, source, peer, posted, item.id, item.type, item.version, item.digest, item.creator, _fact(item),
-            item.label, new.label is not None, new.label, new.basis, new.waiting, new.newest, new.touch, item.revoked,
-            ",".join(item.repairs), now, *place,
+            seq, source, peer, posted, item.id, item.type, item.version, item.precision, item.digest, item.creator,
+            _fact(item), item.label, new.label is not None, new.label, new.basis, new.waiting, new.newest, new.touch,
+            item.revoked, ",".join(item.repairs), now, *place,
         )  # fmt: skip
         kept.append(held)
         rows.append(_row(held, document, raw))
@@ -243,7 +244,8 @@ def renew(tx: Connection, touches: Mapping[int, New], *, document: int | None, n
             update(statement)
             .where(statement.c.seq == seq)
             .values(
-                version=new.object.version, digest=new.object.digest, document=document, received=now,
+                version=new.object.version, precision=new.object.precision, digest=new.object.digest,
+                document=document, received=now,
                 block=body.block, start=body.start, stop=body.stop,
                 **dict(zip(("raw_block", "raw_start", "raw_stop"), raw or _NOWHERE, strict=True)),
             )

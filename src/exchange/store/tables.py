@@ -76,6 +76,7 @@ statement = Table(
     Column("stix_id", Ordered, nullable=False),
     Column("type", String, nullable=False),
     Column("version", Ordered, nullable=False, comment="instant without Z; empty: the object has no version"),
+    Column("precision", Integer, nullable=False, comment="digits of its fraction as the object writes it"),
     Column("digest", LargeBinary, nullable=False, comment="of the normal form without its dates of change (R9)"),
     Column("creator", String, nullable=False),
     Column("fact", String, nullable=True, comment="null: it states no single fact, or is revoked (R23)"),

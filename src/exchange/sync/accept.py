@@ -42,6 +42,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     version: str
     code: str
+    precision: int = 6
+    """How many digits the fraction of the version has where the object writes it."""
     reason: str = ""
     fields: Mapping[str, object] = msgspec.field(default_factory=dict)
 
@@ -215,7 +217,9 @@ def _add(intake: _Intake, item: StixObject, chain: dict[str, _Known], own: Label
     touch = any(k.digest == item.digest and k.label == item.label and not k.withdrawn for k in beside)
     if newer is not None and chain[newer].touch and not touch:
         _untouch(intake, item.id, chain[newer])
-    intake.outcomes.append(Outcome(id=item.id, version=item.version, code="touch" if touch else "stored"))
+    intake.outcomes.append(
+        Outcome(id=item.id, version=item.version, precision=item.precision, code="touch" if touch else "stored")
+    )
     if touch and newer is not None:
         return  # what came later says the same
     new = New(
@@ -277,12 +281,19 @@ def _repeat(intake: _Intake, item: StixObject, before: _Known) -> None:
                 basis=Basis.STATED if label else new.basis,
             )
     if before.digest == item.digest:
-        intake.outcomes.append(Outcome(id=item.id, version=item.version, code="known"))
+        intake.outcomes.append(Outcome(id=item.id, version=item.version, precision=item.precision, code="known"))
         return
     fields = {"id": item.id, "version": item.version}
     intake.set_aside.append(Rejected(raw=item.raw, code="version.conflict", fields=fields, id=item.id))
     intake.outcomes.append(
-        Outcome(id=item.id, version=item.version, code="conflict", reason="version.conflict", fields=fields)
+        Outcome(
+            id=item.id,
+            version=item.version,
+            precision=item.precision,
+            code="conflict",
+            reason="version.conflict",
+            fields=fields,
+        )
     )
 
 

@@ -11,8 +11,10 @@ from exchange.model.envelope import id_in
 from exchange.store import Store, originals, withdrawals
 
 
-def recognise(store: Store, raws: Sequence[bytes], source_key: str, peer: str, posted: str) -> Mapping[int, str]:
-    """Which of `raws` the source `source_key` has given before, exactly so: place in `raws` → version.
+def recognise(
+    store: Store, raws: Sequence[bytes], source_key: str, peer: str, posted: str
+) -> Mapping[int, tuple[str, int]]:
+    """Which of `raws` the source `source_key` has given before, exactly so: place in `raws` → version and precision.
 
     What its peer has withdrawn from the channel `posted` is not recognised: it is to be listed again (RULES R22).
     """
@@ -23,7 +25,7 @@ def recognise(store: Store, raws: Sequence[bytes], source_key: str, peer: str, p
     with store.reading() as tx:
         before = originals.recognised(tx, source_key, given)
         out = withdrawals.marked(tx, peer, posted, given) if before else set()
-    found: dict[int, str] = {}
+    found: dict[int, tuple[str, int]] = {}
     for place, raw in enumerate(raws):
         stix_id = id_in(raw)
         version = before.get((stix_id, raw))

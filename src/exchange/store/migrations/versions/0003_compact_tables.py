@@ -130,15 +130,16 @@ def _statements(bind: sa.Connection) -> dict[int, tuple[int, int, int]]:
             row["block"], row["start"], row["stop"] = place
             row["raw_block"], row["raw_start"], row["raw_stop"] = raw_place
             row["digest"] = bytes.fromhex(row.pop("content"))[:20]
-            row["fact"] = _fact(row, body)
+            stix = orjson.loads(body)
+            row["fact"] = _fact(row, stix)
+            row["precision"] = len(str(stix.get("modified") or stix.get("created") or "").partition(".")[2]) - 1
         _write(bind, "statement", rows)
     return found
 
 
-def _fact(row: dict[str, Any], body: bytes) -> str | None:
+def _fact(row: dict[str, Any], stix: dict[str, Any]) -> str | None:
     if row["revoked"] or row["fact"] == row["stix_id"]:
         return None
-    stix = orjson.loads(body)
     return facts.fact_key(stix, facts.observables(stix))
 
 
@@ -215,6 +216,7 @@ def _create() -> None:
             nullable=False,
             comment="instant without Z; empty: the object has no version",
         ),
+        sa.Column("precision", sa.Integer(), nullable=False, comment="digits of its fraction as the object writes it"),
         sa.Column(
             "digest", sa.LargeBinary(), nullable=False, comment="of the normal form without its dates of change (R9)"
         ),
