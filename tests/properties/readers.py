@@ -5,6 +5,7 @@ A reader keeps nothing but the window of its next question. It has no notion of 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -46,7 +47,7 @@ def understood(result: Result) -> Answer:
     )
 
 
-class Reader:
+class Reader(ABC):
     """Asks `path` for what is new, page by page; `asked` is what it asks for besides."""
 
     path: ClassVar[str] = OBJECTS
@@ -80,9 +81,9 @@ class Reader:
         self.learn(answer, get, query)
         return answer
 
+    @abstractmethod
     def learn(self, answer: Answer, get: Get, query: Mapping[str, str]) -> None:
         """What it takes from an answer for its next question; an empty one leaves its mark where it is."""
-        raise NotImplementedError
 
 
 class Header(Reader):
