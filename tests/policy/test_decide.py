@@ -407,7 +407,9 @@ def test_policy_knows_no_switch() -> None:
         "enum",
         "functools",
         "hashlib",
+        "msgspec",
         "orjson",
+        "re",
         "typing",
         "exchange",
     }

@@ -15,7 +15,8 @@ from typing import Any
 from exchange.model.normalise import hash_name, value_of
 
 _SINGLE = re.compile(
-    r"^\s*\[\s*([a-z0-9-]+):((?:[A-Za-z_][\w-]*)(?:\.(?:[A-Za-z_][\w-]*|'[^']+'))*)\s*=\s*'((?:[^'\\]|\\.)*)'\s*\]\s*$"
+    r"\s*+\[\s*+([a-z0-9-]++):([A-Za-z_][\w-]*+(?:\.(?:[A-Za-z_][\w-]*+|'[^']++'))*+)\s*+=\s*+"
+    r"'([^'\\]*+(?:\\.[^'\\]*+)*+)'\s*+\]\s*\Z"
 )
 _ILLEGAL = re.compile(r"(?<!\\)(?:\\\\)*\\[^'\\]")
 _LONGEST = 4096
@@ -44,10 +45,12 @@ def comparison(pattern: str) -> tuple[str, str] | None:
     if match is None:
         return None
     kind, name, literal = match.groups()
-    if _ILLEGAL.search(literal):
-        return None  # only \' and \\ are escapes (STIX 2.1 section 9.3); nobody can say what else is meant
+    if "\\" in literal:
+        if _ILLEGAL.search(literal):
+            return None  # only \' and \\ are escapes (STIX 2.1 section 9.3); nobody can say what else is meant
+        literal = re.sub(r"\\(.)", r"\1", literal)
     path = _path(kind, name)
-    return path, value_of(path, re.sub(r"\\(.)", r"\1", literal))
+    return path, value_of(path, literal)
 
 
 def observables(stix: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

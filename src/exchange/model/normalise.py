@@ -24,11 +24,15 @@ _DEFANGED = (
 _PLAIN = re.compile(r"(?!h..p|fxp)[^\[({]*\Z|https?:[^\[({]*\Z", re.I | re.S)
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # the other dots of RFC 3490 section 3.1
 _END = re.compile(r"[.\s]+\Z")
+_ASCII_END = "." + "".join(c for c in map(chr, range(128)) if c.isspace())
 _LONGEST_NAME = 253
 _DEFAULT_PORTS = {("http", 80), ("https", 443), ("ftp", 21)}
 _URL = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:@\[\]]+)(?::([0-9]{1,5}))?(?=[/?#]|\Z)(.*)\Z", re.S
 )
+
+_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}\Z")
 
 HASH_NAMES = {
     name.replace("-", ""): name
@@ -48,6 +52,8 @@ def refang(value: str) -> str:
 
 def domain(value: str) -> str:
     """Lower case, IDNA A-labels (RFC 5891), no trailing dot. What is too long for a name is only trimmed."""
+    if value.isascii():
+        return value.strip().rstrip(_ASCII_END).lower()
     value = _END.sub("", value.strip().translate(_DOTS)).lower()
     if len(value) <= _LONGEST_NAME and not value.isascii():
         try:
@@ -60,6 +66,8 @@ def domain(value: str) -> str:
 def address(value: str) -> str:
     """IPv4 or IPv6 in its short form (RFC 5952); a prefix of the full length is dropped, host bits are cleared."""
     value = value.strip()
+    if _IPV4.match(value):
+        return value  # its short form already, as nearly all of them are
     try:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:

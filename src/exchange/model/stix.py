@@ -116,7 +116,9 @@ _DIGEST = 20
 
 
 def _digest(document: Mapping[str, Any]) -> bytes:
-    plain = {name: value for name, value in document.items() if name not in _UNVERSIONED_FIELDS}
+    plain = dict(document)
+    for name in _UNVERSIONED_FIELDS:
+        plain.pop(name, None)
     return hashlib.sha256(normal_form(plain)).digest()[:_DIGEST]
 
 
@@ -308,7 +310,7 @@ def _decoded(raw: bytes) -> tuple[dict[str, Any], bytes, _Look]:
 
 def _lost(raw: bytes, body: bytes) -> bool:
     """Whether a name may have been lost: of two equal ones the fast decoder keeps the last, and so loses a colon."""
-    return raw.count(b":") != body.count(b":") or b"\\u003" in raw
+    return raw != body and (raw.count(b":") != body.count(b":") or b"\\u003" in raw)
 
 
 def _strictly(raw: bytes) -> Any:
@@ -323,8 +325,15 @@ def _strictly(raw: bytes) -> Any:
 def _check_times(stix: Mapping[str, Any]) -> None:
     """Every timestamp of the object itself names a day that there was."""
     for value in stix.values():
-        if type(value) is str and value[-1:] == "Z" and _INSTANT.match(value):
-            instant(value)
+        if type(value) is str and value[-1:] == "Z":
+            _check_day(value)
+
+
+@lru_cache(maxsize=4096)
+def _check_day(text: str) -> None:
+    """Raises ContentError when `text` looks like a timestamp and names no day."""
+    if _INSTANT.match(text):
+        instant(text)
 
 
 def _as_the_schema_wants(stix: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,11 @@ written there. A mistake in one of the two is stopped by the other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import orjson
 
 # Written out a second time on purpose: a slip in the model's table must not slip through here as well.
@@ -36,18 +38,35 @@ def gate(body: bytes, clearance: int) -> bool:
 
 def strictest(body: bytes) -> int:
     """The strictest TLP mark in `body`; above all of them when it is no JSON, so that nobody may have it."""
+    if b"\\u" not in body:
+        named = body.count(b"marking_ref")
+        own = _OWN.match(body, body.find(_NAME)) if named == 1 and _NAME in body else None
+        # Where the bytes name marks but once, and that is a plain list of them, nothing else can stand anywhere.
+        if not named or own is not None:
+            return _of_list(own) if _is_json(body) else _ABOVE_ALL
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _ABOVE_ALL
-    if b"\\u" not in body and isinstance(document, dict):
-        named, own = body.count(b"marking_ref"), document.get("object_marking_refs")
-        if not named:
-            return _LEAST
-        # Where the bytes name marks but once, and that is the object's own list, nothing can stand deeper.
-        if named == 1 and own and isinstance(own, list) and all(isinstance(mark, str) for mark in own):
-            return max(map(_rank, own))
     return max(map(_rank, _marks(document)), default=_LEAST)
+
+
+_NAME = b'"object_marking_refs":['
+_OWN = re.compile(re.escape(_NAME) + rb'("[^"\\]{1,300}"(?:,"[^"\\]{1,300}")*+)\]')
+
+
+def _of_list(own: re.Match[bytes] | None) -> int:
+    if own is None:
+        return _LEAST
+    return max(_rank(mark[1:-1]) for mark in own[1].decode("utf-8", "replace").split(","))
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)  # reads all of it and makes nothing
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _rank(mark: str) -> int:

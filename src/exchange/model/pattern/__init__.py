@@ -42,8 +42,9 @@ LONGEST = 256 * 1024
 """Characters; the longest real pattern has 57,118."""
 
 _COMMENT_FIRST = re.compile(r"[\s(]*+/[/*]")
-# A part of the language that is valid for certain: comparisons joined by AND and OR in one pair of brackets, without
-# comments, parentheses and keywords as keys. Each part begins as no other does, so a failure costs one more pass.
+# A part of the language that is valid for certain: comparisons joined by AND and OR in brackets, and these joined, each
+# with one plain qualifier at most; without comments, parentheses and keywords as keys. Each part begins as no other
+# does, so a failure costs one more pass.
 _KEY = r"(?:(?!(?:hashes|true|false)\b)[a-z_][A-Za-z0-9_]*+|'(?!hashes')[^'\\]*+')"
 _STEP = rf"(?:\.{_KEY}|\[(?:\*|0|[1-9][0-9]{{0,8}})\])"
 _HEX = "[0-9A-Fa-f]"
@@ -59,7 +60,9 @@ _HASH = "|".join(
 _VALUE = rf"(?:{TEXT}|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?|true|false)"
 _ANY = rf"{_KEY}{_STEP}* *+(?:!?= *+{_VALUE}|(?:LIKE|MATCHES) *+{TEXT})"
 _TEST = rf"(?!true\b|false\b)[a-z][a-z0-9-]*+:(?:hashes\.(?:{_HASH})|{_ANY})"
-_PLAIN = re.compile(rf"\[ *+{_TEST}(?: ++(?:AND|OR) ++{_TEST})* *+\]")
+_OBSERVATION = rf"\[ *+{_TEST}(?: ++(?:AND|OR) ++{_TEST})* *+\]"
+_QUALIFIER = r"(?: ++WITHIN ++[1-9][0-9]*+ ++SECONDS| ++REPEATS ++[1-9][0-9]*+ ++TIMES)?"
+_PLAIN = re.compile(rf"{_OBSERVATION}{_QUALIFIER}(?: ++(?:AND|OR|FOLLOWEDBY) ++{_OBSERVATION}{_QUALIFIER})*")
 
 
 def parse(text: str) -> Pattern:
