@@ -89,7 +89,7 @@ def test_everything_of_the_first_schema_is_there_after_it(early: Store) -> None:
         assert (row.key, row.last_added) == (AUDIENCE, 3_000)
         leaf = pages.page(tx, row.number, pages.Query(now=0, limit=5_000))
         expected = [indicator(f"{seq}.example") for seq in range(1, 1_200)]
-        assert json.loads(b"[" + leaf.body + b"]") == expected
+        assert json.loads(b"[" + b",".join(leaf.pieces) + b"]") == expected
         assert list(leaf.added) == list(range(1, 1_200))
         assert originals.raw(tx, 1) == b'{"raw": 1}'
         assert json.loads(originals.raw(tx, 2)) == indicator("2.example")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+import orjson
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from exchange.store.pages import Key
+from exchange.store.prepared import Query
 from exchange.store.tables import account, brake, certificate, secret, status
 
 ALL = "*"
@@ -131,19 +132,23 @@ def accounts(tx: Connection) -> Sequence[Mapping[str, Any]]:
 
 def keep_status(tx: Connection, id_: str, owner: str, root: str, body: Mapping[str, Any], now: int) -> None:
     """Keep the status of a POST for its owner; those older than two days go (TAXII 2.1 section 4.3: at least one)."""
-    tx.execute(delete(status).where(status.c.created < now - 2 * 86_400 * 1_000_000))
-    tx.execute(insert(status).values(id=id_, account=owner, root=root, body=json.dumps(body), created=now))
+    _FORGET.run(tx, before=now - 2 * 86_400 * 1_000_000)
+    _KEEP.run(tx, id=id_, account=owner, root=root, body=orjson.dumps(body).decode(), created=now)
+
+
+_FORGET = Query(delete(status).where(status.c.created < bindparam("before")))
+_KEEP = Query(insert(status))
 
 
 def settle_status(tx: Connection, id_: str, body: Mapping[str, Any]) -> None:
     """Keep what has become of a POST since: what is settled stays settled."""
-    tx.execute(update(status).where(status.c.id == id_).values(body=json.dumps(body)))
+    tx.execute(update(status).where(status.c.id == id_).values(body=orjson.dumps(body).decode()))
 
 
 def status_of(tx: Connection, id_: str, owner: str) -> Mapping[str, Any] | None:
     """The status resource, for its owner only."""
     body = tx.execute(select(status.c.body).where(status.c.id == id_, status.c.account == owner)).scalar()
-    return None if body is None else dict(json.loads(body))
+    return None if body is None else dict(orjson.loads(body))
 
 
 def pull_brake(tx: Connection, peer: str, direction: str, who: str, why: str, now: int) -> None:
@@ -165,6 +170,12 @@ def brakes(tx: Connection) -> Sequence[Mapping[str, Any]]:
 
 def braked(tx: Connection, peer: str, direction: str) -> Mapping[str, Any] | None:
     """The brake that stops `peer` in this direction, if any."""
-    query = select(brake).where(brake.c.peer.in_([peer, ALL]), brake.c.direction == direction)
-    row = tx.execute(query).mappings().first()
-    return None if row is None else dict(row)
+    rows = _BRAKED.run(tx, whose=peer, way=direction)
+    return dict(zip(brake.c.keys(), rows[0], strict=True)) if rows else None
+
+
+_BRAKED = Query(
+    select(brake).where(
+        or_(brake.c.peer == bindparam("whose"), brake.c.peer == ALL), brake.c.direction == bindparam("way")
+    )
+)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
+from exchange.store.prepared import Query
 from exchange.store.tables import audience, meta
 
 EPOCH = "policy_epoch"
@@ -32,17 +34,34 @@ class AudienceRow:
 
 def everyone(tx: Connection) -> dict[str, AudienceRow]:
     """Key → every audience, retired ones too."""
-    rows = tx.execute(select(audience)).mappings()
     return {
-        row["key"]: AudienceRow(
-            **{
-                **row,
-                "members": tuple(json.loads(row["members"])),
-                "agreements": tuple(json.loads(row["agreements"])),
-            }
+        key: AudienceRow(
+            key=key,
+            channel=channel,
+            members=_names(members),
+            agreements=_names(agreements),
+            ends=ends,
+            open=bool(is_open),
+            retired=bool(retired),
+            last_added=last_added,
+            number=number,
         )
-        for row in rows
+        for key, channel, members, agreements, ends, is_open, retired, last_added, number in _EVERYONE.run(tx)
     }
+
+
+_row = audience.c
+_EVERYONE = Query(
+    select(
+        _row.key, _row.channel, _row.members, _row.agreements, _row.ends, _row.open, _row.retired, _row.last_added,
+        _row.number,
+    )
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def declare(tx: Connection, wanted: Sequence[AudienceRow]) -> None:
@@ -87,7 +106,10 @@ def reopen(tx: Connection) -> None:
 def advance(tx: Connection, last_added: Mapping[str, int]) -> None:
     """Move the `date_added` mark of these audiences."""
     for key, added in last_added.items():
-        tx.execute(update(audience).where(audience.c.key == key).values(last_added=added))
+        _ADVANCE.run(tx, whose=key, at=added)
+
+
+_ADVANCE = Query(update(audience).where(_row.key == bindparam("whose")).values(last_added=bindparam("at")))
 
 
 def of_reader(tx: Connection, peer: str, channel: str) -> AudienceRow | None:
@@ -101,7 +123,10 @@ def _has(row: AudienceRow, peer: str) -> bool:
 
 def note(tx: Connection, name: str) -> str:
     """A single value by name; empty: not set."""
-    return tx.execute(select(meta.c.value).where(meta.c.name == name)).scalar() or ""
+    return _NOTE.one(tx, note=name) or ""
+
+
+_NOTE = Query(select(meta.c.value).where(meta.c.name == bindparam("note")))
 
 
 def set_note(tx: Connection, name: str, value: str) -> None:

@@ -8,14 +8,15 @@ changed: it holds what was received, or what is served of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import zstandard
 from sqlalchemy import Connection, Dialect, bindparam, delete, func, select
 
-from exchange.store.prepared import Inserting, Prepared
+from exchange.store.prepared import Inserting, Prepared, Query
 from exchange.store.tables import block
 
 SIZE = 64 * 1024
@@ -41,7 +42,7 @@ def keep(tx: Connection, bodies: Iterable[bytes]) -> list[Place]:
     size, number = 0, 0
     for body in bodies:
         if not number:
-            number = 1 + (tx.execute(select(func.max(block.c.id))).scalar() or 0)
+            number = 1 + (_LAST.one(tx) or 0)
         if gathered and size + len(body) > SIZE:
             rows.append((number, _compressor().compress(b",".join(gathered))))
             gathered, size, number = [], 0, number + 1
@@ -52,6 +53,9 @@ def keep(tx: Connection, bodies: Iterable[bytes]) -> list[Place]:
         rows.append((number, _compressor().compress(b",".join(gathered))))
     _inserting(tx.dialect).many(tx, rows)
     return places
+
+
+_LAST = Query(select(func.max(block.c.id)))
 
 
 def drop(tx: Connection, number: int) -> None:
@@ -68,9 +72,29 @@ def read(tx: Connection, places: Sequence[tuple[int, int, int]]) -> list[bytes]:
     return bodies
 
 
-def join(tx: Connection, places: Sequence[tuple[int, int, int]]) -> bytes:
-    """The bytes at `places`, joined by commas; neighbours are taken as one slice."""
-    return b",".join(_slices(tx, places))
+Piece = bytes | memoryview
+WIDTH = 1 << 32
+"""A span is one number for each of its ends: the block times WIDTH, and the byte."""
+
+
+def pieces(tx: Connection, begins: Sequence[int], ends: Sequence[int]) -> list[Piece]:
+    """The bytes of these spans, to be joined by commas; neighbours are taken as one piece."""
+    cuts = [index for index, (begin, end) in enumerate(zip(begins[1:], ends, strict=False), 1) if begin != end + 1]
+    spans = [
+        (*divmod(begins[first], WIDTH), ends[last - 1] % WIDTH)
+        for first, last in pairwise([0, *cuts, len(begins)])
+        if first < last
+    ]
+    found: list[Piece] = []
+    for run in _runs(spans):
+        unpacked = _unpacked(tx, [span[0] for span in run])
+        found += [_piece(unpacked[number], start, stop) for number, start, stop in run]
+    return found
+
+
+def _piece(body: bytes, start: int, stop: int) -> Piece:
+    """Without a copy, if that does not keep much more in memory than is wanted of it."""
+    return memoryview(body)[start:stop] if 2 * (stop - start) > len(body) else body[start:stop]
 
 
 def _runs(places: Sequence[tuple[int, int, int]]) -> Iterator[Sequence[tuple[int, int, int]]]:
@@ -83,26 +107,6 @@ def _runs(places: Sequence[tuple[int, int, int]]) -> Iterator[Sequence[tuple[int
         seen.add(place[0])
     if begin < len(places):
         yield places[begin:]
-
-
-def _slices(tx: Connection, places: Sequence[tuple[int, int, int]]) -> Iterator[bytes]:
-    for run in _runs(places):
-        yield from _along(run, _unpacked(tx, [place[0] for place in run]))
-
-
-def _along(places: Sequence[tuple[int, int, int]], found: Mapping[int, bytes]) -> list[bytes]:
-    parts: list[bytes] = []
-    here, first, last = -1, 0, 0
-    for number, start, stop in places:
-        if number == here and start == last + 1:
-            last = stop
-            continue
-        if here >= 0:
-            parts.append(found[here][first:last])
-        here, first, last = number, start, stop
-    if here >= 0:
-        parts.append(found[here][first:last])
-    return parts
 
 
 def _unpacked(tx: Connection, numbers: Iterable[int]) -> dict[int, bytes]:

@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,39 +91,13 @@ class Kept:
         self._own = threading.local()
         self._all: list[weakref.ref[Connection]] = []
 
-    def _connection(self) -> Connection:
+    def connection(self) -> Connection:
+        """The one of this thread."""
         found: Connection | None = getattr(self._own, "connection", None)
         if found is None or found.closed or found.invalidated:
             found = self._own.connection = self._engine.connect().execution_options(exchange_kept=True)
             self._all = [kept for kept in self._all if kept() is not None] + [weakref.ref(found)]
         return found
-
-    @contextmanager
-    def snapshot(self) -> Iterator[Connection]:
-        """A transaction that reads; one inside another of the same thread sees the same state."""
-        connection = self._connection()
-        driver: Any = connection.connection.driver_connection
-        if driver.in_transaction:
-            yield connection
-            return
-        driver.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            driver.rollback()
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that writes, committed at its end."""
-        connection = self._connection()
-        driver: Any = connection.connection.driver_connection
-        driver.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            driver.execute("COMMIT")
-        except BaseException:
-            driver.rollback()
-            raise
 
     def close(self) -> None:
         """Close those of every thread."""
@@ -132,6 +106,42 @@ class Kept:
             if connection is not None:
                 connection.close()
         self._all = []
+
+
+class _Kept:
+    """A transaction on a kept connection; one that reads, inside another of its thread, sees the same state."""
+
+    __slots__ = ("_driver", "_kept", "_store", "_writes")
+
+    def __init__(self, store: Store, kept: Kept, *, writes: bool) -> None:
+        self._store, self._kept, self._writes = store, kept, writes
+        self._driver: Any = None
+        """None: the transaction is that of somebody further out."""
+
+    def __enter__(self) -> Connection:
+        try:
+            connection = self._kept.connection()
+            driver: Any = connection.connection.driver_connection
+            if self._writes or not driver.in_transaction:
+                driver.execute("BEGIN IMMEDIATE" if self._writes else "BEGIN")
+                self._driver = driver
+        except self._store.failures as error:
+            raise self._store.translated(error) from error
+        return connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if self._driver is not None:
+                if self._writes and error is None:
+                    self._driver.execute("COMMIT")
+                else:
+                    self._driver.rollback()
+        except self._store.failures as failure:
+            with suppress(*self._store.failures):
+                self._driver.rollback()
+            raise self._store.translated(failure) from failure
+        if isinstance(error, self._store.failures):
+            raise self._store.translated(error) from error
 
 
 class Store:
@@ -144,6 +154,8 @@ class Store:
         # SQLite lets waiting writers in by chance; those of one process take turns here first.
         self._writers = threading.Lock()
         self.sqlite = self.engine.dialect.name == "sqlite"
+        self.failures: tuple[type[Exception], ...] = (DBAPIError, self.engine.dialect.loaded_dbapi.Error)
+        """What the engine raises; everyone above gets it translated."""
         self.memory = memory = self.sqlite and make_url(url).database in (None, "", ":memory:")
         self.commits = 0
         # One connection serves every thread of an in-memory store, so its transactions take turns here.
@@ -152,13 +164,14 @@ class Store:
         self._kept = Kept(self.engine)
         self._kept_ledger = Kept(self.read_engine)
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A snapshot; nothing may be written in it."""
         if self.sqlite and not self.memory:
-            with self._translated(), self._kept.snapshot() as connection:
-                yield connection
-            return
+            return _Kept(self, self._kept, writes=False)
+        return self._reading()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
         with self._turn, self._translated(), self.engine.connect() as plain:
             # On PostgreSQL a writer must not read a snapshot taken before it got the lock, so writers stay at READ
             # COMMITTED (alone, they see one state anyway); readers want one state for all their statements.
@@ -186,13 +199,14 @@ class Store:
         finally:
             self._writers.release()
 
-    @contextmanager
-    def noting(self) -> Iterator[Connection]:
+    def noting(self) -> AbstractContextManager[Connection]:
         """A transaction on the read ledger, which has a file of its own on SQLite (RULES R27)."""
         if self.sqlite and not self.memory:
-            with self._translated(), self._kept_ledger.writing() as connection:
-                yield connection
-            return
+            return _Kept(self, self._kept_ledger, writes=True)
+        return self._noting()
+
+    @contextmanager
+    def _noting(self) -> Iterator[Connection]:
         with self._turn, self._translated(), self.read_engine.connect() as plain:
             connection = plain.execution_options(exchange_writes=self.sqlite)
             with connection.begin():
@@ -200,18 +214,21 @@ class Store:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        driver = self.engine.dialect.loaded_dbapi
         try:
             yield
-        except (DBAPIError, driver.Error) as error:
-            found = getattr(error, "orig", error)
-            detail = str(found).splitlines()[0][:200]
-            if not isinstance(found, driver.OperationalError):
-                raise StoreError("store.failed", detail=detail) from error
-            # 55P03 is lock_not_available: PostgreSQL's words for it depend on its language.
-            if "locked" in detail or getattr(found, "sqlstate", "") == "55P03":
-                raise StoreBusy("store.busy", seconds=self.wait) from error
-            raise StoreError("store.unavailable", detail=detail) from error
+        except self.failures as error:
+            raise self.translated(error) from error
+
+    def translated(self, error: BaseException) -> StoreError:
+        """An error of the driver in our words."""
+        found = getattr(error, "orig", error)
+        detail = str(found).splitlines()[0][:200]
+        if not isinstance(found, self.engine.dialect.loaded_dbapi.OperationalError):
+            return StoreError("store.failed", detail=detail)
+        # 55P03 is lock_not_available: PostgreSQL's words for it depend on its language.
+        if "locked" in detail or getattr(found, "sqlstate", "") == "55P03":
+            return StoreBusy("store.busy", seconds=self.wait)
+        return StoreError("store.unavailable", detail=detail)
 
     def create_reads(self) -> None:
         """Make the read ledger's table where it is not there yet; it holds no history worth a migration of its own."""

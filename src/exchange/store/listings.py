@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from exchange.store import blocks
-from exchange.store.prepared import Inserting, Lookup, among
+from exchange.store.prepared import Inserting, Lookup, among, truths
 from exchange.store.statements import chunks
 from exchange.store.tables import audience, ledger, listing, outbox, statement
 
@@ -85,15 +85,17 @@ def of_facts(tx: Connection, audiences: Collection[int], facts: Iterable[str]) -
     return sorted(found, key=lambda row: row.added)
 
 
-def columns(rows: Sequence[Listed], dates: Sequence[int]) -> list[tuple[Any, ...]]:
-    """New rows as their columns, with the dates that they get: to change each record would cost as much as to write."""
-    found = (msgspec.structs.astuple(row) for row in rows)
-    return [(row[0], added, *row[2 : len(_OWN)]) for row, added in zip(found, dates, strict=True)]
-
-
-def begin(tx: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """List these, as `columns` gives them."""
-    _inserting(tx.dialect, "listing").many(tx, rows)
+def begin(tx: Connection, rows: Iterable[tuple[Listed, int]]) -> None:
+    """List these, each from its date on: to change the record first would cost as much as to write it."""
+    truth = truths(tx.dialect)
+    columns = [
+        (
+            row.audience, added, row.seq, row.type, row.rank, row.label, truth(row.latest), truth(row.folded),
+            row.agreement, row.not_after, row.block, row.start, row.stop,
+        )
+        for row, added in rows
+    ]  # fmt: skip
+    _inserting(tx.dialect, "listing").many(tx, columns)
 
 
 @lru_cache(maxsize=8)

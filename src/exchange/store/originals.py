@@ -36,6 +36,11 @@ def raw(tx: Connection, seq: int) -> bytes:
     return blocks.read(tx, [row[:3] if row.raw_block is None else row[3:]])[0]
 
 
+def any_given(tx: Connection, source: str, stix_ids: Collection[str]) -> bool:
+    """Whether `source` has given anything under one of these ids before."""
+    return bool(_RECEIVED.rows(tx, stix_ids, source=source))
+
+
 def recognised(
     tx: Connection, source: str, given: Mapping[str, Collection[bytes]]
 ) -> dict[tuple[str, bytes], tuple[str, int]]:

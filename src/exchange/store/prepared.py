@@ -4,7 +4,7 @@ ten to twenty times what the engine needs for it (RULES R35). The SQL is still S
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -39,21 +39,38 @@ class Prepared:
             raise _ours(error) from error
 
 
-class Lookup:
-    """A statement that takes a list of values, `LIST` with `among`, however long: one compiled form for each engine."""
-
-    LIST = "wanted"
-    _AT_ONCE = 1_000
+class Query:
+    """A statement of one shape, compiled once for each engine."""
 
     def __init__(self, clause: ClauseElement) -> None:
         self._clause = clause
         self._made: dict[str, Prepared] = {}
 
-    def rows(self, tx: Connection, wanted: Iterable[Any], **values: Any) -> list[Any]:
-        """The rows for all of `wanted`."""
+    def run(self, tx: Connection, **values: Any) -> Sequence[Any]:
+        """Execute with these values; its rows, if it gives any."""
+        return self._prepared(tx).run(tx, values)
+
+    def one(self, tx: Connection, **values: Any) -> Any:
+        """The first column of the first row; None: there is none."""
+        rows = self.run(tx, **values)
+        return rows[0][0] if rows else None
+
+    def _prepared(self, tx: Connection) -> Prepared:
         prepared = self._made.get(tx.dialect.name)
         if prepared is None:
             prepared = self._made[tx.dialect.name] = Prepared(tx.dialect, self._clause)
+        return prepared
+
+
+class Lookup(Query):
+    """A statement that takes a list of values, `LIST` with `among`, however long."""
+
+    LIST = "wanted"
+    _AT_ONCE = 1_000
+
+    def rows(self, tx: Connection, wanted: Iterable[Any], **values: Any) -> list[Any]:
+        """The rows for all of `wanted`."""
+        prepared = self._prepared(tx)
         found: list[Any] = []
         given = list(wanted)
         for begin in range(0, len(given), self._AT_ONCE):
@@ -105,6 +122,11 @@ class Inserting:
             driver.cursor().executemany(self.sql, rows)
         except _driver_error(tx) as error:
             raise _ours(error) from error
+
+
+def truths(dialect: Dialect) -> Callable[[bool], int]:
+    """How the driver takes a truth: for a True SQLite's searches, row by row, for someone who can write it."""
+    return int if dialect.name == "sqlite" else bool
 
 
 def _driver_error(tx: Connection) -> type[Exception]:

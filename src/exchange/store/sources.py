@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from exchange.model.envelope import Rejected
+from exchange.store.prepared import Query
 from exchange.store.statements import chunks
 from exchange.store.tables import quarantine, run, skipped, source
 
@@ -73,12 +74,20 @@ def save_cursor(tx: Connection, key: str, cursor: Mapping[str, Any]) -> None:
 
 def count_day(tx: Connection, key: str, day: str, new: int) -> int:
     """Add `new` objects to the count of `day` and give the sum (RULES R32)."""
-    row = tx.execute(select(source.c.day, source.c.day_count).where(source.c.key == key)).one_or_none()
-    if row is None:
+    rows = _COUNTED.run(tx, whose=key)
+    if not rows:
         return 0
-    total = new + (row.day_count if row.day == day else 0)
-    tx.execute(update(source).where(source.c.key == key).values(day=day, day_count=total))
+    total = new + (rows[0][1] if rows[0][0] == day else 0)
+    _COUNT.run(tx, whose=key, today=day, total=total)
     return int(total)
+
+
+_COUNTED = Query(select(source.c.day, source.c.day_count).where(source.c.key == bindparam("whose")))
+_COUNT = Query(
+    update(source)
+    .where(source.c.key == bindparam("whose"))
+    .values(day=bindparam("today"), day_count=bindparam("total"))
+)
 
 
 def finish(

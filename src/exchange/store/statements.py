@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ from exchange.model.marking import Label
 from exchange.model.stix import StixObject
 from exchange.store import blocks
 from exchange.store.blocks import Place
-from exchange.store.prepared import Inserting, Lookup, among
+from exchange.store.prepared import Inserting, Lookup, Query, among, truths
 from exchange.store.tables import document, observable, reference, statement, withdrawal
 
 T = TypeVar("T")
@@ -109,13 +110,21 @@ def held(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[Held]]:
 def _withdrawn(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[tuple[str, str, str]]]:
     """Id → (peer, channel, version or empty for all) of what was withdrawn; most stores hold none."""
     w = withdrawal.c
-    if tx.execute(select(w.peer).limit(1)).scalar() is None:
+    if not any_withdrawn(tx):
         return {}
     marks: dict[str, list[tuple[str, str, str]]] = {}
     for ids in chunks(stix_ids):
         for row in tx.execute(select(w.stix_id, w.peer, w.channel, w.version).where(w.stix_id.in_(ids))):
             marks.setdefault(row.stix_id, []).append((row.peer, row.channel, row.version))
     return marks
+
+
+def any_withdrawn(tx: Connection) -> bool:
+    """Whether anything was ever withdrawn; most stores hold no such mark."""
+    return _ANY_WITHDRAWN.one(tx) is not None
+
+
+_ANY_WITHDRAWN = Query(select(withdrawal.c.peer).limit(1))
 
 
 def _under(item: Held, marks: Iterable[tuple[str, str, str]]) -> Held:
@@ -160,26 +169,34 @@ def add_all(
     """Store `news` in order; gives them as they are held. The caller holds the writer lock."""
     if not news:
         return []
-    first = 1 + (tx.execute(select(func.max(statement.c.seq))).scalar() or 0)
+    first = 1 + (_LAST.one(tx) or 0)
     bodies, raws = _bytes(tx, news)
+    truth = truths(tx.dialect)
+    # None costs SQLite's driver a search too: where all was received as it is served, those columns are left out.
+    bare = document is None and not any(raws)
     kept, rows, references, values = [], [], [], []
-    for seq, new in enumerate(news, first):
-        item, place, raw = new.object, bodies[seq - first], raws[seq - first]
+    for seq, new, place, raw in zip(count(first), news, bodies, raws, strict=False):
+        item = new.object
         held = Held(
             seq, source, peer, posted, item.id, item.type, item.version, item.precision, item.digest, item.creator,
-            _fact(item), item.label, new.label is not None, new.label, new.basis, new.waiting, new.newest, new.touch,
-            item.revoked, ",".join(item.repairs), now, *place,
+            _fact(item), item.label, new.label is not None, new.label, str(new.basis), new.waiting, new.newest,
+            new.touch, item.revoked, ",".join(item.repairs), now, *place,
         )  # fmt: skip
         kept.append(held)
-        rows.append(_row(held, document, raw))
+        row = _row(held, truth)
+        rows.append(row if bare else (*row, document, *(raw or _NOWHERE)))
         if item.refs:
             ends = item.ends
-            references += [(seq, target, target in ends) for target in item.refs if indexed(target) == target]
+            references += [(seq, target, truth(target in ends)) for target in item.refs if indexed(target) == target]
         if item.values:
             values += [(indexed(value), path, seq) for path, value in dict.fromkeys(item.values)]
-    for table, tuples in ((statement, rows), (reference, references), (observable, values)):
-        _inserting(tx.dialect, table).many(tx, tuples)
+    _inserting(tx.dialect, statement, _STORED if bare else _COLUMNS).many(tx, rows)
+    _inserting(tx.dialect, reference, ("seq", "target", "ends")).many(tx, references)
+    _inserting(tx.dialect, observable, ("value", "path", "seq")).many(tx, values)
     return kept
+
+
+_LAST = Query(select(func.max(statement.c.seq)))
 
 
 def _bytes(tx: Connection, news: Sequence[New]) -> tuple[list[Place], list[Place | None]]:
@@ -211,25 +228,23 @@ def _fact(item: StixObject) -> str | None:
 _COLUMNS = (*_STORED, "document", "raw_block", "raw_start", "raw_stop")
 
 
-def _row(held: Held, document: int | None, raw: Place | None) -> tuple[Any, ...]:
-    values: list[Any] = list(msgspec.structs.astuple(held)[:-1])
-    values[_STATED] = stated = held.stated.to_text()
-    if held.label is not None:
-        values[_LABEL] = stated if held.label is held.stated else held.label.to_text()
-    return (*values, document, *(raw or _NOWHERE))
+def _row(held: Held, truth: Callable[[bool], int]) -> tuple[Any, ...]:
+    """The columns of `_STORED`."""
+    h, stated = held, held.stated.to_text()
+    label = None if h.label is None else stated if h.label is h.stated else h.label.to_text()
+    return (
+        h.seq, h.source, h.peer, h.posted, h.stix_id, h.type, h.version, h.precision, h.digest, h.creator, h.fact,
+        stated, truth(h.marked), label, h.basis, truth(h.waiting), truth(h.newest), truth(h.touch), truth(h.revoked),
+        h.repairs, h.received, h.block, h.start, h.stop,
+    )  # fmt: skip
 
 
 _NOWHERE = (None, None, None)
-_TABLES: dict[str, tuple[str, ...]] = {
-    "statement": _COLUMNS,
-    "reference": ("seq", "target", "ends"),
-    "observable": ("value", "path", "seq"),
-}
 
 
-@lru_cache(maxsize=8)
-def _inserting(dialect: Dialect, table: Table) -> Inserting:
-    return Inserting(dialect, table, _TABLES[table.name])
+@lru_cache(maxsize=16)
+def _inserting(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> Inserting:
+    return Inserting(dialect, table, columns)
 
 
 def renew(tx: Connection, touches: Mapping[int, New], *, document: int | None, now: int) -> None:
@@ -308,8 +323,15 @@ _WAITING = text("statement.waiting")
 
 def waiting(tx: Connection, source: str, until: str, most: int) -> list[int]:
     """Statements of `source` that nobody has judged yet, oldest first; versions after `until` go on waiting."""
-    query = select(statement.c.seq).where(statement.c.source == source, _WAITING, statement.c.version <= until)
-    return list(tx.execute(query.order_by(statement.c.seq).limit(most)).scalars())
+    return [row[0] for row in _WAITS.run(tx, source=source, until=until, most=most)]
+
+
+_WAITS = Query(
+    select(statement.c.seq)
+    .where(statement.c.source == bindparam("source"), _WAITING, statement.c.version <= bindparam("until"))
+    .order_by(statement.c.seq)
+    .limit(bindparam("most"))
+)
 
 
 def waiting_sources(tx: Connection) -> list[str]:

@@ -288,6 +288,7 @@ status = Table(
     Column("root", String, nullable=False),
     Column("body", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Index("ix_status_created", "created"),
 )
 
 outbox = Table(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, delete, insert, select
 
-from exchange.store.statements import chunks
+from exchange.store.statements import any_withdrawn, chunks
 from exchange.store.tables import statement, withdrawal
 
 EVERY = ""
@@ -29,7 +29,7 @@ def mark(tx: Connection, peer: str, channel: str, stix_id: str, versions: Collec
 def marked(tx: Connection, peer: str, channel: str, stix_ids: Iterable[str]) -> set[str]:
     """Which of these ids `peer` has marked, in any version, as taken out of `channel`."""
     w = withdrawal.c
-    if tx.execute(select(w.peer).limit(1)).scalar() is None:
+    if not any_withdrawn(tx):
         return set()
     return {
         stix_id
@@ -45,6 +45,8 @@ def undo(tx: Connection, peer: str, channel: str, given: Iterable[tuple[str, str
 
     The other versions that it took out stay out.
     """
+    if not any_withdrawn(tx):
+        return []
     versions: dict[str, set[str]] = {}
     for stix_id, version in given:
         versions.setdefault(stix_id, set()).add(version)

@@ -299,7 +299,7 @@ class Lister:
 
     def _write(self, made: Mapping[str, Changes], alone: Mapping[str, list[Listed]]) -> int:
         now, moved = micros(self.now), 0
-        rows: list[tuple[Any, ...]] = []
+        rows: list[tuple[Listed, int]] = []
         advanced: dict[str, int] = {}
         for audience in self.audiences:
             key, changes = audience.key, made.get(audience.key)
@@ -316,7 +316,7 @@ class Lister:
                 last = following(last, now)
                 dates.append(last)
             advanced[key] = self.last_added[key] = last
-            rows += listings.columns(begun, dates)
+            rows += zip(begun, dates, strict=True)
             if audience.pushes:
                 # An opinion would stand as the newest version at a partner that does not know the owner's.
                 leaving = zip(begun, dates, strict=True)
