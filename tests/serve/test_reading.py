@@ -406,7 +406,7 @@ def test_pages_are_what_they_should_be(store: Store, versions: Versions) -> None
                 leaf, index = pages.page(tx, row.number, query), pages.index(tx, row.number, query)
                 assert [tuple(entry)[:3] for entry in index.entries] == [found[:3] for found in plain[:limit]]
                 assert leaf.added == [found[0] for found in plain[:limit]]
-                assert leaf.body == b",".join(found[3] for found in plain[:limit])
+                assert b",".join(leaf.pieces) == b",".join(found[3] for found in plain[:limit])
                 assert leaf.more == index.more == (len(plain) > limit)
 
 

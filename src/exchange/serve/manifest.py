@@ -37,7 +37,9 @@ def _quoted(entry: Entry) -> str:
 def _sheet(found: Index, kind: str, name: str, shape: Callable[[Entry], str]) -> Sheet:
     """What was found, each in this shape, in the order in which it was added."""
     added = [entry.added for entry in found.entries]
-    return Sheet(name=name, kind=kind, items=",".join(map(shape, found.entries)).encode(), added=added, more=found.more)
+    return Sheet(
+        name=name, kind=kind, items=[",".join(map(shape, found.entries)).encode()], added=added, more=found.more
+    )
 
 
 def _found(visit: Visit, audience: AudienceRow, question: Question, stix_id: str = "") -> Index:

@@ -24,9 +24,9 @@ from exchange.sync.withdrawal import withdraw
 def _page(visit: Visit, audience: AudienceRow, question: Question, stix_id: str = "") -> Sheet:
     """Objects with their bytes, exactly as they were accepted."""
     if question.nothing:
-        return Sheet(name="objects", kind="objects", items=b"", added=(), more=False)
+        return Sheet(name="objects", kind="objects", items=(), added=(), more=False)
     leaf = pages.page(visit.tx, audience.number, question.query(visit.now, stix_id), most=MOST_BYTES)
-    return Sheet(name="objects", kind="objects", items=leaf.body, added=leaf.added, more=leaf.more)
+    return Sheet(name="objects", kind="objects", items=leaf.pieces, added=leaf.added, more=leaf.more)
 
 
 def require(visit: Visit, audience: AudienceRow, stix_id: str) -> None:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, NoReturn
+from functools import lru_cache
+from typing import Any
 
 from exchange.errors import RequestError
 from exchange.store import micros, moment
@@ -30,7 +31,8 @@ MOST_BYTES = 32 * 1024 * 1024
 """A page is cut after so many bytes of objects; `more` says so, and the memory of a request stays bounded."""
 _MOST_VALUES = 500
 _SPEC_VERSION = "2.1"
-_WINDOW = ("added_after", "next")
+_WINDOW = frozenset({"added_after", "next", "limit"})
+_ANY: frozenset[str] = frozenset()
 _KEYWORDS = frozenset({"first", "last", "all"})
 # What cannot be the id or the type of an object is in no collection; it does not even reach the store.
 _ID = re.compile(r"[a-z0-9-]{1,250}--[0-9a-fA-F-]{36}\Z")
@@ -45,7 +47,13 @@ _TIMESTAMP = re.compile(
 
 def timestamp(added: int) -> str:
     """A TAXII timestamp: always exactly six digits and `Z` (section 2)."""
-    return moment(added).isoformat(timespec="microseconds")[:-6] + "Z"
+    second, fraction = divmod(added, 1_000_000)
+    return f"{_second(second)}.{fraction:06d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(number: int) -> str:
+    return moment(number * 1_000_000).isoformat(timespec="seconds")[:-6]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +78,23 @@ def ask(params: Mapping[str, Any], known: frozenset[str] = LIST, otherwise: Vers
 
     `otherwise`: the versions meant when none are named. Raises RequestError (400), naming the parameter.
     """
-    given = {name: value for name, value in params.items() if name in known}
-    for name, value in given.items():
+    given: dict[str, str] = {}
+    for name, value in params.items():
+        if name not in known:
+            continue
         if isinstance(value, list):
             raise RequestError("request.repeated", parameter=name)
+        given[name] = value
+    after, limit = max(_after(given, "added_after"), _after(given, "next")), _limit(given)
+    if given.keys() <= _WINDOW:
+        return Question(after=after, limit=limit, ids=_ANY, types=_ANY, versions=otherwise, nothing=False)
     spec_versions, ids, types = (_values(given, f"match[{field}]") for field in ("spec_version", "id", "type"))
     possible_ids, possible_types = frozenset(filter(_ID.match, ids)), frozenset(filter(_TYPE.match, types))
     # Every object here is STIX 2.1, those without a `spec_version` too (STIX 2.1 section 3.2).
     wanted = (not spec_versions or _SPEC_VERSION in spec_versions, not ids or possible_ids, not types or possible_types)
     return Question(
-        after=max((_after(given, name) for name in _WINDOW), default=-1),
-        limit=_limit(given),
+        after=after,
+        limit=limit,
         ids=possible_ids,
         types=possible_types,
         versions=_versions(given, otherwise),
@@ -108,19 +122,21 @@ def _after(params: Mapping[str, Any], name: str) -> int:
     text = params.get(name)
     if text is None:
         return -1
+    try:
+        return _instant_of(text)
+    except (ValueError, OverflowError):
+        raise RequestError("request.timestamp", parameter=name, value=text[:40]) from None
+
+
+@lru_cache(maxsize=1024)
+def _instant_of(text: str) -> int:
+    """A timestamp in µs; readers who wait for news ask with the same one. Raises ValueError or OverflowError."""
     found = _TIMESTAMP.match(text)
     if found is None:
-        _refuse(name, text)
-    try:
-        whole = micros(_minute(found))
-    except (ValueError, OverflowError):
-        _refuse(name, text)
+        raise ValueError(text[:40])
     # Digits beyond the sixth are cut: nothing is added within a microsecond, so exclusive stays exclusive.
-    return whole + int(found["second"]) * 1_000_000 + int((found["fraction"] or "0")[:6].ljust(6, "0"))
-
-
-def _refuse(name: str, text: str) -> NoReturn:
-    raise RequestError("request.timestamp", parameter=name, value=text[:40])
+    fraction = int((found["fraction"] or "0")[:6].ljust(6, "0"))
+    return micros(_minute(found)) + int(found["second"]) * 1_000_000 + fraction
 
 
 def _minute(found: re.Match[str]) -> datetime:

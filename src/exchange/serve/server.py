@@ -19,7 +19,7 @@ from granian.log import LogLevels
 
 from exchange.errors import ConfigError, Problem
 
-THREADS = 8
+THREADS = 4
 """Requests at work in one worker: fewer than the store's pool has connections, so none waits for one."""
 CONNECTIONS = 2048
 """Open connections of one worker; idle ones cost nothing, and 800 subscribers may keep theirs."""

@@ -14,16 +14,17 @@ from exchange.serve.door import Visit
 from exchange.serve.question import timestamp
 from exchange.serve.reading import record
 from exchange.store.audiences import AudienceRow
+from exchange.store.blocks import Piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """One page: what stands in the list `name`, as JSON joined by commas, and the dates on which each was added."""
+    """One page: what stands in the list `name`, as JSON in pieces between commas, and the dates of each."""
 
     name: str
     kind: str
     """What is said of each: with the audience and the dates it tells the page, byte for byte."""
-    items: bytes
+    items: Sequence[Piece]
     added: Sequence[int]
     more: bool
 
@@ -36,7 +37,11 @@ class Sheet:
         if not self.added:
             return b"{}"
         more = f'"more":true,"next":"{timestamp(self.added[-1])}"' if self.more else '"more":false'
-        return b"".join((f'{{{more},"{self.name}":['.encode(), self.items, b"]}"))
+        parts: list[Piece] = [f'{{{more},"{self.name}":['.encode()]
+        for piece in self.items:
+            parts += (piece, b",")
+        parts[-1] = b"]}"
+        return b"".join(parts)
 
 
 class Desk:
@@ -54,7 +59,7 @@ class Desk:
         NotAcceptable when no coding that the reader takes is one of ours, and what `record` raises.
         """
         wanted = coding.wanted(req.get_header("Accept-Encoding"))
-        chosen = wanted.of(len(sheet.items))
+        chosen = wanted.of(sum(map(len, sheet.items)))
         if not chosen and not wanted.plain:
             raise NotAcceptable("request.coding_not_offered")
         _dates(resp, sheet.added)
