@@ -22,16 +22,14 @@ from typing import Any, Literal
 import structlog
 
 import exchange.serve.server as http
-from exchange import config, log
+from exchange import config, i18n, log
 from exchange.config import Settings
-from exchange.errors import ConfigError, StoreError, meaning
+from exchange.errors import ConfigError, ExchangeError, StoreError, meaning
 from exchange.model.envelope import PeerClient
 from exchange.model.party import Peer, SourceKind
-from exchange.peers import client_for
 from exchange.policy import Rules
 from exchange.serve import Site, application
 from exchange.store import PATIENCE, Store, open_store, ready
-from exchange.sync.schedule import Schedule
 
 logger = structlog.get_logger()
 
@@ -59,6 +57,8 @@ def notify(state: str) -> None:
 
 def clients(peer: Peer, kind: SourceKind, wait: Callable[[float], bool]) -> PeerClient:
     """A client for `peer`; its secrets are read now, by this process alone."""
+    from exchange.peers import client_for
+
     return client_for(peer, kind, config.credentials(peer), clock=clock, wait=wait)
 
 
@@ -72,6 +72,9 @@ def _until_signalled() -> threading.Event:
 
 def run_sync(settings: Settings) -> int:
     """The scheduler's process, until it is told to stop; exit code."""
+    # What talks to peers, and when, is loaded here alone: an HTTP worker holds nothing that it does not use.
+    from exchange.sync.schedule import Schedule
+
     done = _until_signalled()
     store = open_store(settings.store.url, wait=PATIENCE)
     schedule = Schedule(
@@ -249,5 +252,22 @@ def run(settings: Settings, only: Part | None) -> int:
     if only == "sync":
         return run_sync(settings)
     if only == "serve":
-        return run_serve(settings)
+        # In the place of this process, with this number: the command line has loaded what no HTTP worker needs.
+        command = [sys.executable, "-m", "exchange.daemon", "--only", "serve", "--config", str(settings.folder)]
+        os.execv(sys.executable, command)  # noqa: S606 (our own)
     return supervise(settings)
+
+
+def main(folder: Path) -> int:
+    """The HTTP process and nothing else, as `run` starts it; exit code."""
+    try:
+        settings = config.load(folder)
+        log.configure(settings.node.language, log_form())
+        return run_serve(settings)
+    except ExchangeError as error:
+        sys.stderr.write(i18n.describe(error, i18n.of_terminal()) + "\n")
+        return meaning(error).exit
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[-1])))

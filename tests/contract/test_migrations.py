@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import column, insert, select, table
 
 from exchange.errors import StoreOutdated
 from exchange.model import stix
 from exchange.store import Store, audiences, listings, migrate, open_store, originals, pages, statements, tables
-from exchange.store.schema import _config
+from exchange.store.schema import _config, newest
 from tests.world import indicator, malware
 
 AUDIENCE = "a" * 32
@@ -104,3 +105,8 @@ def test_everything_of_the_first_schema_is_there_after_it(early: Store) -> None:
         assert (parcel.seq, parcel.attempts, json.loads(parcel.body)) == (1, 3, indicator("1.example"))
         assert len(tx.execute(select(tables.reference)).all()) == 1_199
     early.close()
+
+
+def test_the_newest_revision_is_that_of_the_last_migration() -> None:
+    """It is read from the names of the files, so that an HTTP process need not load Alembic."""
+    assert newest() == ScriptDirectory.from_config(_config()).get_current_head()

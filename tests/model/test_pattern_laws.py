@@ -157,6 +157,22 @@ def enclosed(tokens: list[str]) -> list[str]:
     return ["(", *tokens, ")"]
 
 
+@st.composite
+def plain(draw: st.DrawFn) -> str:
+    """Nearly what most patterns are: brackets with plain comparisons, joined, each with a qualifier or two."""
+    tests = st.sampled_from(["a:b = 'x'", "file:hashes.MD5 = 'x'", "ipv4-addr:value = '192.0.2.1'", "x:y[*].z >= 3"])
+    after = st.sampled_from(
+        ["", "", " WITHIN 5 SECONDS", "  REPEATS  12  TIMES", " WITHIN 0 SECONDS", "WITHIN 5 SECONDS",
+         " REPEATS 2 SECONDS", " WITHIN 05 SECONDS", " within 5 SECONDS", " WITHIN 5SECONDS"]
+    )  # fmt: skip
+    word = st.sampled_from([" AND ", " OR ", " FOLLOWEDBY ", "  FOLLOWEDBY  ", "FOLLOWEDBY", " AND OR ", ""])
+    text = ""
+    for n in range(draw(st.integers(1, 3))):
+        inner = draw(st.sampled_from([" AND ", " OR "])).join(draw(st.lists(tests, min_size=1, max_size=2)))
+        text += (draw(word) if n else "") + f"[{inner}]" + draw(after) + draw(st.sampled_from(["", "", draw(after)]))
+    return text
+
+
 COMPARISONS = st.recursive(
     simple(), lambda inner: chains(st.one_of(inner, inner.map(enclosed)), ["AND", "OR"]), max_leaves=4
 )
@@ -257,6 +273,13 @@ def inspected(text: str) -> dict[str, list[tuple[list[Any], str]]]:
         kind: [([None if step is INDEX_STAR else step for step in path], operator) for path, operator, _ in rows]
         for kind, rows in found.items()
     }
+
+
+@steady
+@given(plain())
+def test_the_plain_way_gives_the_same_verdict(text: str) -> None:
+    """What one look judges is judged as the whole grammar judges it, and as stix2-patterns does."""
+    agree(text)
 
 
 @steady

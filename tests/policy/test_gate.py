@@ -79,6 +79,24 @@ def test_gate_agrees_with_the_model_on_any_object(
     assert gate(body, clearance) == (level is None or level <= clearance)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    refs=st.lists(
+        st.sampled_from([*TLP_IDS, STATEMENT, RED.upper(), "x,y", f"a,{RED}", f"{RED},b", "x]y", ""]), max_size=4
+    ),
+    text=st.text(st.characters(codec="utf-8"), max_size=20),
+    cut=st.integers(min_value=0),
+    clearance=st.sampled_from(Tlp),
+)
+def test_the_plain_way_gives_the_same_answer(refs: list[str], text: str, cut: int, clearance: Tlp) -> None:
+    """An object whose own list is all that names marks is read at a glance; half of it is no JSON and never passes."""
+    stix = indicator(name=text, object_marking_refs=refs, description='"object_')
+    body = orjson.dumps(stix)
+    assert gate(body, clearance) == gate(orjson.dumps([stix, {"marking_ref": ""}]), clearance)
+    assert not gate(body[: cut % len(body)], Tlp.RED)
+    assert not gate(body + b"}", Tlp.RED)
+
+
 @pytest.mark.parametrize("shape", ["bundle", "envelope", "list"])
 def test_one_marked_object_stops_an_assembled_body(shape: str) -> None:
     """Of many objects in one body the strictest decides, wherever it stands."""

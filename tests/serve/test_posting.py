@@ -318,6 +318,31 @@ def test_many_at_once_and_again(house: House) -> None:
     assert [entry["id"] for entry in first["successes"]] == [item["id"] for item in items]
 
 
+def test_a_few_known_among_many_new(house: House) -> None:
+    """However few of an envelope's objects were given before, each is one statement, and the answer says so of all."""
+    known = [indicator(f"{n}.known.example") for n in range(3)]
+    house.post(WRITABLE, {"objects": known})
+    items = [indicator(f"{n}.new.example") for n in range(100)]
+    items[7:7], items[50:50], items[90:90] = known[:1], known[1:2], known[2:]
+    answer = house.post(WRITABLE, {"objects": items}).json
+    assert sorted(entry["id"] for entry in answer["successes"]) == sorted(item["id"] for item in items)
+    listed = house.get(WRITABLE, "circl").json["objects"]
+    assert sorted(item["id"] for item in listed) == sorted(item["id"] for item in items)
+
+
+def test_old_statuses_are_cleared_away(house: House) -> None:
+    """Two days after, at the next POST; what is younger stays."""
+    old = house.post(WRITABLE, {"objects": [indicator("a.example")]}).json["id"]
+    house.tick(days=1.5)
+    young = house.post(WRITABLE, {"objects": [indicator("b.example")]}).json["id"]
+    house.tick(days=1)
+    house.post(WRITABLE, {"objects": [indicator("c.example")]})
+    with house.store.reading() as tx:
+        kept = {each: accounts.status_of(tx, each, "circl") for each in (old, young)}
+    assert kept[old] is None
+    assert kept[young] is not None
+
+
 class TestWriteOnly:
     """A collection to which an account may hand in and no more: `read_back` is off (R3)."""
 

@@ -52,7 +52,7 @@ def strictest(body: bytes) -> int:
 
 
 _NAME = b'"object_marking_refs":['
-_OWN = re.compile(re.escape(_NAME) + rb'("[^"\\]{1,300}"(?:,"[^"\\]{1,300}")*+)\]')
+_OWN = re.compile(re.escape(_NAME) + rb'("[^"\\,]{1,300}"(?:,"[^"\\,]{1,300}")*+)\]')
 
 
 def _of_list(own: re.Match[bytes] | None) -> int:

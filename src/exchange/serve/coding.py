@@ -18,7 +18,7 @@ SMALL = 1_000
 """Bytes below which packing saves nothing worth the work."""
 _GZIP_LEVEL = 1
 _ZSTD_LEVEL = 1
-_MOST_BYTES = 32 * 1024 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
 _OLD_NAMES = {"x-gzip": "gzip"}
 """RFC 9110 section 8.4.1.3."""
 

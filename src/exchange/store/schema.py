@@ -4,36 +4,51 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, column, inspect, select, table
 
 from exchange.errors import StoreOutdated
 from exchange.store.engine import Store
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_MIGRATIONS = files("exchange.store").joinpath("migrations")
+_VERSION = table("alembic_version", column("version_num"))
+
 
 def _config() -> Config:
+    # Only who migrates needs Alembic; to have it in every HTTP process would cost each eleven megabytes.
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(files("exchange.store").joinpath("migrations")))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
     return config
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    found: str | None = connection.execute(select(_VERSION.c.version_num)).scalar()
+    return found
 
 
 @lru_cache(maxsize=1)
 def newest() -> str:
-    """The revision that this release needs."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    """The revision that this release needs: a migration's file begins with the revision that it makes."""
+    return max(
+        file.name.partition("_")[0]
+        for file in _MIGRATIONS.joinpath("versions").iterdir()
+        if file.name[0] in "0123456789"
+    )
 
 
 def migrate(store: Store) -> tuple[str | None, str]:
     """Bring the schema to this release's revision in one transaction; gives (revision before, revision after)."""
+    from alembic import command
+
     config = _config()
     with store.writing() as connection:
         before = _current(connection)
