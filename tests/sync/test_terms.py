@@ -152,6 +152,33 @@ def test_r19_renewal_keeps_the_listings(memory: Store) -> None:
     assert closings(memory) == []
 
 
+def test_r19_what_was_read_past_is_listed_anew(memory: Store) -> None:
+    """R19, R20: of two agreements one ended and is renewed; who read on meanwhile still gets what it permits."""
+
+    def two(end: date) -> Terms:
+        wide = agreement("large", *PARTIES, send=Send(ceiling=Tlp.AMBER), end=end)
+        narrow = agreement("etroite", *PARTIES, send=Send(ceiling=Tlp.GREEN))
+        giver = agreement(
+            "donneur", "ccc", receive=Receive(ceiling=Tlp.AMBER), send=Send(ceiling=Tlp.AMBER, onward=True)
+        )
+        both = collection(SHARED, "partenaires", PARTIES, ceiling=Tlp.AMBER)
+        return replace(terms(agreements=[wide, narrow, giver]), collections={SHARED: both})
+
+    world = World(memory, two(date(2026, 11, 30)))
+    amber, green = indicator("amber.example", tlp=Tlp.AMBER), indicator("green.example")
+    world.give("ccc/x", amber)
+    world.give("ccc/x", green)
+    before = added(world)
+    assert before.keys() == {amber["id"], green["id"]}
+    world.pass_time(timedelta(days=30))
+    assert added(world) == {green["id"]: before[green["id"]]}  # a reader's mark is there now
+    world.follow(two(date(2027, 11, 30)))
+    after = added(world)
+    assert after[green["id"]] == before[green["id"]]
+    assert after[amber["id"]] > before[green["id"]]
+    assert closings(memory) == ["agreement.resumed"]
+
+
 def test_renewal_before_the_end_keeps_the_listings_too(memory: Store) -> None:
     """R19: prolonging moves `not_after` and nothing else; it is no change that a reader sees."""
     world = World(memory, network(*PARTIES, end=date(2026, 11, 30)))

@@ -29,7 +29,9 @@ class AudienceRow:
     retired: bool
     last_added: int
     number: int = 0
-    """Given by the store."""
+    """Given by the store, as is what follows."""
+    ended: int | None = None
+    """`ends` under the terms before these: while they held it was read until then (None: without an end)."""
 
 
 def everyone(tx: Connection) -> dict[str, AudienceRow]:
@@ -45,8 +47,9 @@ def everyone(tx: Connection) -> dict[str, AudienceRow]:
             retired=bool(retired),
             last_added=last_added,
             number=number,
+            ended=ended,
         )
-        for key, channel, members, agreements, ends, is_open, retired, last_added, number in _EVERYONE.run(tx)
+        for key, channel, members, agreements, ends, is_open, retired, last_added, number, ended in _EVERYONE.run(tx)
     }
 
 
@@ -54,7 +57,7 @@ _row = audience.c
 _EVERYONE = Query(
     select(
         _row.key, _row.channel, _row.members, _row.agreements, _row.ends, _row.open, _row.retired, _row.last_added,
-        _row.number,
+        _row.number, _row.ended,
     )
 )  # fmt: skip
 
@@ -81,6 +84,7 @@ def declare(tx: Connection, wanted: Sequence[AudienceRow]) -> None:
             "retired": False,
         }
         if row.key in known:
+            values["ended"] = known[row.key].ends
             tx.execute(update(audience).where(audience.c.key == row.key).values(**values))
         else:
             tx.execute(insert(audience).values(key=row.key, last_added=_mark_of(row, known.values()), **values))

@@ -108,7 +108,7 @@ class Kept:
         self._all = []
 
 
-class _Kept:
+class _Transaction:
     """A transaction on a kept connection; one that reads, inside another of its thread, sees the same state."""
 
     __slots__ = ("_driver", "_kept", "_store", "_writes")
@@ -167,7 +167,7 @@ class Store:
     def reading(self) -> AbstractContextManager[Connection]:
         """A snapshot; nothing may be written in it."""
         if self.sqlite and not self.memory:
-            return _Kept(self, self._kept, writes=False)
+            return _Transaction(self, self._kept, writes=False)
         return self._reading()
 
     @contextmanager
@@ -202,7 +202,7 @@ class Store:
     def noting(self) -> AbstractContextManager[Connection]:
         """A transaction on the read ledger, which has a file of its own on SQLite (RULES R27)."""
         if self.sqlite and not self.memory:
-            return _Kept(self, self._kept_ledger, writes=True)
+            return _Transaction(self, self._kept_ledger, writes=True)
         return self._noting()
 
     @contextmanager

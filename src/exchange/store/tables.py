@@ -146,6 +146,7 @@ audience = Table(
     Column("members", Text, nullable=False, comment="JSON list of peers"),
     Column("agreements", Text, nullable=False, comment="JSON list"),
     Column("ends", BigInteger, nullable=True, comment="when the last of its agreements ends; null: never"),
+    Column("ended", BigInteger, nullable=True, comment="the same under the terms before these"),
     Column("open", Boolean, nullable=False, comment="false: no longer made by the terms, or being decided again"),
     Column("retired", Boolean, nullable=False, comment="no longer made by the terms"),
     Column("last_added", BigInteger, nullable=False),
