@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -22,6 +25,7 @@ from exchange.model.marking import Tlp
 from exchange.model.party import Peer, Receive, Send, Source, SourceKind, Terms
 from exchange.policy import Rules
 from exchange.store import Store, audiences, micros, moment, open_store, sources, statements, tables
+from exchange.sync import leases
 from exchange.sync.accept import accept
 from exchange.sync.schedule import HEARTBEAT, Schedule
 from exchange.sync.terms import adopt
@@ -152,6 +156,22 @@ def test_a_source_that_is_held_by_another_daemon_is_left_to_it(memory: Store, ti
     time.now += timedelta(minutes=16)
     once(memory, partners, time)
     assert sorted(partners.made) == ["ccc", "circl", "circl"]
+
+
+def test_what_a_killed_daemon_was_working_on_is_taken_back(memory: Store, time: Time) -> None:
+    """The lease of a process of this machine that is no more is no lease; that of a living one stands."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mine = leases.owner()
+    gone = mine.replace(f":{os.getpid()}:", f":{dead.pid}:")
+    once(memory, Partners(), time)
+    for owner, taken in ((gone, True), (mine, False), (gone.replace("/", "-elsewhere/", 1), False)):
+        time.now += timedelta(hours=1)
+        with memory.writing() as tx:
+            assert sources.lease(tx, ALERTS.key, owner, micros(time.now), micros(time.now + timedelta(minutes=10)))
+        partners = Partners()
+        once(memory, partners, time)
+        assert ("ccc" in partners.made) is taken
 
 
 @pytest.mark.parametrize("change", [{"enabled": False}, {"kind": "file"}])

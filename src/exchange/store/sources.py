@@ -67,6 +67,15 @@ def extend(tx: Connection, key: str, owner: str, until: int) -> bool:
     return kept.rowcount == 1
 
 
+def abandon(tx: Connection, key: str, owner: str, now: int) -> None:
+    """Take the lease from `owner`, which is no more; the work is due at once."""
+    tx.execute(
+        update(source)
+        .where(source.c.key == key, source.c.lease_owner == owner)
+        .values(lease_owner=None, lease_until=0, due=now)
+    )
+
+
 def save_cursor(tx: Connection, key: str, cursor: Mapping[str, Any]) -> None:
     """Write the cursor: in the transaction that stores what it stands for."""
     tx.execute(update(source).where(source.c.key == key).values(cursor=json.dumps(cursor)))

@@ -6,12 +6,9 @@ one store share the work by the leases.
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -31,6 +28,7 @@ from exchange.policy import Rules
 from exchange.store import Store, Watch, audiences, listings, sources, statements
 from exchange.store.accounts import ALL, braked, brakes
 from exchange.store.clock import micros
+from exchange.sync import leases
 from exchange.sync.accept import settle
 from exchange.sync.pull import Run, Work, pull
 from exchange.sync.push import audience_of, push
@@ -74,9 +72,8 @@ class Schedule:
         self._beaten: datetime | None = None
         self._low = False
         self._ticked = time.monotonic()
-        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.work = Work(
-            store=store, rules=lambda: self._rules, clock=clock, owner=owner, stopping=self.stopping.is_set
+            store=store, rules=lambda: self._rules, clock=clock, owner=leases.owner(), stopping=self.stopping.is_set
         )
 
     def prepare(self) -> None:
@@ -88,8 +85,17 @@ class Schedule:
             log.info("policy.adopted", changed=changed)
         with self.store.reading() as tx:
             waiting = statements.waiting_sources(tx)
+        self._take_back()
         for key in set(waiting) - self.sources().keys():  # a drain settles its own when it is complete (RULES R11)
             settle(self.store, self._rules, key, now)
+
+    def _take_back(self) -> None:
+        """What a process here was working on when it was killed is due at once, not when its lease runs out."""
+        with self.store.writing() as tx:
+            for key, standing in sources.standings(tx).items():
+                if standing.lease_owner and leases.is_gone(standing.lease_owner):
+                    sources.abandon(tx, key, standing.lease_owner, micros(self.clock()))
+                    log.warning("source.taken_back", source=key)
 
     def start(self) -> None:
         """Begin to tick."""
