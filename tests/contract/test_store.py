@@ -122,7 +122,7 @@ def test_date_added_rises_in_commit_order_with_two_writers(store_url: str) -> No
             row = audiences.of_reader(tx, "cert-ee", f"collection:{SHARED}")
             assert row is not None
             query = pages.Query(after=seen[-1] if seen else -1, now=micros(NOW), limit=1000)
-            seen += pages.page(tx, row.number, query).added
+            seen += [entry.added for entry in pages.index(tx, row.number, query).entries]
     for writer in writers:
         writer.join()
     assert failures == []

@@ -300,7 +300,7 @@ def _bytes(world: World) -> tuple[list[int], bytes]:
         row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
         assert row is not None
         leaf = pages.page(tx, row.number, pages.Query(now=micros(world.now), limit=1000))
-        return (list(leaf.added), b",".join(leaf.pieces))
+        return (list(leaf.told), b",".join(leaf.pieces))
 
 
 def test_r10_only_the_newest_version_of_a_referrer_labels(memory: Store) -> None:

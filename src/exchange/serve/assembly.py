@@ -21,7 +21,7 @@ from exchange.model.party import Collection
 from exchange.policy import gate
 from exchange.serve.roots import in_language
 from exchange.store import moment
-from exchange.store.pages import Shown
+from exchange.store.views import Shown
 
 log = structlog.get_logger("exchange.serve")
 

@@ -20,7 +20,7 @@ from exchange.serve.door import Door, Visit
 from exchange.serve.reading import record
 from exchange.serve.roots import Room
 from exchange.serve.shelf import Shelf
-from exchange.store import audiences, pages
+from exchange.store import audiences, views
 from exchange.store.audiences import AudienceRow
 
 NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
@@ -81,13 +81,13 @@ class Feeds(Room):
         secret = audiences.note(visit.tx, NODE_SECRET)
         if audience is None or not secret:
             raise Unavailable("request.not_ready")
-        state = (row.key, visit.rules.epoch, *map(str, pages.mark(visit.tx, row.number, visit.now)))
+        state = (row.key, visit.rules.epoch, *map(str, views.mark(visit.tx, row.number, visit.now)))
         return self.shelf.get(row.key, state, lambda: self._made(visit, collection, audience, row.number, secret))
 
     def _made(self, visit: Visit, collection: Collection, audience: Audience, number: int, secret: str) -> Feed:
         return assemble(
-            pages.shown(visit.tx, number, visit.now),
-            pages.last_closed(visit.tx, number, visit.now),
+            views.shown(visit.tx, number, visit.now),
+            views.last_closed(visit.tx, number, visit.now),
             collection=collection,
             audience=audience.key,
             clearance=visit.rules.clearance(audience),

@@ -38,7 +38,14 @@ def _sheet(found: Index, kind: str, name: str, shape: Callable[[Entry], str]) ->
     """What was found, each in this shape, in the order in which it was added."""
     added = [entry.added for entry in found.entries]
     return Sheet(
-        name=name, kind=kind, items=[",".join(map(shape, found.entries)).encode()], added=added, more=found.more
+        name=name,
+        kind=kind,
+        items=[",".join(map(shape, found.entries)).encode()],
+        count=len(added),
+        first=added[0] if added else 0,
+        last=added[-1] if added else 0,
+        told=added,
+        more=found.more,
     )
 
 

@@ -24,9 +24,18 @@ from exchange.sync.withdrawal import withdraw
 def _page(visit: Visit, audience: AudienceRow, question: Question, stix_id: str = "") -> Sheet:
     """Objects with their bytes, exactly as they were accepted."""
     if question.nothing:
-        return Sheet(name="objects", kind="objects", items=(), added=(), more=False)
+        return Sheet(name="objects", kind="objects", items=(), count=0, first=0, last=0, told=(), more=False)
     leaf = pages.page(visit.tx, audience.number, question.query(visit.now, stix_id), most=MOST_BYTES)
-    return Sheet(name="objects", kind="objects", items=leaf.pieces, added=leaf.added, more=leaf.more)
+    return Sheet(
+        name="objects",
+        kind="objects",
+        items=leaf.pieces,
+        count=leaf.count,
+        first=leaf.first,
+        last=leaf.last,
+        told=leaf.told,
+        more=leaf.more,
+    )
 
 
 def require(visit: Visit, audience: AudienceRow, stix_id: str) -> None:
@@ -82,7 +91,7 @@ class OneObject(Reader):
             if not is_id(object_id):
                 raise NotFound("request.no_object")
             sheet = _page(visit, audience, question, object_id)
-            if not sheet.added:
+            if not sheet.count:
                 require(visit, audience, object_id)
         self.desk.hand_out(req, resp, visit, audience, sheet, f"objects/{object_id}?{req.query_string}")
 

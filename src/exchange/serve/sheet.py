@@ -19,13 +19,17 @@ from exchange.store.blocks import Piece
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """One page: what stands in the list `name`, as JSON in pieces between commas, and the dates of each."""
+    """One page: what stands in the list `name`, as JSON in pieces between commas."""
 
     name: str
     kind: str
-    """What is said of each: with the audience and the dates it tells the page, byte for byte."""
+    """What is said of each: with the audience and `told` it tells the page, byte for byte."""
     items: Sequence[Piece]
-    added: Sequence[int]
+    count: int
+    first: int
+    """The dates on which the first of it and the last were added."""
+    last: int
+    told: Sequence[int]
     more: bool
 
     def body(self) -> bytes:
@@ -34,9 +38,9 @@ class Sheet:
         The standard gives manifests and versions no `next`; without it, clients that page by `next` ask for page one
         for ever (RULES R20: it is a bare timestamp).
         """
-        if not self.added:
+        if not self.count:
             return b"{}"
-        more = f'"more":true,"next":"{timestamp(self.added[-1])}"' if self.more else '"more":false'
+        more = f'"more":true,"next":"{timestamp(self.last)}"' if self.more else '"more":false'
         parts: list[Piece] = [f'{{{more},"{self.name}":['.encode()]
         for piece in self.items:
             parts += (piece, b",")
@@ -62,20 +66,20 @@ class Desk:
         chosen = wanted.of(sum(map(len, sheet.items)))
         if not chosen and not wanted.plain:
             raise NotAcceptable("request.coding_not_offered")
-        _dates(resp, sheet.added)
-        tag = tags.of_page(sheet.kind, audience.key, sheet.added, sheet.more)
+        _dates(resp, sheet)
+        tag = tags.of_page(sheet.kind, audience.key, sheet.told, sheet.more)
         if tags.unchanged(req, resp, tag, chosen):
             return
         body = self._packer.packed(f"{tag}-{chosen}", chosen, sheet.body) if chosen else sheet.body()
-        if sheet.added and req.method != "HEAD":
-            record(visit, audience, query, sheet.added[0], sheet.added[-1], len(sheet.added))
+        if sheet.count and req.method != "HEAD":
+            record(visit, audience, query, sheet.first, sheet.last, sheet.count)
         if chosen:
             resp.set_header("Content-Encoding", chosen)
         resp.data = body
 
 
-def _dates(resp: falcon.Response, added: Sequence[int]) -> None:
+def _dates(resp: falcon.Response, sheet: Sheet) -> None:
     """The Date-Added headers (section 3.5); an empty page has no dates, and an invented one would lose objects."""
-    if added:
-        resp.set_header("X-TAXII-Date-Added-First", timestamp(added[0]))
-        resp.set_header("X-TAXII-Date-Added-Last", timestamp(added[-1]))
+    if sheet.count:
+        resp.set_header("X-TAXII-Date-Added-First", timestamp(sheet.first))
+        resp.set_header("X-TAXII-Date-Added-Last", timestamp(sheet.last))

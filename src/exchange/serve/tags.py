@@ -21,10 +21,10 @@ _FORM = "1"
 _LENGTH = 32
 
 
-def of_page(kind: str, audience: str, added: Sequence[int], more: bool) -> str:
-    """The tag of a page of this kind: a listing row never changes, so the dates added tell every byte of it."""
+def of_page(kind: str, audience: str, told: Sequence[int], more: bool) -> str:
+    """The tag of a page of this kind: a listing row never changes, so its dates (`told`) tell every byte of it."""
     digest = sha256(f"{_FORM}|{kind}|{audience}|{more:d}|".encode())
-    digest.update(array("q", added).tobytes())
+    digest.update(array("q", told).tobytes())
     return digest.hexdigest()[:_LENGTH]
 
 

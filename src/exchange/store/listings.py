@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    delete,
     func,
     insert,
     literal_column,
@@ -23,10 +24,10 @@ from sqlalchemy import (
     update,
 )
 
-from exchange.store import blocks
+from exchange.store import blocks, segments
 from exchange.store.prepared import Inserting, Lookup, among, truths
 from exchange.store.statements import chunks
-from exchange.store.tables import audience, ledger, listing, outbox, statement
+from exchange.store.tables import audience, ledger, listing, outbox, segment, statement
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -85,13 +86,14 @@ def of_facts(tx: Connection, audiences: Collection[int], facts: Iterable[str]) -
     return sorted(found, key=lambda row: row.added)
 
 
-def begin(tx: Connection, rows: Iterable[tuple[Listed, int]]) -> None:
+def begin(tx: Connection, rows: Sequence[tuple[Listed, int]]) -> None:
     """List these, each from its date on: to change the record first would cost as much as to write it."""
     truth = truths(tx.dialect)
+    sealed = segments.keep(tx, rows)
     columns = [
         (
             row.audience, added, row.seq, row.type, row.rank, row.label, truth(row.latest), truth(row.folded),
-            row.agreement, row.not_after, row.block, row.start, row.stop,
+            row.agreement, row.not_after, row.block, row.start, row.stop, truth((row.audience, added) in sealed),
         )
         for row, added in rows
     ]  # fmt: skip
@@ -101,7 +103,7 @@ def begin(tx: Connection, rows: Iterable[tuple[Listed, int]]) -> None:
 @lru_cache(maxsize=8)
 def _inserting(dialect: Dialect, table: str) -> Inserting:
     if table == "listing":
-        return Inserting(dialect, listing, _OWN)
+        return Inserting(dialect, listing, (*_OWN, "sealed"))
     return Inserting(dialect, outbox, ("audience", "added", "state", "attempts", "message"))
 
 
@@ -109,6 +111,7 @@ def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
     """Close these with the time and a reason code; what waits in an outbox for them is withdrawn."""
     if not rows:
         return
+    segments.dissolve(tx, [(row.audience, row.added) for row, _ in rows])
     values = [{"who": row.audience, "at": row.added, "code": code} for row, code in rows]
     tx.execute(
         update(listing)
@@ -127,6 +130,7 @@ def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
 def adjust(tx: Connection, rows: Sequence[Listed]) -> None:
     """Write what may change of rows that stay where they are."""
     if rows:
+        segments.dissolve(tx, [(row.audience, row.added) for row in rows if row.folded or not row.latest])
         names = ("latest", "folded", "rank", "label", "agreement", "not_after")
         tx.execute(
             update(listing)
@@ -134,11 +138,13 @@ def adjust(tx: Connection, rows: Sequence[Listed]) -> None:
             .values({name: bindparam(f"b_{name}") for name in names}),
             [{f"b_{name}": getattr(row, name) for name in ("audience", "added", *names)} for row in rows],
         )
+        segments.adjusted(tx, [(row.audience, row.added) for row in rows if row.latest and not row.folded])
 
 
 def close_retired(tx: Connection, now: int) -> None:
     """Close what stands in audiences that the terms no longer make."""
     gone = select(audience.c.number).where(audience.c.retired)
+    tx.execute(delete(segment).where(segment.c.audience.in_(gone)))
     tx.execute(
         update(listing)
         .where(listing.c.audience.in_(gone), listing.c.closed.is_(None))

@@ -5,6 +5,7 @@ Everything was decided when it was written; a page is a scan of one index, which
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,11 +29,12 @@ from sqlalchemy import (
     text,
 )
 
-from exchange.store import blocks, prepared
+from exchange.store import blocks, prepared, segments
 from exchange.store.blocks import Piece
-from exchange.store.clock import micros
+from exchange.store.clock import FOREVER, micros
 from exchange.store.engine import Store
 from exchange.store.prepared import Inserting, Prepared
+from exchange.store.segments import Segment
 from exchange.store.tables import account, listing, read, secret, statement
 
 
@@ -61,13 +63,23 @@ class Query:
     versions: Versions = LAST
     limit: int
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is for all that there is, in its latest version."""
+        return not self.ids and not self.types and self.versions == LAST
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
     """A page in order of `added`, which is unique in a listing; `more`: something stands behind it."""
 
-    added: Sequence[int]
+    count: int
+    first: int
+    """The date of the first of its objects, and of the last; 0 where there is none."""
+    last: int
     more: bool
+    told: Sequence[int]
+    """Numbers that tell every byte of it, within one audience."""
     pieces: Sequence[Piece]
     """The objects: joined by commas, exactly what is served between the brackets."""
 
@@ -95,20 +107,110 @@ def page(tx: Connection, number: int, query: Query, *, most: int = 2**62) -> Lea
 
     A question by id also gets what is folded, so that references resolve (RULES R23).
     """
-    added, begins, ends = (_numbers(text) for text in _found(tx, number, query, places=True)[0])
+    page = _by_segments(tx, number, query) if query.plain else None
+    if page is None or page.size > most:
+        page = _Gathered(query.limit)
+        page.rows(*_rows(tx, number, query))
+        page.cut(most)
+    return Leaf(
+        count=page.count,
+        first=page.first,
+        last=page.last,
+        more=page.more,
+        told=page.told,
+        pieces=blocks.pieces(tx, page.begins, page.ends),
+    )
+
+
+class _Gathered:
+    """A page as it is put together, of rows and of segments."""
+
+    def __init__(self, limit: int) -> None:
+        self.room = limit
+        self.count = self.first = self.last = 0
+        self.more = False
+        self.told: list[int] = []
+        self.begins: list[int] = []
+        self.ends: list[int] = []
+
+    @property
+    def size(self) -> int:
+        """Bytes, with a comma for each span."""
+        return sum(self.ends) - sum(self.begins) + len(self.ends)
+
+    def rows(self, added: Sequence[int], begins: Sequence[int], ends: Sequence[int]) -> None:
+        """Put rows behind what is there, as far as there is room."""
+        count = min(len(added), self.room)
+        self.more = self.more or count < len(added)
+        self.told += added[:count]
+        self.begins += begins[:count]
+        self.ends += ends[:count]
+        self._grew(count, added[0] if added else 0, added[count - 1] if count else 0)
+
+    def segment(self, found: Segment) -> None:
+        """Put a whole segment there; there is room for it."""
+        # A count is no date: so no two pages tell the same that are not the same.
+        self.told += (found.first, found.last, found.rows)
+        self.begins.append(found.begin)
+        self.ends.append(found.end)
+        self._grew(found.rows, found.first, found.last)
+
+    def _grew(self, count: int, first: int, last: int) -> None:
+        if count:
+            self.first, self.last = self.first or first, last
+            self.count += count
+            self.room -= count
+
+    def cut(self, most: int) -> None:
+        """Leave out what does not fit into `most` bytes, but not the first of all. Only of rows."""
+        if self.size > most:
+            count = _fitting(self.begins, self.ends, most)
+            if count < self.count:
+                self.count, self.last, self.more = count, self.told[count - 1], True
+                self.told, self.begins, self.ends = self.told[:count], self.begins[:count], self.ends[:count]
+
+
+def _by_segments(tx: Connection, number: int, query: Query) -> _Gathered | None:
+    """A plain page, of segments as far as they go. None: row by row it is as quick, or the only way."""
+    ahead = segments.ahead(tx, number, query.after, query.limit)
+    if not ahead or any(found.not_after <= query.now for found in ahead):
+        return None
+    page = _Gathered(query.limit)
+    # Beyond the last of these there are others, which need not be looked at: these are enough.
+    enough = sum(found.rows for found in ahead[1:]) > query.limit
+    added, begins, ends = _rows(tx, number, query, loose=True, until=ahead[-1].last if enough else FOREVER)
+    at = 0
+    for found in ahead:
+        upto = bisect_left(added, found.first)
+        if at < len(added) and upto < bisect_left(added, found.last):
+            return None  # a row that the segment should hold
+        page.rows(added[at:upto], begins[at:upto], ends[at:upto])
+        at = upto
+        if found.first > query.after and found.rows <= page.room:
+            page.segment(found)
+        elif page.room:
+            page.rows(*_rows(tx, number, query, after=max(query.after, found.first - 1), until=found.last))
+        else:
+            page.more = True
+        if page.more:
+            return page
+    page.rows(added[at:], begins[at:], ends[at:])
+    return page
+
+
+_Columns = tuple[list[int], list[int], list[int]]
+
+
+def _rows(
+    tx: Connection, number: int, query: Query, *, after: int | None = None, until: int = FOREVER, loose: bool = False
+) -> _Columns:
+    """Dates and spans of at most `limit` + 1 rows. `loose`: only of those that stand in no segment."""
+    texts = _found(tx, number, query, places=True, after=after, until=until, loose=loose)[0]
+    added, begins, ends = (orjson.loads(f"[{text or ''}]") for text in texts)
     if added != sorted(added):  # an engine that puts them together in another order than it was told to
         rows = sorted(zip(added, begins, ends, strict=True))
         added, begins, ends = (list(column) for column in zip(*rows, strict=True))
-    count = min(len(added), query.limit)
-    if sum(ends) - sum(begins) + count > most:
-        count = _fitting(begins[:count], ends, most)
-    pieces = blocks.pieces(tx, begins[:count], ends[:count])
-    return Leaf(added=added[:count], more=len(added) > count, pieces=pieces)
-
-
-def _numbers(text: str | None) -> list[int]:
-    found: list[int] = orjson.loads(f"[{text or ''}]")
-    return found
+    return added, begins, ends
 
 
 def _fitting(begins: Sequence[int], ends: Sequence[int], most: int) -> int:
@@ -124,13 +226,23 @@ def index(tx: Connection, number: int, query: Query) -> Index:
     return Index(entries=entries, more=len(rows) > query.limit)
 
 
-def _found(tx: Connection, number: int, query: Query, *, places: bool) -> Sequence[Any]:
+def _found(
+    tx: Connection,
+    number: int,
+    query: Query,
+    *,
+    places: bool,
+    after: int | None = None,
+    until: int = FOREVER,
+    loose: bool = False,
+) -> Sequence[Any]:
     asked = query.versions
     own = [micros(found) for text in asked.exact if (found := _whole(text)) is not None]
     shape = (asked.first, asked.last, asked.every, len(asked.exact), len(own))
-    scan = _scan(tx.dialect, places, len(query.ids), len(query.types), shape)
+    scan = _scan(tx.dialect, places, len(query.ids), len(query.types), shape, loose)
     values: dict[str, Any] = {
-        "number": number, "now": query.now, "after": query.after, "most": query.limit + 1,
+        "number": number, "now": query.now, "most": query.limit + 1,
+        "after": query.after if after is None else after, "until": until,
         **_named("id", query.ids), **_named("type", query.types), **_named("exact", asked.exact),
         **_named("own", own),
     }  # fmt: skip
@@ -155,6 +267,7 @@ def _whole(version: str) -> datetime | None:
 _OPEN = listing.c.closed.is_(None)
 _LATEST = text("listing.latest")
 _IN_FRONT = text("NOT listing.folded")
+_LOOSE = text("NOT listing.sealed")
 
 
 _Shape = tuple[bool, bool, bool, int, int]
@@ -163,14 +276,17 @@ _LAST: _Shape = (False, True, False, 0, 0)
 
 
 @lru_cache(maxsize=256)
-def _scan(dialect: Dialect, places: bool, ids: int, types: int, versions: _Shape) -> Prepared:
+def _scan(dialect: Dialect, places: bool, ids: int, types: int, versions: _Shape, loose: bool) -> Prepared:
     """The statement for one shape of question."""
     row = listing.c
     # By id, the index on ids must be worth more than the order: `+ 0` keeps SQLite from walking the whole audience.
     audience = row.audience + literal_column("0") if ids else row.audience
     conditions: list[Any] = [
-        audience == bindparam("number"), _OPEN, row.added > bindparam("after"), row.not_after > bindparam("now"),
+        audience == bindparam("number"), _OPEN, row.added > bindparam("after"), row.added <= bindparam("until"),
+        row.not_after > bindparam("now"),
     ]  # fmt: skip
+    if loose:
+        conditions.append(_LOOSE)
     conditions.append(statement.c.stix_id.in_(_binds("id", ids)) if ids else _IN_FRONT)
     if types:
         conditions.append(row.type.in_(_binds("type", types)))
@@ -185,7 +301,8 @@ def _scan(dialect: Dialect, places: bool, ids: int, types: int, versions: _Shape
     scan = Prepared(dialect, _in_one_row(query) if places else query)
     if dialect.name == "sqlite" and versions == _LAST and not ids:
         # The index holds nothing but what is in front; SQLite would rather walk past all that is closed or folded.
-        scan.sql = scan.sql.replace("FROM listing", "FROM listing INDEXED BY ix_listing_page", 1)
+        index = "ix_listing_loose" if loose else "ix_listing_page"
+        scan.sql = scan.sql.replace("FROM listing", f"FROM listing INDEXED BY {index}", 1)
     return scan
 
 
@@ -278,59 +395,3 @@ def sign(store: Store, tx: Connection) -> tuple[int, int] | None:
         return None
     driver: Any = tx.connection.driver_connection
     return int(driver.execute("PRAGMA data_version").fetchone()[0]), store.commits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What an audience reads now, with the named creator: what a feed is made of."""
-
-    added: int
-    stix_id: str
-    version: str
-    creator: str
-    label: str
-    """What it is judged under, as `Label.to_text` writes it."""
-    body: bytes
-
-
-def shown(tx: Connection, number: int, now: int) -> Sequence[Shown]:
-    """Everything that the audience reads at `now`, in order of `added`."""
-    row = listing.c
-    query = (
-        select(
-            row.added, statement.c.stix_id, statement.c.version, statement.c.creator, row.label,
-            row.block, row.start, row.stop,
-        )
-        .join(statement, statement.c.seq == row.seq)
-        .where(row.audience == number, _OPEN, _LATEST, _IN_FRONT, row.not_after > now)
-        .order_by(row.added)
-    )  # fmt: skip
-    rows = tx.execute(query).all()
-    bodies = blocks.read(tx, [found[5:] for found in rows])
-    return [
-        Shown(added=at, stix_id=stix_id, version=version, creator=creator, label=label, body=body)
-        for (at, stix_id, version, creator, label, *_), body in zip(rows, bodies, strict=True)
-    ]
-
-
-def last_closed(tx: Connection, number: int, now: int) -> Mapping[str, int]:
-    """Creator → when something of its was last taken from this audience, by closing or by the end of an agreement."""
-    row = listing.c
-    since = func.max(func.coalesce(row.closed, row.not_after)).label("since")
-    query = (
-        select(statement.c.creator, since)
-        .join(statement, statement.c.seq == row.seq)
-        .where(row.audience == number, ~row.folded, or_(row.closed.is_not(None), row.not_after <= now))
-        .group_by(statement.c.creator)
-    )
-    return {row.creator: int(row.since) for row in tx.execute(query)}
-
-
-def mark(tx: Connection, number: int, now: int) -> tuple[int, ...]:
-    """Changes whenever what the audience reads changes: rows added, closed, unfolded, or out of force."""
-    row = listing.c
-    query = select(
-        func.count(), func.coalesce(func.max(row.added), 0), func.coalesce(func.sum(row.added % 2_147_483_647), 0)
-    ).where(row.audience == number, _OPEN, _LATEST, _IN_FRONT, row.not_after > now)
-    gone = select(func.coalesce(func.max(row.closed), 0)).where(row.audience == number, row.closed.is_not(None))
-    return (*(int(value) for value in tx.execute(query).one()), int(tx.execute(gone).scalar_one()))

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -171,6 +172,7 @@ listing = Table(
     Column("stop", Integer, nullable=False),
     Column("closed", BigInteger, nullable=True),
     Column("closed_code", String, nullable=True),
+    Column("sealed", Boolean, nullable=False, server_default=false(), comment="it stands in a segment"),
     # It holds all that a page needs, so a page is read from the index alone.
     Index(
         "ix_listing_page",
@@ -188,8 +190,38 @@ listing = Table(
         sqlite_where=text("closed IS NULL AND latest AND NOT folded"),
         postgresql_where=text("closed IS NULL AND latest AND NOT folded"),
     ),
+    # The same for what stands in no segment.
+    Index(
+        "ix_listing_loose",
+        "audience",
+        "added",
+        "not_after",
+        "block",
+        "start",
+        "stop",
+        "closed",
+        "latest",
+        "folded",
+        "sealed",
+        sqlite_where=text("closed IS NULL AND latest AND NOT folded AND NOT sealed"),
+        postgresql_where=text("closed IS NULL AND latest AND NOT folded AND NOT sealed"),
+    ),
     Index("ix_listing_seq", "seq"),
     sqlite_with_rowid=False,
+)
+
+segment = Table(
+    "segment",
+    metadata,
+    Column("audience", BigInteger, ForeignKey("audience.number"), primary_key=True, autoincrement=False),
+    Column("last", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("begin", BigInteger, nullable=False, comment="the block times 2**32, and the first byte in it"),
+    Column("end", BigInteger, nullable=False, comment="the same block, and the byte behind the last"),
+    Column("not_after", BigInteger, nullable=False, comment="the earliest of its rows"),
+    sqlite_with_rowid=False,
+    comment="rows of a listing that stand side by side in a block, all that a plain page shows between two dates (R24)",
 )
 
 source = Table(

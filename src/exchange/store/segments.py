@@ -1,0 +1,156 @@
+"""Segments: runs of a listing whose bytes stand side by side, so that a page is read in twenty rows, not in a thousand.
+
+A segment covers every row that a plain page shows from its first date to its last. It is made when its rows are listed,
+and dissolved in the transaction that closes or hides one of them (RULES R24); what stands in none is read row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import Connection, and_, bindparam, delete, false, func, insert, select, update
+
+from exchange.store.blocks import WIDTH
+from exchange.store.prepared import Query
+from exchange.store.tables import listing, segment
+
+if TYPE_CHECKING:
+    from exchange.store.listings import Listed
+
+LEAST = 8
+"""Rows of the smallest segment: below it, to look for a segment costs as much as it saves."""
+_AT_ONCE = 24
+
+
+class Segment(NamedTuple):
+    """One segment: its first and last date, its rows, the span of its bytes, and until when all of it may be read."""
+
+    first: int
+    last: int
+    rows: int
+    begin: int
+    end: int
+    not_after: int
+
+
+def keep(tx: Connection, rows: Sequence[tuple[Listed, int]]) -> set[tuple[int, int]]:
+    """Make the segments of rows that are about to be listed, each audience's in order of date.
+
+    Gives what stands in them, as (audience, date).
+    """
+    made: list[tuple[int, Segment]] = []
+    sealed: set[tuple[int, int]] = set()
+    for begin, stop in _runs(rows):
+        some = rows[begin:stop]
+        (head, first), (tail, last) = some[0], some[-1]
+        span = (head.block * WIDTH + head.start, tail.block * WIDTH + tail.stop)
+        made.append((head.audience, Segment(first, last, len(some), *span, min(row.not_after for row, _ in some))))
+        sealed.update((head.audience, added) for _, added in some)
+    for audience, found in made:
+        _KEEP.run(tx, audience=audience, **found._asdict())
+    return sealed
+
+
+_KEEP = Query(insert(segment))
+
+
+def _runs(rows: Sequence[tuple[Listed, int]]) -> Iterable[tuple[int, int]]:
+    """Where in `rows` enough of them stand side by side that a plain page shows: (first, behind the last)."""
+    begin = 0
+    before: Listed | None = None
+    for index, (row, _) in enumerate(rows):
+        plain = row.latest and not row.folded
+        goes_on = (
+            before is not None
+            and plain
+            and row.start == before.stop + 1
+            and row.block == before.block
+            and row.audience == before.audience
+        )
+        if not goes_on:
+            if index - begin >= LEAST and before is not None:
+                yield begin, index
+            begin = index
+        before = row if plain else None
+        if not plain:
+            begin = index + 1
+    if before is not None and len(rows) - begin >= LEAST:
+        yield begin, len(rows)
+
+
+def ahead(tx: Connection, audience: int, after: int, rows: int) -> list[Segment]:
+    """The segments that reach beyond `after`, in order: enough of them for so many rows, or all that there are."""
+    found: list[Segment] = []
+    most = min(_AT_ONCE, 2 + rows // LEAST)
+    while True:
+        more = [Segment._make(row) for row in _AHEAD.run(tx, audience=audience, after=after, most=most)]
+        found += more
+        # The first may lie behind in part, however large it is, so it does not count.
+        if len(more) < most or sum(each.rows for each in found[1:]) > rows:
+            return found
+        after, most = more[-1].last, most * 2
+
+
+_s = segment.c
+_AHEAD = Query(
+    select(_s.first, _s.last, _s.rows, _s.begin, _s.end, _s.not_after)
+    .where(_s.audience == bindparam("audience"), _s.last > bindparam("after"))
+    .order_by(_s.last)
+    .limit(bindparam("most"))
+)
+
+
+def _covering(tx: Connection, audience: int, added: int) -> Segment | None:
+    """The segment in whose range this date lies."""
+    rows = _AHEAD.run(tx, audience=audience, after=added - 1, most=1)
+    found = Segment._make(rows[0]) if rows else None
+    return found if found is not None and found.first <= added else None
+
+
+def dissolve(tx: Connection, places: Iterable[tuple[int, int]]) -> None:
+    """Before these rows, as (audience, date), are closed or hidden: what stands beside them is read row by row."""
+    for audience, added in sorted(places):
+        found = _covering(tx, audience, added)
+        if found is not None:
+            _UNSEAL.run(tx, whose=audience, since=found.first, until=found.last)
+            _DROP.run(tx, whose=audience, at=found.last)
+
+
+_here = and_(
+    listing.c.audience == bindparam("whose"),
+    listing.c.added >= bindparam("since"),
+    listing.c.added <= bindparam("until"),
+    listing.c.sealed,
+)
+_UNSEAL = Query(update(listing).where(_here).values(sealed=false()))
+_DROP = Query(delete(segment).where(_s.audience == bindparam("whose"), _s.last == bindparam("at")))
+_SHORTEST = Query(select(func.min(listing.c.not_after)).where(_here))
+_SEALED = Query(
+    select(listing.c.added)
+    .where(listing.c.audience == bindparam("whose"), listing.c.added == bindparam("at"))
+    .where(listing.c.sealed)
+)
+_TERM = Query(
+    update(segment)
+    .where(_s.audience == bindparam("whose"), _s.last == bindparam("at"))
+    .values(not_after=bindparam("term"))
+)
+
+
+def adjusted(tx: Connection, shown: Iterable[tuple[int, int]]) -> None:
+    """After these rows, which a plain page shows, got other terms: until when their segments may be read.
+
+    A row that stands in the range of a segment and not in it was hidden until now: that segment dissolves.
+    """
+    terms: dict[tuple[int, Segment], None] = {}
+    for audience, added in sorted(shown):
+        found = _covering(tx, audience, added)
+        if found is not None and _SEALED.one(tx, whose=audience, at=added) is None:
+            dissolve(tx, [(audience, added)])
+            terms.pop((audience, found), None)
+        elif found is not None:
+            terms[audience, found] = None
+    for audience, found in terms:
+        term = _SHORTEST.one(tx, whose=audience, since=found.first, until=found.last)
+        _TERM.run(tx, whose=audience, at=found.last, term=term)

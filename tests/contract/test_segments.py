@@ -1,0 +1,207 @@
+"""Segments of listings (R24): a page made of them is, byte for byte, the page that is read row by row."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from exchange.model.marking import Tlp
+from exchange.model.party import Receive, Send, Terms
+from exchange.store import Store, audiences, micros, open_store, pages, segments, statements, tables
+from exchange.store.pages import Query
+from tests.world import SHARED, World, agreement, collection, indicator, marked, terms
+
+PARTIES = ("ccc", "cert-ee", "circl")
+FIRST_END, LAST_END = date(2026, 11, 30), date(2028, 1, 1)
+
+
+def _terms(end: date, *, wide: bool = True) -> Terms:
+    """Two agreements, of which one ends; the folded collection and the push target of `terms` besides."""
+    made = [
+        agreement("large", *PARTIES, send=Send(ceiling=Tlp.AMBER), end=end),
+        agreement("etroite", *PARTIES, send=Send(ceiling=Tlp.GREEN if wide else Tlp.CLEAR)),
+        agreement("donneurs", *PARTIES, receive=Receive(ceiling=Tlp.AMBER), send=Send(ceiling=Tlp.CLEAR, onward=True)),
+    ]
+    return terms(agreements=made, shared=collection(SHARED, "partenaires", PARTIES, ceiling=Tlp.AMBER))
+
+
+def _truth(tx: Any, number: int, now: int) -> list[tuple[int, bytes]]:
+    """What a reader of this audience is to get, said in plain words: (date, bytes)."""
+    rows = tx.execute(select(tables.listing).where(tables.listing.c.audience == number)).all()
+    shown = [r for r in rows if r.closed is None and r.latest and not r.folded and r.not_after > now]
+    shown.sort(key=lambda row: row.added)
+    bodies = statements.bodies(tx, [row.seq for row in shown])
+    return [(row.added, bodies[row.seq]) for row in shown]
+
+
+def _check_pages(tx: Any, number: int, now: int, windows: list[tuple[int, int]]) -> None:
+    truth = _truth(tx, number, now)
+    dates = [added for added, _ in truth]
+    for at, limit in windows:
+        after = dates[at % len(dates)] - at % 2 if dates and at else -1
+        leaf = pages.page(tx, number, Query(after=after, now=now, limit=limit))
+        rest = [(added, body) for added, body in truth if added > after]
+        assert b",".join(leaf.pieces) == b",".join(body for _, body in rest[:limit])
+        assert leaf.more == (len(rest) > limit)
+        edges = [added for added, _ in rest[:limit]] or [0]
+        assert (leaf.count, leaf.first, leaf.last) == (len(rest[:limit]), edges[0], edges[-1])
+
+
+def _check_segments(tx: Any, number: int) -> int:
+    """Each holds all that a plain page shows between its dates, and nothing sealed stands elsewhere; how many."""
+    own = tables.listing.c.audience == number
+    shown = [
+        row for row in tx.execute(select(tables.listing).where(own)).all()
+        if row.closed is None and row.latest and not row.folded
+    ]  # fmt: skip
+    sealed = {row.added for row in shown if row.sealed}
+    held = tx.execute(select(tables.segment).where(tables.segment.c.audience == number)).all()
+    for each in held:
+        inside = sorted((r for r in shown if each.first <= r.added <= each.last), key=lambda r: r.added)
+        assert (len(inside), inside[0].added, inside[-1].added) == (each.rows, each.first, each.last)
+        assert {row.added for row in inside} <= sealed
+        assert each.not_after == min(row.not_after for row in inside)
+        sealed -= {row.added for row in inside}
+    assert not sealed
+    return len(held)
+
+
+def _check(world: World, windows: list[tuple[int, int]]) -> int:
+    with world.store.reading() as tx:
+        numbers = [row.number for row in audiences.everyone(tx).values() if not row.retired]
+        found = sum(_check_segments(tx, number) for number in numbers)
+        for number in numbers:
+            _check_pages(tx, number, micros(world.now), windows)
+    return found
+
+
+class Moves:
+    """What happens to a node: things come, change, are withdrawn; terms end and are renewed."""
+
+    def __init__(self, store: Store) -> None:
+        self.world = World(store, _terms(FIRST_END))
+        self.given: list[tuple[str, dict[str, Any]]] = []
+        self.version = 0
+
+    def bring(self, source: str, count: int, tlp: Tlp, first: int) -> None:
+        """A page; other sources state the same values, which fold."""
+        made = [
+            indicator(f"{n}.example", tlp=tlp, id_=f"indicator--{uuid.uuid5(uuid.NAMESPACE_DNS, f'{source} {n}')}")
+            for n in range(first, first + count)
+        ]
+        self._give(source, made)
+
+    def change(self, which: int, tlp: Tlp, *, revoked: bool) -> None:
+        """A newer version of what is there, perhaps stricter, perhaps the last one."""
+        if self.given:
+            source, item = self.given[which % len(self.given)]
+            self.version += 1
+            when = (self.world.now + timedelta(seconds=self.version)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            newer = marked({**item, "modified": when, "description": str(self.version)}, tlp)
+            self._give(source, [{**newer, "revoked": True} if revoked else newer])
+
+    def _give(self, source: str, made: list[dict[str, Any]]) -> None:
+        self.world.now += timedelta(milliseconds=7)
+        self.world.give(source, *made)
+        self.given += [(source, item) for item in made]
+
+    def turn(self, what: str) -> None:
+        """Time or terms."""
+        if what == "passes":
+            self.world.pass_time(timedelta(days=30))
+        else:
+            end = {"renewed": LAST_END, "ended": FIRST_END, "narrow": LAST_END}[what]
+            self.world.follow(_terms(end, wide=what != "narrow"))
+
+
+SOURCES = st.sampled_from(["ccc/a", "cert-ee/b", "circl/c"])
+LEVELS = st.sampled_from([Tlp.CLEAR, Tlp.GREEN, Tlp.GREEN, Tlp.AMBER])
+STEPS = st.lists(
+    st.tuples(st.just("bring"), SOURCES, st.integers(1, 30), LEVELS, st.integers(0, 40))
+    | st.tuples(st.just("change"), st.integers(0, 200), st.sampled_from([*Tlp]), st.booleans())
+    | st.tuples(st.just("turn"), st.sampled_from(["passes", "renewed", "ended", "narrow"])),
+    min_size=1,
+    max_size=8,
+)
+WINDOWS = st.lists(st.tuples(st.integers(0, 100), st.sampled_from([1, 3, 8, 9, 20, 1000])), min_size=1, max_size=6)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Store]:
+    """One store for all the examples."""
+    opened = open_store("sqlite://")
+    yield opened
+    opened.close()
+
+
+def _emptied(store: Store) -> Store:
+    with store.writing() as tx:
+        for table in reversed(tables.metadata.sorted_tables):
+            tx.execute(table.delete())
+    return store
+
+
+def _do(moves: Moves, step: tuple[Any, ...]) -> None:
+    if step[0] == "bring":
+        moves.bring(*step[1:])
+    elif step[0] == "change":
+        moves.change(step[1], step[2], revoked=step[3])
+    else:
+        moves.turn(step[1])
+
+
+@settings(max_examples=120)
+@given(steps=STEPS, windows=WINDOWS)
+def test_pages_are_the_same_row_by_row(shared: Store, steps: list[Any], windows: list[tuple[int, int]]) -> None:
+    """Whatever has happened, in every audience, from anywhere, of any size."""
+    moves = Moves(_emptied(shared))
+    for step in steps:
+        _do(moves, step)
+        _check(moves.world, windows)
+
+
+def test_a_life_on_every_engine(store: Store) -> None:
+    """A bulk, a version in its middle, the end of an agreement, its renewal: segments are made, split and kept."""
+    moves, windows = Moves(store), [(0, 1000), (0, 40), (13, 25), (77, 1), (78, 1000)]
+    for source, level in (("ccc/a", Tlp.GREEN), ("cert-ee/b", Tlp.AMBER), ("circl/c", Tlp.GREEN)):
+        moves.bring(source, 120, level, 0)
+    whole = _check(moves.world, windows)
+    assert whole
+    moves.change(30, Tlp.GREEN, revoked=False)
+    assert _check(moves.world, windows) < whole
+    moves.change(40, Tlp.RED, revoked=False)
+    moves.change(300, Tlp.GREEN, revoked=True)
+    _check(moves.world, windows)
+    for what in ("passes", "renewed", "narrow", "renewed"):
+        moves.turn(what)
+        _check(moves.world, windows)
+
+
+def test_a_page_of_segments_is_read_in_few_rows(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is what they are for: of a thousand rows that came together none is read by itself."""
+    world = World(memory)
+    world.give("ccc/a", *(indicator(f"{n}.example") for n in range(500)))
+    world.give("ccc/a", *(indicator(f"{n}.example") for n in range(500, 1_000)))
+    asked: list[bool] = []
+    rows = pages._rows
+
+    def counted(*arguments: Any, loose: bool = False, **more: Any) -> Any:
+        asked.append(loose)
+        return rows(*arguments, loose=loose, **more)
+
+    monkeypatch.setattr(pages, "_rows", counted)
+    with memory.reading() as tx:
+        row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
+        assert row is not None
+        leaf = pages.page(tx, row.number, Query(now=micros(world.now), limit=1_000))
+        some = segments.ahead(tx, row.number, -1, 1_000)
+    assert (leaf.count, leaf.more, len(leaf.told)) == (1_000, False, 3 * len(some))
+    assert asked == [True]
+    assert len(some) < 30
