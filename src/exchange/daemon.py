@@ -253,7 +253,7 @@ def run(settings: Settings, only: Part | None) -> int:
         return run_sync(settings)
     if only == "serve":
         # In the place of this process, with this number: the command line has loaded what no HTTP worker needs.
-        command = [sys.executable, "-m", "exchange.daemon", "--only", "serve", "--config", str(settings.folder)]
+        command = [sys.executable, "-P", "-m", "exchange.daemon", "--only", "serve", "--config", str(settings.folder)]
         os.execv(sys.executable, command)  # noqa: S606 (our own)
     return supervise(settings)
 

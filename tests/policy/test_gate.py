@@ -97,6 +97,21 @@ def test_the_plain_way_gives_the_same_answer(refs: list[str], text: str, cut: in
     assert not gate(body + b"}", Tlp.RED)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":"\xff"}',
+        b'{"\xff":1}',
+        b'{"a":"\xed\xa0\x80"}',
+        f'{{"object_marking_refs":["{RED}'.encode() + b'\xff"]}',
+        b'{"object_marking_refs":["\xff' + f'{RED}"]}}'.encode(),
+    ],
+)
+def test_what_is_no_utf8_does_not_pass(body: bytes) -> None:
+    """It is no JSON, so nobody may have it, whatever it would say (RFC 8259 section 8.1)."""
+    assert not gate(body, Tlp.RED)
+
+
 @pytest.mark.parametrize("shape", ["bundle", "envelope", "list"])
 def test_one_marked_object_stops_an_assembled_body(shape: str) -> None:
     """Of many objects in one body the strictest decides, wherever it stands."""

@@ -152,31 +152,92 @@ def test_r19_renewal_keeps_the_listings(memory: Store) -> None:
     assert closings(memory) == []
 
 
+def two(wide: date, narrow: date = date(2027, 12, 31), later: date | None = None) -> Terms:
+    """Two agreements of the same partners, a wide one and a narrow one, and perhaps the successor of the wide one."""
+    giver = agreement("donneur", "ccc", receive=Receive(ceiling=Tlp.AMBER), send=Send(ceiling=Tlp.CLEAR, onward=True))
+    made = [
+        agreement("large", *PARTIES, send=Send(ceiling=Tlp.AMBER), end=wide),
+        agreement("etroite", *PARTIES, send=Send(ceiling=Tlp.GREEN), end=narrow),
+        giver,
+    ]
+    if later is not None:
+        made.append(agreement("suite", *PARTIES, send=Send(ceiling=Tlp.AMBER), start=later, end=LAST))
+    both = collection(SHARED, "partenaires", PARTIES, ceiling=Tlp.AMBER)
+    return replace(terms(agreements=made), collections={SHARED: both})
+
+
+NOVEMBER, DECEMBER, LAST = date(2026, 11, 30), date(2026, 12, 15), date(2027, 12, 31)
+AMBER, GREEN = indicator("amber.example", tlp=Tlp.AMBER), indicator("green.example")
+
+
+def read_past(memory: Store, narrow: date = LAST) -> tuple[World, dict[str, int]]:
+    """The wide agreement has ended; a reader's mark stands behind what only it permitted. The dates before that."""
+    world = World(memory, two(NOVEMBER, narrow))
+    world.give("ccc/x", AMBER)
+    world.give("ccc/x", GREEN)
+    before = added(world)
+    assert before.keys() == {AMBER["id"], GREEN["id"]}
+    world.pass_time(timedelta(days=13))
+    assert added(world) == {GREEN["id"]: before[GREEN["id"]]}
+    return world, before
+
+
 def test_r19_what_was_read_past_is_listed_anew(memory: Store) -> None:
     """R19, R20: of two agreements one ended and is renewed; who read on meanwhile still gets what it permits."""
-
-    def two(end: date) -> Terms:
-        wide = agreement("large", *PARTIES, send=Send(ceiling=Tlp.AMBER), end=end)
-        narrow = agreement("etroite", *PARTIES, send=Send(ceiling=Tlp.GREEN))
-        giver = agreement(
-            "donneur", "ccc", receive=Receive(ceiling=Tlp.AMBER), send=Send(ceiling=Tlp.AMBER, onward=True)
-        )
-        both = collection(SHARED, "partenaires", PARTIES, ceiling=Tlp.AMBER)
-        return replace(terms(agreements=[wide, narrow, giver]), collections={SHARED: both})
-
-    world = World(memory, two(date(2026, 11, 30)))
-    amber, green = indicator("amber.example", tlp=Tlp.AMBER), indicator("green.example")
-    world.give("ccc/x", amber)
-    world.give("ccc/x", green)
-    before = added(world)
-    assert before.keys() == {amber["id"], green["id"]}
-    world.pass_time(timedelta(days=30))
-    assert added(world) == {green["id"]: before[green["id"]]}  # a reader's mark is there now
-    world.follow(two(date(2027, 11, 30)))
+    world, before = read_past(memory)
+    world.follow(two(LAST))
     after = added(world)
-    assert after[green["id"]] == before[green["id"]]
-    assert after[amber["id"]] > before[green["id"]]
+    assert after[GREEN["id"]] == before[GREEN["id"]]
+    assert after[AMBER["id"]] > before[GREEN["id"]]
     assert closings(memory) == ["agreement.resumed"]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param([two(NOVEMBER, NOVEMBER), two(LAST)], id="the other is ended from the same day on, afterwards"),
+        pytest.param([two(date(2026, 12, 2), DECEMBER), two(LAST)], id="its end is corrected first"),
+        pytest.param([two(NOVEMBER, DECEMBER, date(2026, 12, 3)), two(NOVEMBER, LAST)], id="a successor has begun"),
+    ],
+)
+def test_r20_however_the_terms_come_about(memory: Store, way: list[Terms]) -> None:
+    """What was readable is a fact of the listings, not of the terms that came before: nobody misses anything."""
+    world, before = read_past(memory, DECEMBER)
+    world.pass_time(timedelta(days=30))
+    for changed in way:
+        world.follow(changed)
+        world.pass_time(timedelta(days=1))
+    after = added(world)
+    assert after.get(AMBER["id"], before[GREEN["id"]] + 1) > before[GREEN["id"]]
+
+
+@pytest.mark.parametrize("begins", [date(2026, 12, 1), date(2027, 1, 10)])
+def test_r19_a_successor_keeps_the_listings(memory: Store, begins: date) -> None:
+    """R19: from one agreement to the next, at once or after a gap in which nobody could read, every date stays."""
+    given = two(NOVEMBER, NOVEMBER, begins)
+    world = World(memory, given)
+    world.give("ccc/x", AMBER)
+    world.give("ccc/x", GREEN)
+    before = added(world)
+    for _ in range(60):
+        world.pass_time(timedelta(days=1))
+    assert added(world) == before
+    assert closings(memory) == []
+
+
+def test_r20_a_crash_in_the_middle_of_it(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found when the terms began to change still holds when they are adopted again."""
+    world, before = read_past(memory)
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(terms_module, "_decide_all", broken)
+        world.follow(two(NOVEMBER, NOVEMBER))
+    world.follow(two(LAST))
+    assert added(world)[AMBER["id"]] > before[GREEN["id"]]
+
+
+def broken(*_: Any) -> int:
+    """A process that dies."""
+    raise RuntimeError
 
 
 def test_renewal_before_the_end_keeps_the_listings_too(memory: Store) -> None:

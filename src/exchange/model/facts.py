@@ -15,8 +15,8 @@ from typing import Any
 from exchange.model.normalise import hash_name, value_of
 
 _SINGLE = re.compile(
-    r"\s*+\[\s*+([a-z0-9-]++):([A-Za-z_][\w-]*+(?:\.(?:[A-Za-z_][\w-]*+|'[^']++'))*+)\s*+=\s*+"
-    r"'([^'\\]*+(?:\\.[^'\\]*+)*+)'\s*+\]\s*\Z"
+    r"\s*+\[\s*+([a-z0-9-]++):([A-Za-z_][\w-]*+(?:\.(?:[A-Za-z_][\w-]*+|'[^']++'))*)\s*+=\s*+"
+    r"'([^'\\]*+(?:\\.[^'\\]*+)*)'\s*+\]\s*\Z"
 )
 _ILLEGAL = re.compile(r"(?<!\\)(?:\\\\)*\\[^'\\]")
 _LONGEST = 4096

@@ -34,6 +34,7 @@ _INSTANT = re.compile(
     r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))"
     r"(T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60))(?:\.([0-9]{1,9}))?Z\Z"
 )
+_LONGEST_TIME = len("2026-01-01T00:00:00.123456789Z")
 _INTEGERS = range(-(2**63), 2**64)
 _UNVERSIONED_FIELDS = ("modified", "x_opencti_modified_at")
 # Rearranging a relationship, a sighting, a note or an opinion says something about its ends (RULES R10).
@@ -325,7 +326,7 @@ def _strictly(raw: bytes) -> Any:
 def _check_times(stix: Mapping[str, Any]) -> None:
     """Every timestamp of the object itself names a day that there was."""
     for value in stix.values():
-        if type(value) is str and value[-1:] == "Z":
+        if type(value) is str and value[-1:] == "Z" and len(value) <= _LONGEST_TIME:
             _check_day(value)
 
 

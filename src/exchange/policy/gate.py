@@ -52,7 +52,7 @@ def strictest(body: bytes) -> int:
 
 
 _NAME = b'"object_marking_refs":['
-_OWN = re.compile(re.escape(_NAME) + rb'("[^"\\,]{1,300}"(?:,"[^"\\,]{1,300}")*+)\]')
+_OWN = re.compile(re.escape(_NAME) + rb'("[^"\\,]{1,300}"(?:,"[^"\\,]{1,300}")*)\]')
 
 
 def _of_list(own: re.Match[bytes] | None) -> int:
@@ -63,6 +63,7 @@ def _of_list(own: re.Match[bytes] | None) -> int:
 
 def _is_json(body: bytes) -> bool:
     try:
+        body.decode()  # which the other does not look at
         msgspec.json.decode(body, type=msgspec.Raw)  # reads all of it and makes nothing
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False

@@ -16,13 +16,13 @@ import orjson
 
 from exchange.serve.coding import Coding
 
-_FORM = "1"
+_FORM = "2"
 """To be changed with the form of a page: what was kept of the old one is then no longer taken for the same."""
 _LENGTH = 32
 
 
 def of_page(kind: str, audience: str, told: Sequence[int], more: bool) -> str:
-    """The tag of a page of this kind: a listing row never changes, so its dates (`told`) tell every byte of it."""
+    """The tag of a page of this kind: a listing row never changes, so what is told of its dates tells every byte."""
     digest = sha256(f"{_FORM}|{kind}|{audience}|{more:d}|".encode())
     digest.update(array("q", told).tobytes())
     return digest.hexdigest()[:_LENGTH]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from exchange.store.prepared import Query
-from exchange.store.tables import audience, meta
+from exchange.store.tables import audience, listing, meta
 
 EPOCH = "policy_epoch"
 """The note that says which terms the store follows."""
@@ -30,8 +30,8 @@ class AudienceRow:
     last_added: int
     number: int = 0
     """Given by the store, as is what follows."""
-    ended: int | None = None
-    """`ends` under the terms before these: while they held it was read until then (None: without an end)."""
+    past: Mapping[int, int] = field(default_factory=dict)
+    """When listings lapsed → the last date that could be read after that, when the terms last changed."""
 
 
 def everyone(tx: Connection) -> dict[str, AudienceRow]:
@@ -47,9 +47,9 @@ def everyone(tx: Connection) -> dict[str, AudienceRow]:
             retired=bool(retired),
             last_added=last_added,
             number=number,
-            ended=ended,
+            past=_past_of(past),
         )
-        for key, channel, members, agreements, ends, is_open, retired, last_added, number, ended in _EVERYONE.run(tx)
+        for key, channel, members, agreements, ends, is_open, retired, last_added, number, past in _EVERYONE.run(tx)
     }
 
 
@@ -57,7 +57,7 @@ _row = audience.c
 _EVERYONE = Query(
     select(
         _row.key, _row.channel, _row.members, _row.agreements, _row.ends, _row.open, _row.retired, _row.last_added,
-        _row.number, _row.ended,
+        _row.number, _row.past,
     )
 )  # fmt: skip
 
@@ -67,7 +67,12 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-def declare(tx: Connection, wanted: Sequence[AudienceRow]) -> None:
+@lru_cache(maxsize=1024)
+def _past_of(text: str) -> Mapping[int, int]:
+    return {int(end): last for end, last in json.loads(text).items()}
+
+
+def declare(tx: Connection, wanted: Sequence[AudienceRow], now: int) -> None:
     """Make the rows match `wanted`: new ones begin, others keep their place, those no longer wanted retire.
 
     All of them are shut until `reopen`: their listings are about to be decided again.
@@ -84,10 +89,40 @@ def declare(tx: Connection, wanted: Sequence[AudienceRow]) -> None:
             "retired": False,
         }
         if row.key in known:
-            values["ended"] = known[row.key].ends
+            values["past"] = json.dumps(_past(tx, known[row.key], now))
             tx.execute(update(audience).where(audience.c.key == row.key).values(**values))
         else:
             tx.execute(insert(audience).values(key=row.key, last_added=_mark_of(row, known.values()), **values))
+
+
+def _past(tx: Connection, row: AudienceRow, now: int) -> Mapping[int, int]:
+    """What was read past (RULES R20): for each moment at which listings lapsed, the last date that was read after it.
+
+    Of what stands before the terms change it: where a crash left the change half done, what was found then still holds.
+    """
+    ends = [found[0] for found in _LAPSED.run(tx, whose=row.number, now=now)]
+    found = {end: _READ_AFTER.one(tx, whose=row.number, end=end) or 0 for end in ends}
+    if not row.open and not row.retired:
+        found = {end: max(found.get(end, 0), row.past.get(end, 0)) for end in found.keys() | row.past.keys()}
+    return found
+
+
+_whose = listing.c.audience == bindparam("whose")
+_LAPSED = Query(
+    select(listing.c.not_after)
+    .distinct()
+    .where(_whose, listing.c.closed.is_(None), listing.c.not_after <= bindparam("now"))
+)
+_READ_AFTER = Query(
+    select(listing.c.added)
+    .where(
+        _whose,
+        listing.c.not_after > bindparam("end"),
+        or_(listing.c.closed.is_(None), listing.c.closed > bindparam("end")),
+    )
+    .order_by(listing.c.added.desc())
+    .limit(1)
+)
 
 
 def _mark_of(row: AudienceRow, known: Iterable[AudienceRow]) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import accumulate
+from operator import mul
 from typing import Any, NamedTuple
 
 import orjson
@@ -79,7 +80,7 @@ class Leaf:
     last: int
     more: bool
     told: Sequence[int]
-    """Numbers that tell every byte of it, within one audience."""
+    """Numbers that tell every byte of it, within one audience, however it was put together (RULES R14)."""
     pieces: Sequence[Piece]
     """The objects: joined by commas, exactly what is served between the brackets."""
 
@@ -107,18 +108,18 @@ def page(tx: Connection, number: int, query: Query, *, most: int = 2**62) -> Lea
 
     A question by id also gets what is folded, so that references resolve (RULES R23).
     """
-    page = _by_segments(tx, number, query) if query.plain else None
-    if page is None or page.size > most:
-        page = _Gathered(query.limit)
-        page.rows(*_rows(tx, number, query))
-        page.cut(most)
+    found = _by_segments(tx, number, query) if query.plain else None
+    if found is None or found.size > most:
+        found = _Gathered(query.limit)
+        found.rows(*_rows(tx, number, query))
+        found.cut(most)
     return Leaf(
-        count=page.count,
-        first=page.first,
-        last=page.last,
-        more=page.more,
-        told=page.told,
-        pieces=blocks.pieces(tx, page.begins, page.ends),
+        count=found.count,
+        first=found.first,
+        last=found.last,
+        more=found.more,
+        told=(found.count, found.first, found.last, *(total % segments.PRIME for total in found.totals)),
+        pieces=blocks.pieces(tx, found.begins, found.ends),
     )
 
 
@@ -129,7 +130,9 @@ class _Gathered:
         self.room = limit
         self.count = self.first = self.last = 0
         self.more = False
-        self.told: list[int] = []
+        self.dates: list[int] = []
+        """Of those that are rows."""
+        self._sums = self._squares = 0
         self.begins: list[int] = []
         self.ends: list[int] = []
 
@@ -142,18 +145,23 @@ class _Gathered:
         """Put rows behind what is there, as far as there is room."""
         count = min(len(added), self.room)
         self.more = self.more or count < len(added)
-        self.told += added[:count]
+        self.dates += added[:count]
         self.begins += begins[:count]
         self.ends += ends[:count]
         self._grew(count, added[0] if added else 0, added[count - 1] if count else 0)
 
     def segment(self, found: Segment) -> None:
         """Put a whole segment there; there is room for it."""
-        # A count is no date: so no two pages tell the same that are not the same.
-        self.told += (found.first, found.last, found.rows)
+        self._sums += found.sums
+        self._squares += found.squares
         self.begins.append(found.begin)
         self.ends.append(found.end)
         self._grew(found.rows, found.first, found.last)
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """The sum of all dates, and that of their squares: rows never come back, so no two pages have both."""
+        return self._sums + sum(self.dates), self._squares + sum(map(mul, self.dates, self.dates))
 
     def _grew(self, count: int, first: int, last: int) -> None:
         if count:
@@ -164,10 +172,11 @@ class _Gathered:
     def cut(self, most: int) -> None:
         """Leave out what does not fit into `most` bytes, but not the first of all. Only of rows."""
         if self.size > most:
-            count = _fitting(self.begins, self.ends, most)
+            sizes = accumulate(end - begin + 1 for begin, end in zip(self.begins, self.ends, strict=True))
+            count = max(1, sum(size <= most for size in sizes))
             if count < self.count:
-                self.count, self.last, self.more = count, self.told[count - 1], True
-                self.told, self.begins, self.ends = self.told[:count], self.begins[:count], self.ends[:count]
+                self.count, self.last, self.more = count, self.dates[count - 1], True
+                self.dates, self.begins, self.ends = self.dates[:count], self.begins[:count], self.ends[:count]
 
 
 def _by_segments(tx: Connection, number: int, query: Query) -> _Gathered | None:
@@ -198,12 +207,9 @@ def _by_segments(tx: Connection, number: int, query: Query) -> _Gathered | None:
     return page
 
 
-_Columns = tuple[list[int], list[int], list[int]]
-
-
 def _rows(
     tx: Connection, number: int, query: Query, *, after: int | None = None, until: int = FOREVER, loose: bool = False
-) -> _Columns:
+) -> tuple[list[int], list[int], list[int]]:
     """Dates and spans of at most `limit` + 1 rows. `loose`: only of those that stand in no segment."""
     texts = _found(tx, number, query, places=True, after=after, until=until, loose=loose)[0]
     added, begins, ends = (orjson.loads(f"[{text or ''}]") for text in texts)
@@ -211,12 +217,6 @@ def _rows(
         rows = sorted(zip(added, begins, ends, strict=True))
         added, begins, ends = (list(column) for column in zip(*rows, strict=True))
     return added, begins, ends
-
-
-def _fitting(begins: Sequence[int], ends: Sequence[int], most: int) -> int:
-    """How many of these fit into `most` bytes with a comma each; the first one always does."""
-    sizes = accumulate(end - begin + 1 for begin, end in zip(begins, ends, strict=False))
-    return max(1, sum(size <= most for size in sizes))
 
 
 def index(tx: Connection, number: int, query: Query) -> Index:

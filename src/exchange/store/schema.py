@@ -10,6 +10,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 
 from exchange.errors import StoreOutdated
 from exchange.store.engine import Store
+from exchange.store.prepared import Query
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -56,6 +57,19 @@ def migrate(store: Store) -> tuple[str | None, str]:
         command.upgrade(config, "head")
     store.create_reads()
     return before, newest()
+
+
+def require(tx: Connection) -> None:
+    """Raises StoreOutdated unless the schema is this release's: asked by every writer, in its transaction.
+
+    A process of the release before may still be running when the schema is migrated; it must not write by old rules.
+    """
+    found = _REVISION.one(tx)
+    if found != newest():
+        raise StoreOutdated("store.outdated", found=found or "-", needed=newest())
+
+
+_REVISION = Query(select(_VERSION.c.version_num))
 
 
 def ready(store: Store, *, create: bool) -> None:

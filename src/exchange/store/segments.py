@@ -7,6 +7,7 @@ and dissolved in the transaction that closes or hides one of them (RULES R24); w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, false, func, insert, select, update
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LEAST = 8
 """Rows of the smallest segment: below it, to look for a segment costs as much as it saves."""
+PRIME = 2**61 - 1
 _AT_ONCE = 24
 
 
@@ -32,6 +34,9 @@ class Segment(NamedTuple):
     begin: int
     end: int
     not_after: int
+    sums: int
+    squares: int
+    """The sum of its dates, and that of their squares, both by PRIME: with others', they tell a page."""
 
 
 def keep(tx: Connection, rows: Sequence[tuple[Listed, int]]) -> set[tuple[int, int]]:
@@ -45,7 +50,10 @@ def keep(tx: Connection, rows: Sequence[tuple[Listed, int]]) -> set[tuple[int, i
         some = rows[begin:stop]
         (head, first), (tail, last) = some[0], some[-1]
         span = (head.block * WIDTH + head.start, tail.block * WIDTH + tail.stop)
-        made.append((head.audience, Segment(first, last, len(some), *span, min(row.not_after for row, _ in some))))
+        dates = [added for _, added in some]
+        totals = (sum(dates) % PRIME, sum(map(mul, dates, dates)) % PRIME)
+        term = min(row.not_after for row, _ in some)
+        made.append((head.audience, Segment(first, last, len(some), *span, term, *totals)))
         sealed.update((head.audience, added) for _, added in some)
     for audience, found in made:
         _KEEP.run(tx, audience=audience, **found._asdict())
@@ -94,7 +102,7 @@ def ahead(tx: Connection, audience: int, after: int, rows: int) -> list[Segment]
 
 _s = segment.c
 _AHEAD = Query(
-    select(_s.first, _s.last, _s.rows, _s.begin, _s.end, _s.not_after)
+    select(_s.first, _s.last, _s.rows, _s.begin, _s.end, _s.not_after, _s.sums, _s.squares)
     .where(_s.audience == bindparam("audience"), _s.last > bindparam("after"))
     .order_by(_s.last)
     .limit(bindparam("most"))

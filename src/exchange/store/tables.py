@@ -147,7 +147,7 @@ audience = Table(
     Column("members", Text, nullable=False, comment="JSON list of peers"),
     Column("agreements", Text, nullable=False, comment="JSON list"),
     Column("ends", BigInteger, nullable=True, comment="when the last of its agreements ends; null: never"),
-    Column("ended", BigInteger, nullable=True, comment="the same under the terms before these"),
+    Column("past", Text, nullable=False, server_default="{}", comment="JSON: end → last date read after it"),
     Column("open", Boolean, nullable=False, comment="false: no longer made by the terms, or being decided again"),
     Column("retired", Boolean, nullable=False, comment="no longer made by the terms"),
     Column("last_added", BigInteger, nullable=False),
@@ -220,6 +220,8 @@ segment = Table(
     Column("begin", BigInteger, nullable=False, comment="the block times 2**32, and the first byte in it"),
     Column("end", BigInteger, nullable=False, comment="the same block, and the byte behind the last"),
     Column("not_after", BigInteger, nullable=False, comment="the earliest of its rows"),
+    Column("sums", BigInteger, nullable=False, comment="of its dates, by 2**61 - 1"),
+    Column("squares", BigInteger, nullable=False, comment="of its dates, by 2**61 - 1"),
     sqlite_with_rowid=False,
     comment="rows of a listing that stand side by side in a block, all that a plain page shows between two dates (R24)",
 )

@@ -20,7 +20,7 @@ from exchange.model.envelope import Page, Rejected
 from exchange.model.marking import Label, Tlp
 from exchange.model.stix import CONTAINERS, StixObject
 from exchange.policy import Basis, Rules, resolve
-from exchange.store import Store, audiences, originals, references, sources, statements, withdrawals
+from exchange.store import Store, audiences, originals, references, schema, sources, statements, withdrawals
 from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.references import Neighbours
@@ -129,7 +129,11 @@ def accept(
 
 
 def require(tx: Connection, rules: Rules) -> None:
-    """Raises StoreOutdated unless `rules` are the terms that the store follows: asked in every writing transaction."""
+    """Raises StoreOutdated unless `rules` are the terms that the store follows, and its schema is the one we know.
+
+    Asked in every writing transaction.
+    """
+    schema.require(tx)
     found = audiences.note(tx, EPOCH)
     if found != rules.epoch:
         raise StoreOutdated("store.policy_changed", found=found[:8] or "-", needed=rules.epoch[:8])

@@ -7,6 +7,7 @@ import socket
 import uuid
 from pathlib import Path
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
 
 
@@ -16,18 +17,18 @@ def owner() -> str:
 
 
 def _place() -> str:
-    """The machine and its space of process numbers: in two containers of one name the same number is another's."""
+    """The machine and its space of process numbers: elsewhere, whatever its name, the same number is another's."""
     try:
-        namespace = str(_NAMESPACE.readlink())
+        where = f"{_BOOT.read_text().strip()}/{_NAMESPACE.readlink()}"
     except OSError:
-        namespace = ""
-    return f"{socket.gethostname()}/{namespace}"
+        where = ""
+    return f"{socket.gethostname()}/{where.replace(':', '')}"
 
 
 def is_gone(name: str) -> bool:
     """Whether the process of this name ran here and is no more. Of those elsewhere nothing is known."""
     place, _, number = name.rpartition(":")[0].rpartition(":")
-    if place != _place() or not number.isdecimal():
+    if place != _place() or place.endswith("/") or not number.isdecimal():
         return False
     try:
         os.kill(int(number), 0)

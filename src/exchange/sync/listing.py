@@ -95,7 +95,7 @@ class Lister:
         self.audiences = [a for a in rules.audiences if a.key in rows and not rows[a.key].retired]
         self.numbers = {key: row.number for key, row in rows.items()}
         self.last_added = {key: row.last_added for key, row in rows.items()}
-        self._ended = {key: row.ended for key, row in rows.items()}
+        self._past = {key: row.past for key, row in rows.items()}
         self.refused: list[tuple[str, str]] = []
         """(id, audience) that the second gate stopped: the two judgements differ, which is an alarm."""
         peer, channel = reader
@@ -235,8 +235,9 @@ class Lister:
                     changes.closed.append((row, "label.changed"))
                     del rows[version]
                     continue
-                if decision.released and self._missed(audience, row):
-                    changes.closed.append((row, "agreement.resumed"))
+                if self._read_past(audience, row):
+                    code = "agreement.resumed" if decision.released else "agreement.ended"
+                    changes.closed.append((row, code))
                     del rows[version]
                     continue
                 rows[version] = replace(
@@ -246,15 +247,14 @@ class Lister:
                 changes.closed.append((row, decision.reasons[0]))
                 del rows[version]
 
-    def _missed(self, audience: Audience, row: Listed) -> bool:
+    def _read_past(self, audience: Audience, row: Listed) -> bool:
         """Whether readers may have read on past `row` while no agreement permitted it (RULES R19 and R20).
 
-        They may, unless the whole audience was shut out from then on: then nobody's mark has moved, and it resumes.
+        Where nothing behind it could be read either, nobody's mark has moved: then it resumes as it stands.
         """
         if row.not_after > micros(self.now) or audience.pushes:
             return False
-        ended = self._ended[audience.key]
-        return ended is None or ended > row.not_after
+        return row.added < self._past[audience.key].get(row.not_after, 0)
 
     def _begin(self, audience: Audience, group: Sequence[Judged], rows: dict[str, Listed], changes: Changes) -> None:
         taken, ranks = set(rows), self._ranks(audience, group)

@@ -61,7 +61,7 @@ def _declare(tx: Connection, rules: Rules, now: datetime) -> None:
             last_added=0,
         )
 
-    audiences.declare(tx, [row(audience) for audience in rules.audiences])
+    audiences.declare(tx, [row(audience) for audience in rules.audiences], micros(now))
     listings.close_retired(tx, micros(now))
     terms = rules.terms
     keys = [source.key for peer in terms.peers.values() for source in peer.sources]

@@ -1,4 +1,4 @@
-"""Segments of listings; what an audience could read before its terms changed; old statuses found by their age."""
+"""Segments of listings; what was read past while an agreement had ended; old statuses found by their age."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,13 +13,17 @@ depends_on = None
 
 _WIDTH = 1 << 32
 _LEAST = 8
+_PRIME = 2**61 - 1
 _STEP = 10_000
 _PLAIN = "closed IS NULL AND latest AND NOT folded"
 
 
 def upgrade() -> None:
     op.add_column(
-        "audience", sa.Column("ended", sa.BigInteger(), nullable=True, comment="the same under the terms before these")
+        "audience",
+        sa.Column(
+            "past", sa.Text(), server_default="{}", nullable=False, comment="JSON: end → last date read after it"
+        ),
     )
     op.create_index("ix_status_created", "status", ["created"], unique=False)
     op.add_column(
@@ -35,6 +39,8 @@ def upgrade() -> None:
         sa.Column("begin", sa.BigInteger(), nullable=False, comment="the block times 2**32, and the first byte in it"),
         sa.Column("end", sa.BigInteger(), nullable=False, comment="the same block, and the byte behind the last"),
         sa.Column("not_after", sa.BigInteger(), nullable=False, comment="the earliest of its rows"),
+        sa.Column("sums", sa.BigInteger(), nullable=False, comment="of its dates, by 2**61 - 1"),
+        sa.Column("squares", sa.BigInteger(), nullable=False, comment="of its dates, by 2**61 - 1"),
         sa.ForeignKeyConstraint(["audience"], ["audience.number"], name=op.f("fk_segment_audience")),
         sa.PrimaryKeyConstraint("audience", "last", name=op.f("pk_segment")),
         comment="rows of a listing that stand side by side in a block, all that a plain page shows between two dates"
@@ -63,12 +69,13 @@ def _seal(audience: int) -> None:
     for run in _runs(audience):
         (first, block, start, _, _), (last, _, _, stop, _) = run[0], run[-1]
         span = (block * _WIDTH + start, block * _WIDTH + stop)
-        values = (first, last, len(run), *span, min(row[4] for row in run))
+        totals = (sum(row[0] for row in run) % _PRIME, sum(row[0] ** 2 for row in run) % _PRIME)
+        values = (first, last, len(run), *span, min(row[4] for row in run), *totals)
         bind.execute(sa.insert(segment), {"audience": audience, **dict(zip(_NAMES, values, strict=True))})
         bind.execute(mark, {"audience": audience, "first": first, "last": last})
 
 
-_NAMES = ("first", "last", "rows", "begin", "end", "not_after")
+_NAMES = ("first", "last", "rows", "begin", "end", "not_after", "sums", "squares")
 
 
 def _runs(audience: int) -> Iterator[list[Any]]:
