@@ -118,7 +118,8 @@ def test_a_reader_without_any_agreement(memory: Store) -> None:
 def test_an_audience_that_is_being_decided(house: House) -> None:
     house.give(indicator())
     with house.store.writing() as tx:
-        audiences.declare(tx, [row for row in audiences.everyone(tx).values() if not row.retired])
+        open_ones = [row for row in audiences.everyone(tx).values() if not row.retired]
+        audiences.declare(tx, open_ones, micros(house.world.now))
     for path in (OBJECTS, MANIFEST, FEED):
         answer = house.get(path)
         refused(answer, 503, "request.deciding")
