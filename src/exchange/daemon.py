@@ -247,22 +247,22 @@ def supervise(settings: Settings) -> int:
     return code
 
 
-def run(settings: Settings, only: Part | None) -> int:
+def run(settings: Settings, only: Part | None, *, verbose: bool = False) -> int:
     """Run the daemon, whole or one part of it; exit code."""
     if only == "sync":
         return run_sync(settings)
     if only == "serve":
         # In the place of this process, with this number: the command line has loaded what no HTTP worker needs.
         command = [sys.executable, "-P", "-m", "exchange.daemon", "--only", "serve", "--config", str(settings.folder)]
-        os.execv(sys.executable, command)  # noqa: S606 (our own)
+        os.execv(sys.executable, command + ["--verbose"] * verbose)  # noqa: S606 (our own)
     return supervise(settings)
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, *, verbose: bool = False) -> int:
     """The HTTP process and nothing else, as `run` starts it; exit code."""
     try:
         settings = config.load(folder)
-        log.configure(settings.node.language, log_form())
+        log.configure(settings.node.language, log_form(), verbose=verbose)
         return run_serve(settings)
     except ExchangeError as error:
         sys.stderr.write(i18n.describe(error, i18n.of_terminal()) + "\n")
@@ -270,4 +270,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[-1])))
+    raise SystemExit(main(Path(sys.argv[sys.argv.index("--config") + 1]), verbose="--verbose" in sys.argv))

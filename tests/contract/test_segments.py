@@ -16,7 +16,7 @@ from exchange.model.marking import Tlp
 from exchange.model.party import Receive, Send, Terms
 from exchange.store import Store, audiences, micros, open_store, pages, segments, statements, tables
 from exchange.store.pages import Query
-from tests.world import SHARED, World, agreement, collection, indicator, marked, terms
+from tests.world import SHARED, World, agreement, collection, emptied, indicator, marked, terms
 
 PARTIES = ("ccc", "cert-ee", "circl")
 FIRST_END, LAST_END = date(2026, 11, 30), date(2028, 1, 1)
@@ -145,13 +145,6 @@ def shared() -> Iterator[Store]:
     opened.close()
 
 
-def _emptied(store: Store) -> Store:
-    with store.writing() as tx:
-        for table in reversed(tables.metadata.sorted_tables):
-            tx.execute(table.delete())
-    return store
-
-
 def _do(moves: Moves, step: tuple[Any, ...]) -> None:
     if step[0] == "bring":
         moves.bring(*step[1:])
@@ -165,7 +158,7 @@ def _do(moves: Moves, step: tuple[Any, ...]) -> None:
 @given(steps=STEPS, windows=WINDOWS)
 def test_pages_are_the_same_row_by_row(shared: Store, steps: list[Any], windows: list[tuple[int, int]]) -> None:
     """Whatever has happened, in every audience, from anywhere, of any size."""
-    moves = Moves(_emptied(shared))
+    moves = Moves(emptied(shared))
     for step in steps:
         _do(moves, step)
         _check(moves.world, windows)

@@ -513,3 +513,11 @@ def test_many_mistakes_cost_no_more_than_one() -> None:
     """The first mistake is reported; a list of hundreds of thousands would take minutes and gigabytes."""
     with pytest.raises(ContentError, match=r"content\.schema"):
         stix.parse(encode(indicator(external_references=[{}] * 100_000)))
+
+
+def test_no_long_text_is_kept() -> None:
+    """A text that ends as a timestamp does is no timestamp; to remember it would cost what its giver likes."""
+    stix._check_day.cache_clear()
+    for length in (31, 1_000, 1_000_000):
+        stix.parse(json.dumps(indicator(description="x" * length + "Z")).encode())
+    assert stix._check_day.cache_info().currsize <= 3  # its own dates

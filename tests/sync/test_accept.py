@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
+from exchange.errors import StoreOutdated
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Send
 from exchange.store import Store, audiences, listings, micros, pages, sources, statements
@@ -393,3 +395,15 @@ def test_a_reference_that_is_no_text_for_a_database(store: Store) -> None:
     odd = {**indicator(), "x_foo_ref": "a\u0000b"}
     assert [outcome.code for outcome in world.give("ccc/alertes", odd).outcomes] == ["stored"]
     assert world.listed("circl") == [odd["id"]]
+
+
+def test_a_process_of_another_release_does_not_write(memory: Store) -> None:
+    """Where the schema has been migrated under it, it must not write by the rules that it knows."""
+    world = World(memory)
+    with memory.writing() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreOutdated) as caught:
+        world.give("ccc/alertes", indicator())
+    assert caught.value.fields["found"] == "9999"
+    with memory.reading() as tx:
+        assert statements.held(tx, [indicator()["id"]]) == {}

@@ -29,6 +29,7 @@ from tests.world import (
     World,
     agreement,
     collection,
+    emptied,
     indicator,
     malware,
     marked,
@@ -576,14 +577,6 @@ def shared() -> Iterator[Store]:
     opened = open_store("sqlite://")
     yield opened
     opened.close()
-
-
-def emptied(store: Store) -> Store:
-    """The same store, as at a first start."""
-    with store.writing() as tx:
-        for table in reversed(tables.metadata.sorted_tables):
-            tx.execute(table.delete())
-    return store
 
 
 @settings(max_examples=30)

@@ -143,4 +143,4 @@ def run(
     if only is None:
         warn(settings)
         out.print(say("cli.run.starting", name=settings.node.name, url=settings.serve.public_url), soft_wrap=True)
-    return daemon.run(settings, None if only is None else only.value)
+    return daemon.run(settings, None if only is None else only.value, verbose=verbose)

@@ -264,9 +264,9 @@ def _whole(version: str) -> datetime | None:
 
 
 # Written as the partial indexes are: SQLite does not see that `latest = 1` implies `latest`, and would not use them.
-_OPEN = listing.c.closed.is_(None)
-_LATEST = text("listing.latest")
-_IN_FRONT = text("NOT listing.folded")
+OPEN = listing.c.closed.is_(None)
+LATEST = text("listing.latest")
+IN_FRONT = text("NOT listing.folded")
 _LOOSE = text("NOT listing.sealed")
 
 
@@ -282,17 +282,17 @@ def _scan(dialect: Dialect, places: bool, ids: int, types: int, versions: _Shape
     # By id, the index on ids must be worth more than the order: `+ 0` keeps SQLite from walking the whole audience.
     audience = row.audience + literal_column("0") if ids else row.audience
     conditions: list[Any] = [
-        audience == bindparam("number"), _OPEN, row.added > bindparam("after"), row.added <= bindparam("until"),
+        audience == bindparam("number"), OPEN, row.added > bindparam("after"), row.added <= bindparam("until"),
         row.not_after > bindparam("now"),
     ]  # fmt: skip
     if loose:
         conditions.append(_LOOSE)
-    conditions.append(statement.c.stix_id.in_(_binds("id", ids)) if ids else _IN_FRONT)
+    conditions.append(statement.c.stix_id.in_(_binds("id", ids)) if ids else IN_FRONT)
     if types:
         conditions.append(row.type.in_(_binds("type", types)))
     every = versions[2]
     if not every:
-        conditions.append(_LATEST if versions == _LAST else or_(*_asked_for(versions)))
+        conditions.append(LATEST if versions == _LAST else or_(*_asked_for(versions)))
     plain = places and not ids and (every or versions == _LAST)
     columns = [row.added, *_SPAN] if places else [row.added, *_NAMED]
     origin = listing if plain else listing.join(statement, statement.c.seq == row.seq)
@@ -329,7 +329,7 @@ def _binds(name: str, count: int) -> list[Any]:
 def _asked_for(versions: _Shape) -> list[ColumnElement[bool]]:
     """Any of these makes a row one that was asked for."""
     first, last, _, exact, own = versions
-    wanted: list[Any] = [_LATEST] if last else []
+    wanted: list[Any] = [LATEST] if last else []
     if first:
         other, older = listing.alias(), statement.alias()
         wanted.append(

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, or_, select, text
+from sqlalchemy import Connection, func, or_, select
 
 from exchange.store import blocks
+from exchange.store.pages import IN_FRONT, LATEST, OPEN
 from exchange.store.tables import listing, statement
-
-# Written as the partial indexes are: SQLite does not see that `latest = 1` implies `latest`, and would not use them.
-_OPEN = listing.c.closed.is_(None)
-_LATEST = text("listing.latest")
-_IN_FRONT = text("NOT listing.folded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +34,7 @@ def shown(tx: Connection, number: int, now: int) -> Sequence[Shown]:
             row.block, row.start, row.stop,
         )
         .join(statement, statement.c.seq == row.seq)
-        .where(row.audience == number, _OPEN, _LATEST, _IN_FRONT, row.not_after > now)
+        .where(row.audience == number, OPEN, LATEST, IN_FRONT, row.not_after > now)
         .order_by(row.added)
     )  # fmt: skip
     rows = tx.execute(query).all()
@@ -67,6 +63,6 @@ def mark(tx: Connection, number: int, now: int) -> tuple[int, ...]:
     row = listing.c
     query = select(
         func.count(), func.coalesce(func.max(row.added), 0), func.coalesce(func.sum(row.added % 2_147_483_647), 0)
-    ).where(row.audience == number, _OPEN, _LATEST, _IN_FRONT, row.not_after > now)
+    ).where(row.audience == number, OPEN, LATEST, IN_FRONT, row.not_after > now)
     gone = select(func.coalesce(func.max(row.closed), 0)).where(row.audience == number, row.closed.is_not(None))
     return (*(int(value) for value in tx.execute(query).one()), int(tx.execute(gone).scalar_one()))
