@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -602,14 +603,27 @@ def test_the_folder_may_come_from_the_environment(person: Person, monkeypatch: p
 
 
 def test_the_daemon_is_run_with_the_part_that_is_asked_for(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`run --only sync` runs that part, and its exit code is the command's."""
+    """`run --only sync` runs that part, with what was said of its log, and its exit code is the command's."""
     asked: list[Any] = []
 
-    def run(_settings: Any, only: Any) -> int:
-        asked.append(only)
+    def run(_settings: Any, only: Any, *, verbose: bool) -> int:
+        asked.append((only, verbose))
         return 7
 
     monkeypatch.setattr(daemon, "run", run)
     person.types("run", "--only", "sync", code=7)
     person.types("run", code=7)
-    assert asked == ["sync", None]
+    person.types("run", "--only", "serve", "--verbose", code=7)
+    assert asked == [("sync", False), (None, False), ("serve", True)]
+
+
+def test_the_http_process_is_told_what_the_command_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the command's place, with its folder and its `--verbose`, and nothing of the working directory."""
+    called: list[list[str]] = []
+    monkeypatch.setattr(daemon.os, "execv", lambda _program, words: called.append(words))
+    monkeypatch.setattr(daemon, "supervise", lambda _settings: 0)
+    for verbose in (False, True):
+        daemon.run(SimpleNamespace(folder=Path("/etc/exchange")), "serve", verbose=verbose)  # type: ignore[arg-type]
+    plain, loud = called
+    assert plain[1:] == ["-P", "-m", "exchange.daemon", "--only", "serve", "--config", "/etc/exchange"]
+    assert loud == [*plain, "--verbose"]
