@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from exchange.model.marking import Tlp
 from exchange.model.party import Receive, Send, Terms
-from exchange.store import Store, audiences, micros, open_store, pages, segments, statements, tables
+from exchange.store import Store, audiences, blocks, micros, open_store, pages, segments, statements, tables
 from exchange.store.pages import Query
 from tests.world import SHARED, World, agreement, collection, emptied, indicator, marked, terms
 
@@ -44,9 +44,10 @@ def _truth(tx: Any, number: int, now: int) -> list[tuple[int, bytes]]:
 def _check_pages(tx: Any, number: int, now: int, windows: list[tuple[int, int]]) -> None:
     truth = _truth(tx, number, now)
     dates = [added for added, _ in truth]
+    known: dict[int, bytes] = {}
     for at, limit in windows:
         after = dates[at % len(dates)] - at % 2 if dates and at else -1
-        leaf = pages.page(tx, number, Query(after=after, now=now, limit=limit))
+        leaf = pages.page(tx, number, Query(after=after, now=now, limit=limit), known=known)
         rest = [(added, body) for added, body in truth if added > after]
         assert b",".join(leaf.pieces) == b",".join(body for _, body in rest[:limit])
         assert leaf.more == (len(rest) > limit)
@@ -179,6 +180,34 @@ def test_a_life_on_every_engine(store: Store) -> None:
     for what in ("passes", "renewed", "narrow", "renewed"):
         moves.turn(what)
         _check(moves.world, windows)
+
+
+def test_what_is_news_to_many_is_unpacked_once(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest blocks are kept between two polls in one state of the store, and no more than a few of them."""
+    world = World(memory)
+    for first in range(0, 4_000, 500):
+        world.give("ccc/a", *(indicator(f"{n}.example") for n in range(first, first + 500)))
+    unpacked: list[int] = []
+    unpack = blocks._unpacked
+
+    def counted(tx: Any, numbers: Any) -> dict[int, bytes]:
+        found = unpack(tx, numbers)
+        unpacked.extend(found)
+        return found
+
+    known: dict[int, bytes] = {}
+    with memory.reading() as tx:
+        row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
+        assert row is not None
+        dates = [added for added, _ in _truth(tx, row.number, micros(world.now))]
+        monkeypatch.setattr(blocks, "_unpacked", counted)
+        for at in (-6, -6, -4):
+            pages.page(tx, row.number, Query(after=dates[at], now=micros(world.now), limit=100), known=known)
+        assert unpacked
+        assert len(unpacked) == len(set(unpacked)) <= 2
+        for at in range(0, len(dates), 30):
+            pages.page(tx, row.number, Query(after=dates[at], now=micros(world.now), limit=5), known=known)
+        assert 0 < len(known) <= blocks._KNOWN
 
 
 def test_a_page_of_segments_is_read_in_few_rows(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,8 @@ def _page(visit: Visit, audience: AudienceRow, question: Question, stix_id: str 
     """Objects with their bytes, exactly as they were accepted."""
     if question.nothing:
         return Sheet(name="objects", kind="objects", items=(), count=0, first=0, last=0, told=(), more=False)
-    leaf = pages.page(visit.tx, audience.number, question.query(visit.now, stix_id), most=MOST_BYTES)
+    query = question.query(visit.now, stix_id)
+    leaf = pages.page(visit.tx, audience.number, query, most=MOST_BYTES, known=visit.standing.blocks)
     return Sheet(
         name="objects",
         kind="objects",

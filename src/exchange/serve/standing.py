@@ -1,4 +1,4 @@
-"""What this worker remembers of the store between two requests: keys, audiences and brakes, which seldom change.
+"""What this worker remembers of the store between two requests: keys, audiences, brakes, and the newest bytes.
 
 It is remembered with the connection that read it and with the store's sign of change, both looked at inside the
 request's own snapshot: what was revoked or shut before the request is never taken for open (RULES R24, R31). An engine
@@ -25,6 +25,8 @@ class Standing:
     """The state of one snapshot, read as it is asked for."""
 
     sign: tuple[int, int] | None
+    blocks: dict[int, bytes] = field(default_factory=dict)
+    """Blocks that were unpacked for what is newest (`store.blocks.pieces`): what one subscriber misses, all do."""
     _epoch: str | None = None
     _keys: dict[str, Key] = field(default_factory=dict)
     _some_chosen: bool | None = None

@@ -8,7 +8,7 @@ changed: it holds what was received, or what is served of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -77,8 +77,13 @@ WIDTH = 1 << 32
 """A span is one number for each of its ends: the block times WIDTH, and the byte."""
 
 
-def pieces(tx: Connection, begins: Sequence[int], ends: Sequence[int]) -> list[Piece]:
-    """The bytes of these spans, to be joined by commas; neighbours are taken as one piece."""
+def pieces(
+    tx: Connection, begins: Sequence[int], ends: Sequence[int], known: dict[int, bytes] | None = None
+) -> list[Piece]:
+    """The bytes of these spans, to be joined by commas; neighbours are taken as one piece.
+
+    `known`: blocks that were unpacked before in the same state of the store, and where a few more are kept.
+    """
     cuts = [index for index, (begin, end) in enumerate(zip(begins[1:], ends, strict=False), 1) if begin != end + 1]
     spans = [
         (*divmod(begins[first], WIDTH), ends[last - 1] % WIDTH)
@@ -87,8 +92,29 @@ def pieces(tx: Connection, begins: Sequence[int], ends: Sequence[int]) -> list[P
     ]
     found: list[Piece] = []
     for run in _runs(spans):
-        unpacked = _unpacked(tx, [span[0] for span in run])
+        unpacked = _remembered(tx, {span[0] for span in run}, known)
         found += [_piece(unpacked[number], start, stop) for number, start, stop in run]
+    return found
+
+
+_FEW = 2
+"""Blocks of a page of news. Of a reading of everything nothing is kept: nobody else comes by there soon."""
+_KNOWN = 4
+
+
+def _remembered(tx: Connection, numbers: Collection[int], known: dict[int, bytes] | None) -> Mapping[int, bytes]:
+    """The same as `_unpacked`. What is new to one subscriber is new to the next, and lies in the newest blocks."""
+    if known is None or len(numbers) > _FEW:
+        return _unpacked(tx, numbers)
+    found = {number: known[number] for number in numbers if number in known}
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        for number, body in _unpacked(tx, missing).items():
+            found[number] = body
+            if len(body) <= SIZE:
+                known[number] = body
+        for oldest in list(known)[:-_KNOWN]:
+            del known[oldest]
     return found
 
 

@@ -103,10 +103,12 @@ class Index:
     more: bool
 
 
-def page(tx: Connection, number: int, query: Query, *, most: int = 2**62) -> Leaf:
+def page(
+    tx: Connection, number: int, query: Query, *, most: int = 2**62, known: dict[int, bytes] | None = None
+) -> Leaf:
     """At most `query.limit` objects and `most` bytes, but always one, of what the audience `number` reads.
 
-    A question by id also gets what is folded, so that references resolve (RULES R23).
+    A question by id also gets what is folded, so that references resolve (RULES R23). `known`: see `blocks.pieces`.
     """
     found = _by_segments(tx, number, query) if query.plain else None
     if found is None or found.size > most:
@@ -119,7 +121,7 @@ def page(tx: Connection, number: int, query: Query, *, most: int = 2**62) -> Lea
         last=found.last,
         more=found.more,
         told=(found.count, found.first, found.last, *(total % segments.PRIME for total in found.totals)),
-        pieces=blocks.pieces(tx, found.begins, found.ends),
+        pieces=blocks.pieces(tx, found.begins, found.ends, known),
     )
 
 
@@ -182,7 +184,8 @@ class _Gathered:
 def _by_segments(tx: Connection, number: int, query: Query) -> _Gathered | None:
     """A plain page, of segments as far as they go. None: row by row it is as quick, or the only way."""
     ahead = segments.ahead(tx, number, query.after, query.limit)
-    if not ahead or any(found.not_after <= query.now for found in ahead):
+    # Whoever follows gets the end of the last of them.
+    if not ahead or ahead[-1].first <= query.after or any(found.not_after <= query.now for found in ahead):
         return None
     page = _Gathered(query.limit)
     # Beyond the last of these there are others, which need not be looked at: these are enough.
