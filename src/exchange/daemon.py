@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
@@ -30,6 +30,9 @@ from exchange.model.party import Peer, SourceKind
 from exchange.policy import Rules
 from exchange.serve import Site, application
 from exchange.store import PATIENCE, Store, open_store, ready
+
+if TYPE_CHECKING:
+    from exchange.sync.line import Line
 
 logger = structlog.get_logger()
 
@@ -55,11 +58,13 @@ def notify(state: str) -> None:
             channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
-def clients(peer: Peer, kind: SourceKind, wait: Callable[[float], bool]) -> PeerClient:
+def clients(peer: Peer, kind: SourceKind, line: Line) -> PeerClient:
     """A client for `peer`; its secrets are read now, by this process alone."""
     from exchange.peers import client_for
 
-    return client_for(peer, kind, config.credentials(peer), clock=clock, wait=wait)
+    return client_for(
+        peer, kind, config.credentials(peer), clock=clock, wait=line.wait, spend=line.spend, handshake=line.handshake
+    )
 
 
 def _until_signalled() -> threading.Event:
@@ -80,6 +85,7 @@ def run_sync(settings: Settings) -> int:
     schedule = Schedule(
         store, settings.terms, clients, clock=clock,
         outbound=settings.sync.outbound, keep_free=settings.store.keep_free,
+        probe=settings.sync.probe, reconcile=settings.sync.reconcile,
     )  # fmt: skip
     schedule.start()
     notify("READY=1")

@@ -83,12 +83,14 @@ STATES = returned("sync/overview.py", "_state") | PULLED | PUSHED | {"paused", "
 COUNTS = (
     {"stored", "known", "touch", "conflict", "rejected", "skipped"}  # sync.accept
     | {"accepted", "refused", "pending", "stopped", "withdrawn", "delivered"}  # sync.push, the outbox and the ledger
+    | {"taken", "waiting"}  # sync.retrial
+    | {"listed", "missing", "fetched", "vanished", "sent_again"}  # sync.reconcile
     | {"feed.revoked", "feed.no_form"}  # serve, of what is left out of a feed
 )
 # Message ids that the source puts together: their beginning → every ending there is.
 FORMED = {
     "cli.": {"in", "out", "collection", "target"},
-    "cli.column.": {"where", "state", "lag", "outcome", "moved", "counts", "held", "quarantine", "next"},
+    "cli.column.": {"where", "state", "lag", "outcome", "succeeded", "moved", "counts", "held", "quarantine", "next"},
     "cli.handout.": {"curl", "misp", "opencti", "sentinel"},
     "count.": COUNTS,
     "state.": STATES,
@@ -376,8 +378,8 @@ problem("a.b" if x else "a.c", file, key, **fields); log.info("sync.started"); R
         """log.info("a.b", x=1); structlog.get_logger().error("c.d"); (log.info if x else log.debug)(f"{v}.e")"""
     )
     assert [event for _, event in events(tree)] == ["a.b", "c.d", None]
-    assert {"complete", "paused", "day_full", "no_agreement", "stopping"} == PULLED
-    assert {"complete", "paused", "waiting", "stopping", "lease_lost"} == PUSHED
+    assert {"complete", "paused", "day_full", "no_agreement", "stopping", "closed", "quarantine_full"} == PULLED
+    assert {"complete", "paused", "waiting", "stopping", "lease_lost", "closed"} == PUSHED
     assert {"state.", "count.", "verdict.", "cli.", "cli.handout."} <= {begin for _, begin in beginnings()}
 
 

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from exchange.store import Store, sources
+from exchange.store import Store, quarantine
 from tests.serve.house import WRITABLE, House, refused
 from tests.world import indicator
 
@@ -75,6 +75,6 @@ def test_a_lone_surrogate_can_be_quoted(house: House, bad: str) -> None:
     assert "\\ud800" in told or "\\udfff" in told
     assert house.get(f"/api/status/{answer.json['id']}/", "circl").json == answer.json
     with house.store.reading() as tx:
-        (row,) = sources.quarantined(tx)
+        (row,) = quarantine.entries(tx)
     for value in row["fields"].values():
         assert str(value).encode()

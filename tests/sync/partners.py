@@ -124,6 +124,7 @@ class Desk:
             clock=lambda: self.world.now,
             owner=owner,
             stopping=lambda: self.stopping,
+            draw=lambda: 0.0,
         )
 
     def pull(self, client: Callable[[], Any], source: Source = ALERTS, **more: Any) -> Run | None:

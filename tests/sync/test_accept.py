@@ -12,7 +12,7 @@ from sqlalchemy import text
 from exchange.errors import StoreOutdated
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Send
-from exchange.store import Store, audiences, listings, micros, pages, sources, statements
+from exchange.store import Store, audiences, listings, micros, pages, quarantine, statements
 from tests.world import (
     CCC_IDENTITY,
     NOW,
@@ -240,7 +240,7 @@ def test_a_source_that_contradicts_itself_can_only_tighten(memory: Store) -> Non
     assert accepted.counts == {"conflict": 2}
     assert world.listed("cert-ee") == []
     with memory.reading() as tx:
-        assert {row["code"] for row in sources.quarantined(tx)} == {"version.conflict"}
+        assert {row["code"] for row in quarantine.entries(tx)} == {"version.conflict"}
 
 
 def test_within_one_page_too(memory: Store) -> None:

@@ -118,42 +118,45 @@ def test_a_page_that_cannot_be_stored_leaves_no_trace(memory: Store, monkeypatch
 
 
 def test_a_busy_peer_is_asked_again_when_it_said(memory: Store) -> None:
-    """Retry-After longer than the schedule is obeyed; a shorter one does not make us come more often."""
+    """Retry-After is obeyed when it is longer than what we would have waited; a shorter one changes nothing."""
     desk = Desk(memory)
     assert fails(desk, PeerBusy("peer.busy", retry_after=5000.0)) == 5000.0
-    assert fails(desk, PeerBusy("peer.busy", retry_after=3.0)) == ALERTS.every
-
-
-def test_a_refusal_waits_an_hour(memory: Store) -> None:
-    """After 401 or 403 a person has to act: once an hour, and not less often than scheduled."""
-    desk = Desk(memory)
-    assert fails(desk, PeerRefused("peer.refused", status=401)) == 3600.0
-    assert fails(desk, PeerRefused("peer.refused", status=401)) == 3600.0
+    assert fails(desk, PeerBusy("peer.busy", retry_after=3.0)) == 120.0
 
 
 @pytest.mark.parametrize(
-    "error",
-    [GONE, PeerProtocol("peer.protocol", detail="x"), PeerBusy("peer.busy", retry_after=None)],
-    ids=["unreachable", "protocol", "busy without a time"],
+    ("error", "waits"),
+    [
+        (GONE, [30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0]),
+        (PeerBusy("peer.busy", retry_after=None), [60.0, 120.0, 240.0]),
+        (PeerProtocol("peer.malformed", detail="x"), [300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0, 19200.0, 21600.0]),
+        (PeerRefused("peer.refused", status=401), [300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0, 19200.0, 21600.0]),
+        (ExchangeError("store.failed", detail="disk"), [10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 900.0, 900.0]),
+    ],
+    ids=["unreachable", "busy without a time", "protocol", "refused", "ours"],
 )
-def test_failures_double_the_wait_up_to_an_hour(memory: Store, error: ExchangeError) -> None:
-    """15, 30, 60 minutes, and no more; one success starts it afresh."""
+def test_failures_double_the_wait_by_what_failed(memory: Store, error: ExchangeError, waits: list[float]) -> None:
+    """A break in the line is tried soon, what a person has to mend later; one success starts it afresh."""
     desk = Desk(memory)
-    assert [fails(desk, error) for _ in range(5)] == [900.0, 1800.0, 3600.0, 3600.0, 3600.0]
-    assert desk.standing().failures == 5
-    desk.world.now += timedelta(hours=1)
+    assert [fails(desk, error) for _ in waits] == waits
+    assert desk.standing().failures == len(waits)
+    desk.world.now += timedelta(hours=6)
     desk.pull(Giver(page()))
     assert desk.standing().failures == 0
     assert desk.standing().last_error is None
     assert desk.due_in() == 900.0
-    assert fails(desk, error) == 900.0
+    assert fails(desk, error) == waits[0]
 
 
-def test_a_source_polled_less_than_hourly_is_not_polled_more_often_for_failing(memory: Store) -> None:
-    """The cap of an hour never shortens the schedule."""
+def test_a_daily_source_does_not_wait_a_day_for_a_break_in_the_line(memory: Store) -> None:
+    """It is tried again soon, and in the end no more often than it would be polled."""
     daily = Source(peer="ccc", id="jour", kind="taxii", every=86_400.0)
     desk = Desk(memory, None, daily)
     desk.pull(Giver(GONE), daily)
+    assert desk.due_in(daily.key) == 30.0
+    for _ in range(15):
+        desk.world.now += timedelta(seconds=desk.due_in(daily.key))
+        desk.pull(Giver(GONE), daily)
     assert desk.due_in(daily.key) == 86_400.0
 
 

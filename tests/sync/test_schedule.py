@@ -87,7 +87,7 @@ def heard() -> Iterator[io.StringIO]:
 
 def made(store: Store, partners: Partners, time: Time, given: Terms = TERMS, **more: Any) -> Schedule:
     """A schedule that follows these terms."""
-    schedule = Schedule(store, given, partners, clock=time, **more)
+    schedule = Schedule(store, given, partners, clock=time, draw=lambda: 0.0, **more)
     schedule.prepare()
     return schedule
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli import brake, flow, look, node, quarantine, subscriber, usage
+from exchange.cli import brake, flow, inquiry, look, node, quarantine, subscriber, usage
 from exchange.cli.terminal import say
 
 app = typer.Typer(help=say("cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -13,6 +13,8 @@ app.command("check", help=say("cli.check.help"))(node.check)
 app.command("migrate", help=say("cli.migrate.help"))(node.migrate)
 app.command("run", help=say("cli.run.help"))(node.run)
 app.command("sync", help=say("cli.sync.help"))(flow.sync)
+app.command("probe", help=say("cli.probe.help"))(inquiry.probe)
+app.command("reconcile", help=say("cli.reconcile.help"))(inquiry.reconcile)
 app.command("import", help=say("cli.import.help"))(flow.import_)
 app.command("peers", help=say("cli.peers.help"))(look.peers)
 app.command("show", help=say("cli.show.help"))(look.show)

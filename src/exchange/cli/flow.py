@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,10 @@ from exchange.cli.terminal import (
     source_of,
 )
 from exchange.config import Settings
+from exchange.errors import UsageError
 from exchange.i18n import text
 from exchange.store import Store, audiences, micros, sources
+from exchange.sync.breaker import may_try
 from exchange.sync.imports import import_files
 from exchange.sync.overview import Line, overview
 from exchange.sync.pull import pull
@@ -47,18 +50,23 @@ _PATIENCE = 600.0
 @guarded
 def sync(
     peer: Annotated[str, typer.Argument(help=say("cli.sync.peer"))] = "",
+    since: Annotated[str, typer.Option("--from", help=say("cli.sync.from"))] = "",
     folder: Folder = Path(DEFAULT_FOLDER),
     as_json: AsJson = False,
 ) -> int:
     """Pull from (and push to) a peer, or all, now: by the daemon if it runs, else by this command itself."""
     settings = load(folder)
+    again_from = _moment(since) if since else None
+    if again_from and not peer:
+        raise UsageError("cli.sync.from_whom")
     peers = [peer_of(settings, peer)] if peer else list(settings.terms.peers.values())
     log.configure(LANGUAGE, "console")
     with opened(settings) as store:
         names = {p.id for p in peers}
-        with store.reading() as tx:
-            beat = int(audiences.note(tx, HEARTBEAT) or 0)
-        if micros(now()) - beat < _ALIVE:
+        if again_from:
+            with store.writing() as tx:
+                sources.begin_again(tx, _pulled(settings, names), micros(again_from), micros(now()))
+        if is_running(store):
             _by_the_daemon(store, settings, names)
         else:
             _by_ourselves(store, settings, names)
@@ -71,6 +79,12 @@ def sync(
             [(line.key, outcome_text(line), counts_text(line.counts)) for line in lines if line.kind != "file"],
         )
     return 1 if any(line.state == "failing" for line in lines) else 0
+
+
+def is_running(store: Store) -> bool:
+    """Whether a daemon works on this store, by its last sign of life."""
+    with store.reading() as tx:
+        return micros(now()) - int(audiences.note(tx, HEARTBEAT) or 0) < _ALIVE
 
 
 def _by_ourselves(store: Store, settings: Settings, peers: set[str]) -> None:
@@ -86,7 +100,7 @@ def _by_ourselves(store: Store, settings: Settings, peers: set[str]) -> None:
 
 def _by_the_daemon(store: Store, settings: Settings, peers: set[str]) -> None:
     """Make the sources due at once and wait until each has been through."""
-    keys = {s.key for name in peers for s in settings.terms.peers[name].sources if s.enabled and s.kind != "file"}
+    keys = _pulled(settings, peers)
     asked = micros(now())
     with store.writing() as tx:
         sources.hurry(tx, keys, asked)
@@ -96,10 +110,25 @@ def _by_the_daemon(store: Store, settings: Settings, peers: set[str]) -> None:
         while time.monotonic() < deadline:
             with store.reading() as tx:
                 standings = sources.standings(tx)
-            if all((standings[key].last_end or 0) >= asked for key in keys if key in standings):
-                break
+            late = [key for key in keys if key in standings and (standings[key].last_end or 0) < asked]
+            if not any(may_try(key, standings, now()) for key in late):
+                break  # all done; or the peer is out of reach, and what is late waits for it
             watch.wait(0.2)
     watch.close()
+
+
+def _pulled(settings: Settings, peers: set[str]) -> set[str]:
+    """The keys of what is pulled from these peers."""
+    return {s.key for name in peers for s in settings.terms.peers[name].sources if s.enabled and s.kind != "file"}
+
+
+def _moment(text: str) -> datetime:
+    """A day or a time as people write it, UTC unless it says otherwise."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError("cli.sync.bad_time", value=text[:40]) from None
 
 
 def outcome_text(line: Line) -> str:

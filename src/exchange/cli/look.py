@@ -31,13 +31,22 @@ from exchange.cli.terminal import (
     tell,
 )
 from exchange.config import Settings
-from exchange.store import accounts, moment, originals, statements
+from exchange.store import accounts, handshakes, moment, originals, statements
+from exchange.store.handshakes import Shown
 from exchange.store.statements import Held
 from exchange.sync.explain import Answer, Explained, Explanation, explain, search
+from exchange.sync.line import WARNED
 from exchange.sync.overview import Line, overview
 from exchange.sync.subjects import GUEST
 
-_COLOURS = {"ok": "green", "failing": "red", "paused": "bold red", "disabled": "dim", "running": "cyan"}
+_COLOURS = {
+    "ok": "green",
+    "failing": "red",
+    "tripped": "bold red",
+    "paused": "bold red",
+    "disabled": "dim",
+    "running": "cyan",
+}
 _VERDICTS = {"release": "green", "hold": "yellow", "deny": "red"}
 Raw = Annotated[bool, typer.Option("--raw", help=say("cli.show.raw"))]
 Asked = Annotated[str, typer.Argument(help=say("cli.show.asked"))]
@@ -51,10 +60,11 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
         lines = overview(store, settings.terms, now())
         with store.reading() as tx:
             brakes = accounts.brakes(tx)
+            ending = [each for each in handshakes.shown(tx) if _days_left(each) < WARNED[0]]
     if as_json:
-        show_json({"lines": lines, "brakes": brakes})
+        show_json({"lines": lines, "brakes": brakes, "certificates": ending})
         return 0
-    columns = ("where", "state", "lag", "moved", "held", "quarantine", "next")
+    columns = ("where", "state", "lag", "succeeded", "moved", "held", "quarantine", "next")
     show_table([f"cli.column.{name}" for name in columns], [_line(line) for line in lines], folds=False)
     for line in lines:
         if line.counts or line.waiting:
@@ -62,10 +72,36 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     for line in lines:
         if line.error:
             out.print(f"[red]{escape(line.key)}[/]: {escape(outcome_text(line))}", soft_wrap=True)
+    for shown in ending:
+        _warn_of(shown, settings)
     for brake in brakes:
         fields = {**brake, "at": ago(_moment(brake)), "direction": say("cli." + brake["direction"])}
         out.print(f"[bold red]{escape(say('cli.peers.brake', **fields))}[/]")
     return 0
+
+
+_CERTIFICATES = {
+    ("theirs", True): "cli.peers.certificate_theirs",
+    ("theirs", False): "cli.peers.certificate_theirs_ended",
+    ("ours", True): "cli.peers.certificate_ours",
+    ("ours", False): "cli.peers.certificate_ours_ended",
+}
+
+
+def _days_left(shown: Shown) -> int:
+    return (moment(shown.not_after) - now()).days
+
+
+def _warn_of(shown: Shown, settings: Settings) -> None:
+    """Whose certificate ends when, where it stands, and whom to write to."""
+    days, peer = _days_left(shown), settings.terms.peers.get(shown.peer)
+    contact = "–" if peer is None else peer.contact or peer.name
+    colour = "yellow" if days >= WARNED[1] else "red" if days >= WARNED[2] else "bold red"
+    code = _CERTIFICATES[shown.side, days >= 0]
+    fields = {"peer": shown.peer, "subject": shown.subject, "file": shown.file, "origin": shown.origin}
+    date = moment(shown.not_after).date().isoformat()
+    words = say(code, **fields, days=abs(days), contact=contact, date=date)
+    out.print(f"[{colour}]{escape(words)}[/]", soft_wrap=True)
 
 
 def _arrow(line: Line) -> str:
@@ -83,6 +119,7 @@ def _line(line: Line) -> tuple[str, ...]:
         _arrow(line),
         f"[{colour}]{say('state.' + line.state)}[/]",
         span(line.lag),
+        ago(line.succeeded),
         ago(line.moved),
         str(line.held or ""),
         str(line.quarantined or ""),
@@ -128,6 +165,8 @@ def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = F
             tell("cli.why.delivered", **{**row, "at": ago(_moment(row)), "outcome": say("count." + row["outcome"])})
         else:
             tell("cli.why.parcel", **{**row, "state": say("count." + row["state"])})
+    for row in explanation.vanished:
+        tell("cli.why.vanished", source=row["key"], ago=ago(moment(int(row["noticed"]))))
     _print_absent(explanation)
     return 0 if explanation.statements else 1
 

@@ -30,6 +30,7 @@ VALUES = {
     "name": "cli.usage.name",
     "number": "cli.usage.number",
     "peer": "cli.usage.peer",
+    "since": "cli.usage.time",
     "source": "cli.usage.source",
     "why": "cli.usage.text",
 }

@@ -66,6 +66,8 @@ class SyncTable(Form):
 
     outbound: bool = Field(default=False, examples=[True])
     every: Duration = Field(default=900.0, examples=["15m"])
+    probe: Duration = Field(default=604_800.0, examples=["7d"])
+    reconcile: Duration = Field(default=604_800.0, examples=["7d"])
 
 
 class NodeForm(Form):
@@ -128,5 +130,10 @@ def build(form: NodeForm, folder: Path) -> tuple[settings.Node, settings.Store, 
             max_content_length=serve.max_content_length,
             requests_per_minute=serve.requests_per_minute,
         ),
-        settings.Sync(outbound=form.sync.outbound, every=form.sync.every),
+        settings.Sync(
+            outbound=form.sync.outbound,
+            every=form.sync.every,
+            probe=form.sync.probe,
+            reconcile=form.sync.reconcile,
+        ),
     )

@@ -14,6 +14,7 @@ from exchange.config.form import Form
 from exchange.config.problems import problem
 from exchange.config.values import (
     Creator,
+    Cron,
     Duration,
     IdentityOrOrganisation,
     Moment,
@@ -21,7 +22,9 @@ from exchange.config.values import (
     Positive,
     Reference,
     ShortId,
+    Size,
     TheirCollection,
+    TimeOfWeek,
     WebUrl,
     Words,
     is_loopback,
@@ -36,7 +39,7 @@ _COLLECTION = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
 
 # What each kind of source needs, and what it may have besides `id`, `kind` and `enabled`.
 _NEEDS = {"taxii": ("url", "collection"), "misp": ("url",), "misp-feed": ("url",), "file": ()}
-_PULLED = {"url", "every", "since", "max_day"}
+_PULLED = {"url", "every", "fastest", "slowest", "cron", "since", "max_day", "max_day_size"}
 _TAKES = {
     "taxii": _PULLED | {"collection"},
     "misp": _PULLED | {"orgs"},
@@ -53,8 +56,12 @@ class SourceTable(Form):
     url: WebUrl | None = Field(default=None, examples=[_URL])
     collection: TheirCollection | None = Field(default=None, examples=[_COLLECTION])
     every: Duration | None = Field(default=None, examples=["15m"])
+    fastest: Duration | None = Field(default=None, examples=["1m"])
+    slowest: Duration | None = Field(default=None, examples=["1h"])
+    cron: Cron | None = Field(default=None, examples=["30 6 * * mon-fri"])
     since: Moment | None = Field(default=None, examples=[date(2025, 9, 23)])
     max_day: Positive | None = Field(default=None, examples=[50_000])
+    max_day_size: Size | None = Field(default=None, examples=["2 GiB"])
     orgs: list[Creator] = Field(default=[], examples=[["55f6ea5e-2c60-40e5-964f-47a8950d210f"]])
     enabled: bool = Field(default=True, examples=[True])
 
@@ -86,6 +93,14 @@ class TlsTable(Form):
     ca: Words | None = Field(default=None, examples=["/etc/exchange/ca/ccc.pem"])
 
 
+class LimitsTable(Form):
+    """`[limits]`: how gently the partner is treated."""
+
+    requests_per_minute: Positive | None = Field(default=None, examples=[60])
+    at_once: Positive = Field(default=4, examples=[4])
+    closed: list[TimeOfWeek] = Field(default=[], examples=[["sun 02:00-04:00"]])
+
+
 class PeerForm(Form):
     """The whole of `peers/ID.toml`."""
 
@@ -99,6 +114,7 @@ class PeerForm(Form):
     target: list[TargetTable] = Field(default=[])
     auth: AuthTable = AuthTable()
     tls: TlsTable = TlsTable()
+    limits: LimitsTable = LimitsTable()
 
 
 def mistakes(form: PeerForm, file: str) -> Iterator[Problem]:
@@ -136,10 +152,21 @@ def _of_source(form: PeerForm, source: SourceTable, file: str, key: str) -> Iter
             yield problem("config.source_needs", file, f"{key}.{needed}", kind=source.kind, name=needed)
     for name in sorted(source.model_fields_set - {"id", "kind", "enabled"} - _TAKES[source.kind]):
         yield problem("config.source_cannot", file, f"{key}.{name}", kind=source.kind, name=name)
+    yield from _of_pace(source, file, key)
     if source.kind == "misp" and not source.orgs and not form.identities and form.role != "home":
         yield problem("config.misp_without_orgs", file, f"{key}.orgs")
     if source.url:
         yield from _in_clear(form, source.url, file, f"{key}.url")
+
+
+def _of_pace(source: SourceTable, file: str, key: str) -> Iterator[Problem]:
+    if source.cron:
+        for name in ("every", "fastest", "slowest"):
+            if getattr(source, name):
+                yield problem("config.cron_alone", file, f"{key}.{name}", name=name)
+    pace = [each for each in (source.fastest, source.every, source.slowest) if each]
+    if pace != sorted(pace):
+        yield problem("config.pace_order", file, f"{key}.every")
 
 
 def _in_clear(form: PeerForm, url: str, file: str, key: str) -> Iterator[Problem]:
@@ -168,9 +195,13 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
                 kind=source.kind,
                 url=source.url or "",
                 collection=source.collection or "",
-                every=source.every or every,
+                every=source.every or min(max(every, source.fastest or 0), source.slowest or every),
+                fastest=source.fastest,
+                slowest=source.slowest,
+                cron=source.cron or "",
                 since=source.since,
                 max_day=source.max_day,
+                max_day_size=source.max_day_size,
                 orgs=(frozenset(source.orgs) or own) if source.kind in ("misp", "misp-feed") else frozenset(),
                 internal=home,
                 enabled=source.enabled,
@@ -180,4 +211,7 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
         targets=tuple(Target(peer=peer_id, **target.model_dump()) for target in form.target),
         auth=Auth(**auth),
         ca=str(folder / form.tls.ca) if form.tls.ca else "",
+        closed=tuple(form.limits.closed),
+        requests_per_minute=form.limits.requests_per_minute,
+        at_once=form.limits.at_once,
     )

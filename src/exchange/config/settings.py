@@ -58,6 +58,10 @@ class Sync:
     """False: nothing leaves, by any road."""
     every: float
     """Seconds between two pulls of a source that does not say otherwise."""
+    probe: float
+    """Seconds between two looks at how a peer behaves."""
+    reconcile: float
+    """Seconds between two comparisons of what a peer lists with what we hold and sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

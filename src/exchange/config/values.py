@@ -17,13 +17,19 @@ from pydantic_core import PydanticCustomError
 
 from exchange.config.problems import near, shown
 from exchange.model.marking import MARKING_PREFIX, TLP_IDS, Tlp, parse_tlp
-from exchange.model.party import ANY_MARKING, ANYBODY
+from exchange.model.party import ANY_MARKING, ANYBODY, Window
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ALMOST_UUID = re.compile(r"[0-9a-fA-F{}-]{20,}")
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
 _SHORT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _DURATION = re.compile(r"([0-9]{1,7}) ?([smhd])")
+_DAYS = {
+    "mon": 0, "tue": 1, "wed": 2, "thu": 3, "fri": 4, "sat": 5, "sun": 6,
+    "lun": 0, "mar": 1, "mer": 2, "jeu": 3, "ven": 4, "sam": 5, "dim": 6,
+}  # fmt: skip
+_CLOCK = "((?:[01][0-9]|2[0-3]):[0-5][0-9])"
+_WINDOW = re.compile(rf"(?:({'|'.join(_DAYS)})(?:-({'|'.join(_DAYS)}))? )?{_CLOCK}-{_CLOCK}")
 _SIZE = re.compile(r"([0-9]{1,9}) ?(B|[kKMGT]i?B)")
 _TYPE = re.compile(r"[a-z][a-z0-9-]{2,249}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -89,6 +95,32 @@ def _size(value: object) -> int:
         raise wrong("config.bad_size", value=shown(value))
     base = 1024 if "i" in match[2] else 1000
     return int(match[1]) * int(base ** "BKMGT".index(match[2][0].upper()))
+
+
+def _cron(value: object) -> str:
+    from apscheduler.triggers.cron import CronTrigger  # an HTTP process reads no such line and needs no scheduler
+
+    text = " ".join(_string(value).split())
+    try:
+        CronTrigger.from_crontab(text, UTC)
+    except ValueError:
+        raise wrong("config.bad_cron", value=shown(value)) from None
+    return text
+
+
+def _window(value: object) -> Window:
+    match = _WINDOW.fullmatch(_string(value).casefold())
+    if not match:
+        raise wrong("config.bad_window", value=shown(value))
+    begin, end = match[3], match[4]
+    start = _DAYS.get(match[1] or "", 0)
+    count = (_DAYS[match[2] or match[1]] - start) % 7 + 1 if match[1] else 7
+    days = frozenset((start + n) % 7 for n in range(count))
+    return Window(days=days, begin=_minute(begin), end=_minute(end))
+
+
+def _minute(clock: str) -> int:
+    return int(clock[:2]) * 60 + int(clock[3:])
 
 
 def _tlp(value: object) -> Tlp:
@@ -294,6 +326,8 @@ def _creator(value: object) -> str:
 
 Words = Annotated[str, PlainValidator(_words)]
 Duration = Annotated[float, PlainValidator(_duration)]
+Cron = Annotated[str, PlainValidator(_cron)]
+TimeOfWeek = Annotated[Window, PlainValidator(_window)]
 Size = Annotated[int, PlainValidator(_size)]
 TlpLevel = Annotated[Tlp, PlainValidator(_tlp)]
 Uuid = Annotated[str, PlainValidator(_uuid)]

@@ -102,6 +102,18 @@ class Receipt:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One version that a peer lists (a TAXII manifest), or one event (a MISP index), with texts as the peer wrote them.
+
+    `version` is empty where the peer names none; of an event it is its timestamp.
+    """
+
+    id: str
+    version: str
+    added: str
+
+
 class PeerClient(Protocol):
     """How we speak with one partner over one protocol; run against every implementation by the contract suite.
 
@@ -115,6 +127,14 @@ class PeerClient(Protocol):
 
     def push(self, target: Target, objects: Sequence[Outgoing]) -> Sequence[Receipt]:
         """Hand `objects` over; one receipt for each. Sending the same twice does no harm."""
+        ...
+
+    def index(self, entry: Source | Target) -> Iterator[Sequence[Entry]]:
+        """What the peer lists there now, page by page. Raises PeerProtocol `peer.no_index` when it lists us nothing."""
+        ...
+
+    def fetch(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
+        """These objects, or events, as they are now; what is not there any more is left out. No page has a cursor."""
         ...
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from exchange.model.marking import Tlp
@@ -17,6 +17,32 @@ TargetKind = Literal["taxii"]
 Duplicates = Literal["list", "fold"]
 ANY_MARKING = "*"
 ANYBODY = "*"
+
+
+_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A time of the week, UTC, in which a peer is left alone: on `days` (0: Monday) from `begin` to `end`.
+
+    Minutes of the day; where `end` is not behind `begin`, it is the next day's.
+    """
+
+    days: frozenset[int]
+    begin: int
+    end: int
+
+    def ends(self, now: datetime) -> datetime | None:
+        """When the window in which `now` lies is over; None: it lies in none."""
+        length = (self.end - self.begin) % _MINUTES or _MINUTES
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        for day in (midnight - timedelta(days=1), midnight):
+            begin = day + timedelta(minutes=self.begin)
+            end = begin + timedelta(minutes=length)
+            if day.weekday() in self.days and begin <= now < end:
+                return end
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +56,17 @@ class Source:
     collection: str = ""
     every: float = 900.0
     """Seconds between two pulls."""
+    fastest: float | None = None
+    """Polled more often, down to this many seconds, while it brings something; None: never more often than `every`."""
+    slowest: float | None = None
+    """Polled less often, up to this, while it brings nothing; None: never less often than `every`."""
+    cron: str = ""
+    """Instead of `every`: minute, hour, day of the month, month, day of the week, UTC."""
     since: datetime | None = None
     max_day: int | None = None
     """Ceiling of new objects a day (RULES R32); None: no ceiling."""
+    max_day_size: int | None = None
+    """The same in bytes."""
     orgs: frozenset[str] = frozenset()
     """MISP: lower-case uuids of the creator organisations accepted from this source; ANYBODY; empty: none."""
     internal: bool = False
@@ -108,6 +142,16 @@ class Peer:
     targets: tuple[Target, ...] = ()
     auth: Auth = Auth()
     ca: str = ""
+    closed: tuple[Window, ...] = ()
+    """When it is left alone: its maintenance, or ours."""
+    requests_per_minute: int | None = None
+    """How often it may be asked, by all our daemons together; None: as often as there is work."""
+    at_once: int = 4
+    """How many of its sources and targets are worked on at a time."""
+
+    def closed_until(self, now: datetime) -> datetime | None:
+        """When it may be asked again; None: now."""
+        return max((end for window in self.closed if (end := window.ends(now))), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

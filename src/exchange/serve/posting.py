@@ -18,7 +18,8 @@ from exchange.serve.site import Site
 from exchange.serve.status import keep, settle, shown
 from exchange.store import accounts, moment
 from exchange.store.audiences import AudienceRow
-from exchange.sync.accept import Outcome, accept
+from exchange.sync.accept import accept
+from exchange.sync.intake import Outcome
 from exchange.sync.recognition import recognise
 
 _CHUNK = 64 * 1024

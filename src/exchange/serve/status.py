@@ -31,7 +31,7 @@ from exchange.store import accounts, moment, pages, statements
 from exchange.store.audiences import AudienceRow
 from exchange.store.pages import Query
 from exchange.store.statements import Held
-from exchange.sync.accept import Outcome
+from exchange.sync.intake import Outcome
 from exchange.sync.subjects import ahead, judged
 
 REVIEW = timedelta(hours=24)

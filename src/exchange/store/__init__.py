@@ -2,12 +2,23 @@
 
 `statements` (versions as sources said them) · `blocks` (their bytes) · `originals` (as received) · `references`
 (between them) · `audiences` · `listings` (what stands where, outbox, ledger) · `withdrawals` (what a peer took back) ·
-`sources` (cursors, leases, runs, quarantine) · `accounts` (subscribers, brake) · `pages` (what readers are served) ·
-`clock` (`date_added`) · `prepared` (statements compiled once).
+`sources` (cursors, leases, runs) · `quarantine` (what could not be taken) · `accounts` (subscribers, brake) ·
+`pages` (what readers are served) · `clock` (`date_added`) · `prepared` (statements compiled once).
 Nothing here parses, decides or fetches.
 """
 
-from exchange.store import accounts, audiences, listings, originals, pages, references, sources, statements, withdrawals
+from exchange.store import (
+    accounts,
+    audiences,
+    listings,
+    originals,
+    pages,
+    quarantine,
+    references,
+    sources,
+    statements,
+    withdrawals,
+)
 from exchange.store.clock import micros, moment
 from exchange.store.engine import PATIENCE, WAIT, Store, Watch
 from exchange.store.schema import migrate, newest, ready
@@ -41,6 +52,7 @@ __all__ = [
     "open_store",
     "originals",
     "pages",
+    "quarantine",
     "ready",
     "references",
     "sources",

@@ -164,6 +164,10 @@ def history(tx: Connection, seqs: Collection[int]) -> Sequence[Mapping[str, Any]
     return [dict(row) for row in tx.execute(query).mappings()]
 
 
+AGAIN = "reconcile.lost_there"
+"""What stands beside a parcel that the peer had accepted and no longer lists."""
+
+
 def hand_over(tx: Connection, places: Sequence[tuple[int, int]]) -> None:
     """Put listings of push targets, (audience, added), into the outbox, in the transaction that lists them."""
     _inserting(tx.dialect, "outbox").many(tx, [(number, added, "pending", 0, "") for number, added in places])
@@ -180,6 +184,8 @@ class Parcel:
     version: str
     agreement: str
     attempts: int
+    again: bool
+    """The peer had accepted it, and has lost it since."""
     body: bytes
 
 
@@ -188,7 +194,7 @@ def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -
     query = (
         select(
             outbox.c.audience, outbox.c.added, listing.c.seq, statement.c.stix_id, statement.c.version,
-            listing.c.agreement, outbox.c.attempts, listing.c.block, listing.c.start, listing.c.stop,
+            listing.c.agreement, outbox.c.attempts, outbox.c.message, listing.c.block, listing.c.start, listing.c.stop,
         )
         .select_from(audience)
         .join(outbox, outbox.c.audience == audience.c.number)
@@ -202,11 +208,11 @@ def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -
         .limit(most)
     )  # fmt: skip
     rows = tx.execute(query).all()
-    bodies = blocks.read(tx, [row[7:] for row in rows])
+    bodies = blocks.read(tx, [row[8:] for row in rows])
     return [
         Parcel(
             audience=row.audience, added=row.added, seq=row.seq, stix_id=row.stix_id, version=row.version,
-            agreement=row.agreement, attempts=row.attempts, body=body,
+            agreement=row.agreement, attempts=row.attempts, again=row.message == AGAIN, body=body,
         )
         for row, body in zip(rows, bodies, strict=True)
     ]  # fmt: skip

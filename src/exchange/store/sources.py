@@ -5,19 +5,15 @@ The schedule is data: *due* is a column, a lease says who works on it, and sever
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
-from exchange.model.envelope import Rejected
 from exchange.store.prepared import Query
-from exchange.store.statements import chunks
-from exchange.store.tables import quarantine, run, skipped, source
+from exchange.store.tables import run, skipped, source, vanished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +33,15 @@ class Standing:
     failures: int
     day: str
     day_count: int
+    day_bytes: int
+    pace: int | None
+    """Seconds between two polls, as far as they have moved from what is configured."""
+    again_from: int | None
+    """Drained anew from here: what an operator asked for."""
+    profile: str | None
+    probed: int | None
+    reconciled: int | None
+    difference: str | None
 
 
 def standings(tx: Connection) -> dict[str, Standing]:
@@ -45,18 +50,33 @@ def standings(tx: Connection) -> dict[str, Standing]:
 
 
 def declare(tx: Connection, keys: Collection[str], now: int) -> None:
-    """Make sure that each of `keys` has a row; a new one is due at once."""
+    """Make sure that each of `keys` has a row; a new one is due at once, and compared with its peer when it is old."""
     known = set(tx.execute(select(source.c.key)).scalars())
     for key in sorted(set(keys) - known):
-        tx.execute(insert(source).values(key=key, cursor="{}", due=now, lease_until=0, failures=0, day="", day_count=0))
+        row = {"due": now, "lease_until": 0, "failures": 0, "day": "", "day_count": 0, "reconciled": now}
+        tx.execute(insert(source).values(key=key, cursor="{}", **row))
 
 
-def lease(tx: Connection, key: str, owner: str, now: int, until: int, *, forced: bool = False) -> bool:
-    """Take the lease on `key` if it is due (or `forced`) and nobody else works on it; whether it was taken."""
+def lease(
+    tx: Connection, key: str, owner: str, now: int, until: int, *, forced: bool = False, at_once: int | None = None
+) -> bool:
+    """Take the lease on `key` if it is due (or `forced`) and nobody else works on it; whether it was taken.
+
+    `at_once`: how many sources and targets of one peer may be worked on at a time, by all daemons together.
+    """
     free = or_(source.c.lease_owner.is_(None), source.c.lease_until <= now)
     condition = [source.c.key == key, free] + ([] if forced else [source.c.due <= now])
+    if at_once is not None and busy(tx, key.partition("/")[0], now) >= at_once:
+        return False
     taken = tx.execute(update(source).where(*condition).values(lease_owner=owner, lease_until=until, last_start=now))
     return taken.rowcount == 1
+
+
+def busy(tx: Connection, peer: str, now: int) -> int:
+    """How many sources and targets of `peer` somebody works on now."""
+    of_peer = source.c.key.startswith(f"{peer}/", autoescape=True)
+    held = source.c.lease_owner.is_not(None) & (source.c.lease_until > now)
+    return int(tx.execute(select(func.count()).where(of_peer, held)).scalar_one())
 
 
 def extend(tx: Connection, key: str, owner: str, until: int) -> bool:
@@ -76,33 +96,47 @@ def abandon(tx: Connection, key: str, owner: str, now: int) -> None:
     )
 
 
+def release(tx: Connection, key: str, owner: str) -> None:
+    """Give the lease back and change nothing else."""
+    mine = (source.c.key == key) & (source.c.lease_owner == owner)
+    tx.execute(update(source).where(mine).values(lease_owner=None, lease_until=0))
+
+
 def save_cursor(tx: Connection, key: str, cursor: Mapping[str, Any]) -> None:
     """Write the cursor: in the transaction that stores what it stands for."""
     tx.execute(update(source).where(source.c.key == key).values(cursor=json.dumps(cursor)))
 
 
-def count_day(tx: Connection, key: str, day: str, new: int) -> int:
-    """Add `new` objects to the count of `day` and give the sum (RULES R32)."""
+def count_day(tx: Connection, key: str, day: str, new: int, size: int) -> None:
+    """Add `new` objects of `size` bytes to what came on `day` (RULES R32)."""
     rows = _COUNTED.run(tx, whose=key)
-    if not rows:
-        return 0
-    total = new + (rows[0][1] if rows[0][0] == day else 0)
-    _COUNT.run(tx, whose=key, today=day, total=total)
-    return int(total)
+    if rows:
+        same = rows[0][0] == day
+        objects, volume = (rows[0][1], rows[0][2]) if same else (0, 0)
+        _COUNT.run(tx, whose=key, today=day, objects=objects + new, volume=volume + size)
 
 
-_COUNTED = Query(select(source.c.day, source.c.day_count).where(source.c.key == bindparam("whose")))
+_COUNTED = Query(select(source.c.day, source.c.day_count, source.c.day_bytes).where(source.c.key == bindparam("whose")))
 _COUNT = Query(
     update(source)
     .where(source.c.key == bindparam("whose"))
-    .values(day=bindparam("today"), day_count=bindparam("total"))
+    .values(day=bindparam("today"), day_count=bindparam("objects"), day_bytes=bindparam("volume"))
 )
 
 
 def finish(
-    tx: Connection, key: str, owner: str, *, now: int, due: int, outcome: str, complete: bool, error: str | None
+    tx: Connection,
+    key: str,
+    owner: str,
+    *,
+    now: int,
+    due: int,
+    outcome: str,
+    complete: bool,
+    error: str | None,
+    pace: int | None = None,
 ) -> None:
-    """Give the lease back with the outcome and the next due time."""
+    """Give the lease back with the outcome, the next due time and the pace from here on."""
     values: dict[str, Any] = {
         "lease_owner": None,
         "lease_until": 0,
@@ -111,9 +145,10 @@ def finish(
         "last_outcome": outcome,
         "last_error": error,
         "failures": 0 if error is None else source.c.failures + 1,
+        "pace": pace,
     }
     if complete:
-        values["last_complete"] = now
+        values |= {"last_complete": now, "again_from": None}
     tx.execute(update(source).where(source.c.key == key, source.c.lease_owner == owner).values(**values))
 
 
@@ -129,6 +164,11 @@ def completed(tx: Connection, key: str, now: int) -> None:
 def hurry(tx: Connection, keys: Collection[str], now: int) -> None:
     """Make these due at once."""
     tx.execute(update(source).where(source.c.key.in_(list(keys))).values(due=now))
+
+
+def begin_again(tx: Connection, keys: Collection[str], since: int, now: int) -> None:
+    """Drain these anew from `since`, at once: the cursor is forgotten, nothing else is."""
+    tx.execute(update(source).where(source.c.key.in_(list(keys))).values(cursor="{}", again_from=since, due=now))
 
 
 def begin_run(tx: Connection, key: str, now: int) -> int:
@@ -156,53 +196,6 @@ def last_news(tx: Connection, key: str) -> tuple[int, Mapping[str, int]] | None:
     return None if row is None else (int(row.ended), json.loads(row.counts))
 
 
-def set_aside(tx: Connection, key: str, rejected: Sequence[Rejected], now: int) -> None:
-    """Quarantine these with their reasons; bytes that are there already are only counted."""
-    times = Counter(hashlib.sha256(item.raw).hexdigest() for item in rejected)
-    fresh = {hashlib.sha256(item.raw).hexdigest(): item for item in rejected}
-    for digests in chunks(fresh):
-        same = (quarantine.c.source == key) & quarantine.c.digest.in_(digests)
-        known = set(tx.execute(select(quarantine.c.digest).where(same)).scalars())
-        if known:
-            tx.execute(
-                update(quarantine)
-                .where(quarantine.c.source == key, quarantine.c.digest == bindparam("what"))
-                .values(seen=quarantine.c.seen + bindparam("times")),
-                [{"what": digest, "times": times[digest]} for digest in known],
-            )
-        rows = [
-            {
-                "source": key, "stix_id": item.id, "code": item.code, "fields": json.dumps(item.fields, default=str),
-                "digest": digest, "raw": item.raw, "received": now, "seen": times[digest],
-            }
-            for digest in digests
-            if digest not in known and (item := fresh[digest])
-        ]  # fmt: skip
-        if rows:
-            tx.execute(insert(quarantine), rows)
-
-
-def quarantined(
-    tx: Connection, *, key: str = "", stix_id: str = "", number: int = 0, most: int = 100
-) -> Sequence[Mapping[str, Any]]:
-    """What is set aside, newest first; without its bytes unless one `number` is asked for."""
-    columns = list(quarantine.c) if number else [column for column in quarantine.c if column.name != "raw"]
-    query = select(*columns).order_by(quarantine.c.id.desc()).limit(most)
-    if key:
-        query = query.where(quarantine.c.source == key)
-    if stix_id:
-        query = query.where(quarantine.c.stix_id == stix_id)
-    if number:
-        query = query.where(quarantine.c.id == number)
-    return [{**row, "fields": json.loads(row["fields"])} for row in tx.execute(query).mappings()]
-
-
-def quarantine_counts(tx: Connection) -> dict[str, int]:
-    """Source → how many things are set aside."""
-    query = select(quarantine.c.source, func.count()).group_by(quarantine.c.source)
-    return {row[0]: row[1] for row in tx.execute(query)}
-
-
 def pass_over(tx: Connection, key: str, remote_id: str, code: str, fields: Mapping[str, Any], now: int) -> None:
     """Remember why something seen at a peer was not taken; the last reason stands."""
     values = {"code": code, "fields": json.dumps(fields, default=str), "seen": now}
@@ -215,3 +208,41 @@ def passed_over(tx: Connection, remote_id: str) -> Sequence[Mapping[str, Any]]:
     """Why `remote_id` was not taken, by source."""
     query = select(skipped).where(skipped.c.remote_id == remote_id)
     return [{**row, "fields": json.loads(row["fields"])} for row in tx.execute(query).mappings()]
+
+
+def keep_profile(tx: Connection, key: str, profile: str, now: int) -> str | None:
+    """Write down how the peer behaves there; gives what was known before."""
+    before: str | None = tx.execute(select(source.c.profile).where(source.c.key == key)).scalar()
+    tx.execute(update(source).where(source.c.key == key).values(profile=profile, probed=now))
+    return before
+
+
+ASKED = 0
+"""In place of when it was last done: a person wants it done now."""
+
+
+def ask(tx: Connection, keys: Collection[str], what: str) -> None:
+    """Have `what` (probed, reconciled) done for these at once, by whoever runs."""
+    tx.execute(update(source).where(source.c.key.in_(list(keys))).values({what: ASKED}))
+
+
+def probed(tx: Connection, key: str, at: int) -> None:
+    """Somebody tried to look, in vain; what was known stays."""
+    tx.execute(update(source).where(source.c.key == key).values(probed=at))
+
+
+def keep_difference(tx: Connection, key: str, difference: Mapping[str, int], now: int) -> None:
+    """Write down what a comparison with the peer found."""
+    values = {"difference": json.dumps(dict(difference)), "reconciled": now}
+    tx.execute(update(source).where(source.c.key == key).values(**values))
+
+
+def compared(tx: Connection, key: str, at: int) -> None:
+    """Count the last comparison as made at this time, without a result."""
+    tx.execute(update(source).where(source.c.key == key).values(reconciled=at))
+
+
+def gone(tx: Connection, remote_id: str) -> Sequence[Mapping[str, Any]]:
+    """The sources that once gave `remote_id` and no longer list it."""
+    query = select(vanished.c.key, vanished.c.noticed).where(vanished.c.remote_id == remote_id)
+    return [dict(row) for row in tx.execute(query).mappings()]

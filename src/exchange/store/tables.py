@@ -24,18 +24,14 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from exchange.store.columns import Ordered, Serial, metadata
+from exchange.store.work import budget, handshake, inventory, quarantine, run, skipped, source, vanished
 
-# Ordered as bytes everywhere: PostgreSQL would otherwise follow the locale of the database.
-Ordered = String().with_variant(String(collation="C"), "postgresql")
-Serial = BigInteger().with_variant(Integer(), "sqlite")
+__all__ = [
+    "account", "audience", "block", "brake", "budget", "certificate", "document", "handshake", "inventory", "ledger",
+    "listing", "meta", "metadata", "observable", "outbox", "quarantine", "read", "reads", "reference", "run", "secret",
+    "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
+]  # fmt: skip
 
 meta = Table(
     "meta",
@@ -224,65 +220,6 @@ segment = Table(
     Column("squares", BigInteger, nullable=False, comment="of its dates, by 2**61 - 1"),
     sqlite_with_rowid=False,
     comment="rows of a listing that stand side by side in a block, all that a plain page shows between two dates (R24)",
-)
-
-source = Table(
-    "source",
-    metadata,
-    Column("key", String, primary_key=True),
-    Column("cursor", Text, nullable=False),
-    Column("due", BigInteger, nullable=False),
-    Column("lease_owner", String, nullable=True),
-    Column("lease_until", BigInteger, nullable=False),
-    Column("last_start", BigInteger, nullable=True),
-    Column("last_end", BigInteger, nullable=True),
-    Column("last_complete", BigInteger, nullable=True, comment="when a drain last reached the end"),
-    Column("last_outcome", String, nullable=True),
-    Column("last_error", Text, nullable=True, comment="JSON: code and fields"),
-    Column("failures", Integer, nullable=False, comment="in a row"),
-    Column("day", String, nullable=False, comment="the UTC day that `day_count` counts (R32)"),
-    Column("day_count", Integer, nullable=False),
-    comment="sources and targets: when due, who works on them, where they stand",
-)
-
-run = Table(
-    "run",
-    metadata,
-    Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("key", String, nullable=False, comment="source, target, or file import"),
-    Column("started", BigInteger, nullable=False),
-    Column("ended", BigInteger, nullable=True),
-    Column("outcome", String, nullable=False),
-    Column("counts", Text, nullable=False, comment="JSON: outcome → number"),
-    Index("ix_run_key", "key", "id"),
-)
-
-quarantine = Table(
-    "quarantine",
-    metadata,
-    Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("source", String, nullable=False),
-    Column("stix_id", String, nullable=False),
-    Column("code", String, nullable=False),
-    Column("fields", Text, nullable=False, comment="JSON"),
-    Column("digest", String, nullable=False),
-    Column("raw", LargeBinary, nullable=False),
-    Column("received", BigInteger, nullable=False),
-    Column("seen", Integer, nullable=False, comment="how often these bytes came"),
-    UniqueConstraint("source", "digest"),
-    Index("ix_quarantine_stix_id", "stix_id"),
-)
-
-skipped = Table(
-    "skipped",
-    metadata,
-    Column("source", String, primary_key=True),
-    Column("remote_id", String, primary_key=True),
-    Column("code", String, nullable=False),
-    Column("fields", Text, nullable=False, comment="JSON"),
-    Column("seen", BigInteger, nullable=False),
-    Index("ix_skipped_remote_id", "remote_id"),
-    comment="seen at a peer and deliberately not taken: the last reason for each",
 )
 
 account = Table(

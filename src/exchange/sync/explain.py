@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from exchange.model import normalise
 from exchange.policy import Audience, Decision, Rules, gate
-from exchange.store import Store, listings, sources, statements
+from exchange.store import Store, listings, quarantine, sources, statements
 from exchange.store.clock import moment
 from exchange.store.statements import Held
 from exchange.sync.subjects import Judged, ahead, judged
@@ -57,6 +57,8 @@ class Explanation:
     quarantine: Sequence[Mapping[str, Any]]
     passed_over: Sequence[Mapping[str, Any]]
     deliveries: Sequence[Mapping[str, Any]]
+    vanished: Sequence[Mapping[str, Any]]
+    """Sources that once gave it and no longer list it."""
     drains: Mapping[str, datetime | None]
     """Source → end of its last complete drain: what was never seen was not there then."""
 
@@ -98,9 +100,10 @@ def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanatio
         return Explanation(
             asked=asked,
             statements=explained,
-            quarantine=[row for id_ in {key, *ids} for row in sources.quarantined(tx, stix_id=id_)],
+            quarantine=[row for id_ in {key, *ids} for row in quarantine.entries(tx, stix_id=id_)],
             passed_over=sources.passed_over(tx, key),
             deliveries=listings.deliveries(tx, ids) if ids else [],
+            vanished=[row for id_ in dict.fromkeys((key, *ids)) for row in sources.gone(tx, id_)],
             drains=_drains(tx, rules),
         )
 

@@ -143,10 +143,19 @@ def _event(file: BufferedIOBase, source: Source, now: datetime) -> Iterator[Page
     raw = file.read(_LARGEST_EVENT + 1)
     if len(raw) > _LARGEST_EVENT:
         raise ContentError("content.size", size=len(raw), limit=_LARGEST_EVENT)
+    yield from _events(raw, source, now)
+    yield Page(last=True)
+
+
+def event_in(raw: bytes, source: Source, now: datetime) -> Iterator[Page] | None:
+    """The pages of the MISP events in `raw`; None: it is STIX, or nothing that we know."""
+    return _events(raw, source, now) if _is_event(raw[:_HEAD]) else None
+
+
+def _events(raw: bytes, source: Source, now: datetime) -> Iterator[Page]:
     for event in split(raw):
         document = Document(kind="misp-event", id=_uuid_of(event), version="", raw=event)
         yield from pages(Page(document=document), source, now)
-    yield Page(last=True)
 
 
 def _uuid_of(event: bytes) -> str:

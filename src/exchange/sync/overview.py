@@ -9,16 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from exchange.model.party import Source, Target, Terms
+from exchange.model.profile import Profile
 from exchange.policy import Rules
 from exchange.policy.audience import target_channel
-from exchange.store import Store, accounts, listings, sources, statements
+from exchange.store import Store, accounts, inventory, listings, quarantine, sources, statements
 from exchange.store.clock import moment
+from exchange.sync.breaker import is_open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One source or target of a peer. `state`: ok, failing, paused, disabled, never, running,
-    day_full, no_agreement."""
+    """One source or target of a peer. `state`: ok, failing, tripped, paused, closed, disabled, never, running,
+    day_full, quarantine_full, no_agreement."""
 
     peer: str
     key: str
@@ -39,6 +41,16 @@ class Line:
     quarantined: int
     held: int
     """Objects that nobody gets because nothing says what they are worth (RULES R11)."""
+    vanished: int
+    """Objects or events that it once gave and no longer lists."""
+    succeeded: datetime | None
+    """When a run last went through to the end."""
+    profile: Profile | None
+    """How the peer behaves, by the last look."""
+    probed: datetime | None
+    difference: Mapping[str, int]
+    """What the last comparison with the peer's own list found."""
+    reconciled: datetime | None
 
 
 def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
@@ -48,7 +60,8 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         standings = sources.standings(tx)
         brakes = {(row["peer"], row["direction"]) for row in accounts.brakes(tx)}
         pending = listings.pending(tx)
-        aside = sources.quarantine_counts(tx)
+        aside = quarantine.counts(tx)
+        lost = inventory.vanished_counts(tx)
         held = statements.held_counts(tx)
         entries: list[Source | Target] = []
         for peer in terms.peers.values():
@@ -59,7 +72,8 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         _line(
             entry, standings.get(entry.key), news[entry.key], brakes, now,
             waiting=waiting.get(target_channel(entry.key), 0), quarantined=aside.get(entry.key, 0),
-            held=held.get(entry.key, 0),
+            held=held.get(entry.key, 0), vanished=lost.get(entry.key, 0),
+            closed=terms.peers[entry.peer].closed_until(now) is not None,
         )
         for entry in entries
     ]  # fmt: skip
@@ -75,6 +89,8 @@ def _line(
     waiting: int,
     quarantined: int,
     held: int,
+    vanished: int,
+    closed: bool,
 ) -> Line:
     direction = "in" if isinstance(entry, Source) else "out"
     braked = (entry.peer, direction) in brakes or (accounts.ALL, direction) in brakes
@@ -84,7 +100,7 @@ def _line(
         key=entry.key,
         direction=direction,
         kind=entry.kind,
-        state="paused" if braked else _state(entry, standing),
+        state="paused" if braked else _state(entry, standing, closed=closed),
         lag=_lag(complete, now, idle=direction == "out" and not waiting),
         last=None if standing is None or standing.last_end is None else moment(standing.last_end),
         next=None
@@ -97,6 +113,12 @@ def _line(
         waiting=waiting,
         quarantined=quarantined,
         held=held,
+        vanished=vanished,
+        succeeded=complete,
+        profile=None if standing is None or standing.profile is None else Profile.from_text(standing.profile),
+        probed=None if standing is None or standing.probed is None else moment(standing.probed),
+        difference={} if standing is None or standing.difference is None else json.loads(standing.difference),
+        reconciled=None if standing is None or not standing.difference else moment(standing.reconciled or 0),
     )
 
 
@@ -107,7 +129,7 @@ def _lag(complete: datetime | None, now: datetime, *, idle: bool) -> float | Non
     return None if complete is None else (now - complete).total_seconds()
 
 
-def _state(entry: Source | Target, standing: sources.Standing | None) -> str:
+def _state(entry: Source | Target, standing: sources.Standing | None, *, closed: bool) -> str:
     if not entry.enabled:
         return "disabled"
     if standing is None or standing.last_start is None:
@@ -115,5 +137,7 @@ def _state(entry: Source | Target, standing: sources.Standing | None) -> str:
     if standing.lease_owner is not None:
         return "running"
     if standing.last_error is not None:
-        return "failing"
+        return "tripped" if is_open(standing) else "failing"
+    if closed:
+        return "closed"
     return "ok" if standing.last_outcome in ("complete", "waiting", "stopping") else standing.last_outcome or "never"

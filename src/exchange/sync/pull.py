@@ -14,19 +14,19 @@ from datetime import datetime, timedelta
 import structlog
 
 from exchange.convert import to_page
-from exchange.errors import ConfigError, ContentError, ExchangeError, PeerBusy, PeerError, PeerRefused
+from exchange.errors import ConfigError, ContentError, ExchangeError, PeerError, PeerRefused
 from exchange.model.envelope import Document, Page, PeerClient, Rejected, cut
-from exchange.model.party import Source
+from exchange.model.party import Peer, Source, Target
 from exchange.policy import Rules
-from exchange.store import Store, accounts, sources
-from exchange.store.clock import micros
+from exchange.store import Store, accounts, quarantine, sources
+from exchange.store.clock import micros, moment
 from exchange.sync.accept import LeaseLost, accept
+from exchange.sync.breaker import hurry_others
+from exchange.sync.pace import CHANCE, Draw, Ended, after_pull
 
 log = structlog.get_logger()
 
 LEASE = timedelta(minutes=5)
-_LONGEST_WAIT = timedelta(hours=1)
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +48,23 @@ class Work:
     clock: Callable[[], datetime]
     owner: str
     stopping: Callable[[], bool]
+    draw: Draw = CHANCE
 
 
 def pull(work: Work, source: Source, client: Callable[[], PeerClient], *, forced: bool = False) -> Run | None:
     """Drain `source`; None: not due, or somebody else is at it. Every error of the peer ends in the run's record."""
     now = work.clock()
     with work.store.writing() as tx:
-        if not sources.lease(tx, source.key, work.owner, micros(now), micros(now + LEASE), forced=forced):
+        if not sources.lease(
+            tx, source.key, work.owner, micros(now), micros(now + LEASE), forced=forced,
+            at_once=peer_of(work, source).at_once,
+        ):  # fmt: skip
             return None
         number = sources.begin_run(tx, source.key, micros(now))
-        cursor = json.loads(sources.standings(tx)[source.key].cursor)
+        standing = sources.standings(tx)[source.key]
+    cursor = json.loads(standing.cursor)
+    if standing.again_from is not None:
+        source = replace(source, since=moment(standing.again_from))
     counts: Counter[str] = Counter()
     outcome: str = "complete"
     error: ExchangeError | None = None
@@ -78,14 +85,24 @@ def _barrier(work: Work, source: Source) -> str:
     """Why nothing may be taken from this source now; empty: nothing stands in the way."""
     if not work.rules().receives(source.peer):
         return "no_agreement"
+    now = work.clock()
+    if peer_of(work, source).closed_until(now):
+        return "closed"
     with work.store.reading() as tx:
         if accounts.braked(tx, source.peer, "in"):
             return "paused"
         standing = sources.standings(tx)[source.key]
-    today = work.clock().date().isoformat()
-    if source.max_day is not None and standing.day == today and standing.day_count >= source.max_day:
+        if quarantine.is_full(tx, source.key):
+            return "quarantine_full"
+    if standing.day == now.date().isoformat() and _full(source, standing):
         return "day_full"
     return "stopping" if work.stopping() else ""
+
+
+def _full(source: Source, standing: sources.Standing) -> bool:
+    """Whether as much has come today as may come on one day (RULES R32)."""
+    objects, size = source.max_day, source.max_day_size
+    return (objects is not None and standing.day_count >= objects) or (size is not None and standing.day_bytes >= size)
 
 
 def _drain(work: Work, source: Source, client: PeerClient, cursor: dict[str, object], counts: Counter[str]) -> str:
@@ -129,33 +146,27 @@ def _converted(brought: Page, document: Document, source: Source, now: datetime)
     )
 
 
-def due_after(every: float, error: ExchangeError | None, failures: int, outcome: str, now: datetime) -> datetime:
-    """When to come again: as scheduled; as the peer asked; later and later after failures; tomorrow when full."""
-    interval = timedelta(seconds=every)
-    if outcome == "day_full":
-        return datetime.combine(now.date() + _DAY, datetime.min.time(), tzinfo=now.tzinfo)
-    if isinstance(error, PeerBusy) and error.retry_after is not None:
-        return now + max(interval, timedelta(seconds=error.retry_after))
-    if isinstance(error, PeerRefused):
-        return now + max(interval, _LONGEST_WAIT)
-    if outcome == "paused":
-        return now  # `resume` lets it go on at once (RULES R31)
-    if error is not None:
-        return now + max(interval, min(interval * float(2 ** min(failures, 10)), _LONGEST_WAIT))
-    return now + interval
-
-
 def _finish(work: Work, source: Source, run: Run, number: int) -> None:
     now = work.clock()
     with work.store.writing() as tx:
-        failures = sources.standings(tx)[source.key].failures
-        due = due_after(source.every, run.error, failures, run.outcome, now)
+        before = sources.standings(tx)[source.key]
+        ended = Ended(
+            outcome=run.outcome, counts=run.counts, error=run.error, failures=before.failures, pace=before.pace
+        )
+        due, pace = after_pull(source, peer_of(work, source), ended, now, work.draw)
         sources.finish(
             tx, source.key, work.owner, now=micros(now), due=micros(due), outcome=run.outcome,
-            complete=run.outcome == "complete", error=error_text(run.error),
+            complete=run.outcome == "complete", error=error_text(run.error), pace=pace,
         )  # fmt: skip
         sources.end_run(tx, number, micros(now), run.outcome, run.counts)
+        if run.error is None and before.failures:
+            hurry_others(tx, source.peer, now)
     report(run, "pull", source.peer, source.key)
+
+
+def peer_of(work: Work, entry: Source | Target) -> Peer:
+    """The peer of a source or target, by the terms in force."""
+    return work.rules().terms.peers[entry.peer]
 
 
 def unforeseen(key: str, broken: Exception) -> ExchangeError:
@@ -174,7 +185,9 @@ def error_text(error: ExchangeError | None) -> str | None:
 
 def report(run: Run, verb: str, peer: str, key: str) -> None:
     """One event for a run, with its counts; a failure says what failed."""
-    if run.error is not None:
+    if run.outcome == "quarantine_full":
+        log.error(f"{verb}.quarantine_full", peer=peer, key=key)
+    elif run.error is not None:
         level = log.error if isinstance(run.error, PeerRefused) or not isinstance(run.error, PeerError) else log.warning
         level(f"{verb}.failed", peer=peer, key=key, error=run.error, **run.counts)
     elif run.outcome == "complete":

@@ -18,7 +18,9 @@ from exchange.policy.audience import target_channel
 from exchange.store import accounts, listings, sources, statements
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
-from exchange.sync.pull import LEASE, Run, Work, due_after, error_text, report, unforeseen
+from exchange.sync.breaker import hurry_others
+from exchange.sync.pace import Ended, after_push
+from exchange.sync.pull import LEASE, Run, Work, error_text, peer_of, report, unforeseen
 
 log = structlog.get_logger()
 
@@ -50,7 +52,10 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
         if not listings.parcels(tx, audience.key, micros(now), 1) or accounts.braked(tx, target.peer, "out"):
             return None
     with work.store.writing() as tx:
-        if not sources.lease(tx, target.key, work.owner, micros(now), micros(now + LEASE), forced=forced):
+        if not sources.lease(
+            tx, target.key, work.owner, micros(now), micros(now + LEASE), forced=forced,
+            at_once=peer_of(work, target).at_once,
+        ):  # fmt: skip
             return None
         number = sources.begin_run(tx, target.key, micros(now))
     counts: Counter[str] = Counter()
@@ -75,6 +80,8 @@ def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, c
     after, waits = -1, False
     while not work.stopping():
         now = work.clock()
+        if peer_of(work, target).closed_until(now):
+            return "closed"
         with work.store.reading() as tx:
             if accounts.braked(tx, target.peer, "out"):
                 return "paused"
@@ -113,7 +120,7 @@ def _sift(
     for parcel in parcels:
         if (parcel.stix_id, parcel.version) in held:
             settled.append((parcel, "known", "push.peer_gave_it"))
-        elif (parcel.stix_id, parcel.version) in had:
+        elif (parcel.stix_id, parcel.version) in had and not parcel.again:
             settled.append((parcel, "known", "push.peer_has_it"))
         elif not gate(parcel.body, clearance):
             log.error("gate.stopped", source=target.key, id=parcel.stix_id, audience=parcel.audience)
@@ -140,11 +147,13 @@ def _finish(work: Work, target: Target, run: Run, number: int) -> None:
     now = work.clock()
     with work.store.writing() as tx:
         failures = sources.standings(tx)[target.key].failures
-        waits = RETRY if run.error is not None else REVIEW if run.outcome == "waiting" else 0.0
-        due = due_after(waits, run.error, failures, run.outcome, now)
+        ended = Ended(outcome=run.outcome, counts=run.counts, error=run.error, failures=failures)
+        due = after_push(peer_of(work, target), ended, now, work.draw, review=REVIEW, retry=RETRY)
         sources.finish(
             tx, target.key, work.owner, now=micros(now), due=micros(due), outcome=run.outcome,
             complete=run.outcome == "complete", error=error_text(run.error),
         )  # fmt: skip
         sources.end_run(tx, number, micros(now), run.outcome, run.counts)
+        if run.error is None and failures:
+            hurry_others(tx, target.peer, now)
     report(run, "push", target.peer, target.key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -28,10 +28,15 @@ from exchange.policy import Rules
 from exchange.store import Store, Watch, audiences, listings, sources, statements
 from exchange.store.accounts import ALL, braked, brakes
 from exchange.store.clock import micros
+from exchange.store.sources import Standing
 from exchange.sync import leases
 from exchange.sync.accept import settle
-from exchange.sync.pull import Run, Work, pull
+from exchange.sync.breaker import may_try
+from exchange.sync.line import Line, line_to
+from exchange.sync.pace import CHANCE, Draw
+from exchange.sync.pull import Work, pull
 from exchange.sync.push import audience_of, push
+from exchange.sync.rounds import Rounds
 from exchange.sync.terms import adopt
 
 log = structlog.get_logger()
@@ -44,8 +49,8 @@ _SILENT = 30.0
 HEARTBEAT = "sync_heartbeat"
 _BEAT = timedelta(seconds=5)
 
-Clients = Callable[[Peer, SourceKind, Callable[[float], bool]], PeerClient]
-"""Makes the client of a peer for a protocol; its waits end early when the schedule stops."""
+Clients = Callable[[Peer, SourceKind, Line], PeerClient]
+"""Makes the client of a peer for a protocol, on a line of ours."""
 
 
 class Schedule:
@@ -60,20 +65,29 @@ class Schedule:
         clock: Callable[[], datetime],
         outbound: bool = True,
         keep_free: int = 0,
+        draw: Draw = CHANCE,
+        probe: float | None = None,
+        reconcile: float | None = None,
     ) -> None:
         self.store, self.terms, self.clients, self.clock = store, terms, clients, clock
         self.outbound, self.keep_free = outbound, keep_free
         self.stopping = threading.Event()
         self._rules = Rules(terms, clock())
         self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="exchange")
-        self._busy: dict[str, Future[Run | None]] = {}
+        self._busy: dict[str, Future[None]] = {}
         self._ticker = BackgroundScheduler(timezone="UTC")
         self._looker = threading.Thread(target=self._look, name="exchange-outbox", daemon=True)
         self._beaten: datetime | None = None
         self._low = False
+        self._rounds = Rounds(probe=probe, reconcile=reconcile)
         self._ticked = time.monotonic()
         self.work = Work(
-            store=store, rules=lambda: self._rules, clock=clock, owner=leases.owner(), stopping=self.stopping.is_set
+            store=store,
+            rules=lambda: self._rules,
+            clock=clock,
+            owner=leases.owner(),
+            stopping=self.stopping.is_set,
+            draw=draw,
         )
 
     def prepare(self) -> None:
@@ -130,7 +144,11 @@ class Schedule:
             elif fresh.now.date() != self._rules.now.date():
                 self._rules = fresh
             self._beat(now)
-            due = self._due(now)
+            with self.store.reading() as tx:
+                standings = sources.standings(tx)
+                braked_peers = {row["peer"] for row in brakes(tx) if row["direction"] == "in"}
+            due = self._due(standings, braked_peers, now)
+            seldom = self._rounds.due(self, standings, now)
         except ExchangeError as error:
             log.error("schedule.tick_failed", error=error)
             return
@@ -138,6 +156,8 @@ class Schedule:
             return
         for source in due:
             self._submit(source.key, partial(pull, self.work, source, self.client(source)))
+        for name, job in seldom:
+            self._submit(name, job)
 
     def _beat(self, now: datetime) -> None:
         if self._beaten is None or now - self._beaten >= _BEAT:
@@ -145,10 +165,7 @@ class Schedule:
                 audiences.set_note(tx, HEARTBEAT, str(micros(now)))
             self._beaten = now
 
-    def _due(self, now: datetime) -> list[Source]:
-        with self.store.reading() as tx:
-            standings = sources.standings(tx)
-            braked_peers = {row["peer"] for row in brakes(tx) if row["direction"] == "in"}
+    def _due(self, standings: Mapping[str, Standing], braked_peers: Collection[str], now: datetime) -> list[Source]:
         if ALL in braked_peers:
             return []
         at = micros(now)
@@ -159,6 +176,7 @@ class Schedule:
             and (standing := standings.get(source.key))
             and standing.due <= at
             and standing.lease_until <= at
+            and may_try(source.key, standings, now)
         ]
 
     def sources(self) -> Mapping[str, Source]:
@@ -190,22 +208,22 @@ class Schedule:
 
     def client(self, entry: Source | Target) -> Callable[[], PeerClient]:
         """What makes a client for this source or target, when its turn comes."""
-        return lambda: self.clients(self.terms.peers[entry.peer], entry.kind, self.stopping.wait)
+        peer = self.terms.peers[entry.peer]
+        return lambda: self.clients(peer, entry.kind, line_to(peer, self.work, self.stopping.wait))
 
-    def _submit(self, key: str, job: Callable[[], Run | None]) -> None:
+    def _submit(self, key: str, job: Callable[[], object]) -> None:
         running = self._busy.get(key)
         if self.stopping.is_set() or (running is not None and not running.done()):
             return
         self._busy[key] = self._pool.submit(self._guarded, key, job)
 
-    def _guarded(self, key: str, job: Callable[[], Run | None]) -> Run | None:
+    def _guarded(self, key: str, job: Callable[[], object]) -> None:
         try:
-            return job()
+            job()
         except ExchangeError as error:
             log.error("schedule.job_failed", key=key, error=error)
         except Exception as error:
             log.critical("schedule.job_broken", key=key, detail=repr(error)[:300], exc_info=True)
-        return None
 
     def _look(self) -> None:
         """A new object leaves at once: look at the store ten times a second, push when something was committed."""
@@ -226,7 +244,8 @@ class Schedule:
                 self._push_waiting()
 
     def _push_waiting(self) -> None:
-        now = micros(self.clock())
+        moment = self.clock()
+        now = micros(moment)
         with self.store.reading() as tx:
             waiting = listings.pending(tx)
             standings = sources.standings(tx) if waiting else {}
@@ -234,6 +253,8 @@ class Schedule:
         for target in self.targets().values():
             audience, standing = audience_of(self.work, target), standings.get(target.key)
             if audience is None or not waiting.get(audience.key) or target.key in stopped:
+                continue
+            if self.terms.peers[target.peer].closed_until(moment) or not may_try(target.key, standings, moment):
                 continue
             if standing and standing.due <= now and standing.lease_until <= now:
                 self._submit(target.key, partial(push, self.work, target, self.client(target)))

@@ -1,0 +1,117 @@
+"""What is asked of a partner by hand: how it behaves, and whether both sides have the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from exchange import daemon, log
+from exchange.cli.flow import is_running
+from exchange.cli.terminal import (
+    DEFAULT_FOLDER,
+    LANGUAGE,
+    AsJson,
+    Folder,
+    ago,
+    counts_text,
+    err,
+    guarded,
+    load,
+    now,
+    opened,
+    out,
+    peer_of,
+    say,
+    show_json,
+    show_table,
+)
+from exchange.config import Settings
+from exchange.i18n import text
+from exchange.model.party import Peer, Source, Target
+from exchange.store import Store, sources
+from exchange.store.sources import Standing
+from exchange.sync.overview import Line, overview
+from exchange.sync.probing import probe as look
+from exchange.sync.reconcile import reconcile as compare
+from exchange.sync.schedule import Schedule
+
+_PATIENCE = 600.0
+Who = Annotated[str, typer.Argument(help=say("cli.inquiry.peer"))]
+
+
+@guarded
+def probe(peer: Who, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
+    """Find out what a partner is and how it behaves; nothing is written there."""
+    settings = load(folder)
+    asked = peer_of(settings, peer)
+    with opened(settings) as store:
+        _have(store, settings, asked, "probed", lambda s, e: look(s.work, e, s.client(e)))
+        lines = [line for line in overview(store, settings.terms, now()) if line.peer == peer and line.kind != "file"]
+    if as_json:
+        show_json([{"key": line.key, "probed": line.probed, "profile": line.profile} for line in lines])
+    for line in lines if not as_json else ():
+        _tell(line, asked)
+    return 0 if all(line.profile is not None for line in lines) else 1
+
+
+def _tell(line: Line, peer: Peer) -> None:
+    out.print(f"[bold]{escape(line.key)}[/]", soft_wrap=True)
+    if line.profile is None:
+        out.print(escape(say("cli.probe.nothing", key=line.key, contact=peer.contact or peer.name)), soft_wrap=True)
+        return
+    for code, fields in line.profile.words():
+        out.print("  " + escape(text(code, LANGUAGE, **dict(fields))), soft_wrap=True)
+    for code, fields in line.profile.remarks:
+        out.print("  [yellow]! " + escape(text(code, LANGUAGE, **dict(fields))) + "[/]", soft_wrap=True)
+
+
+@guarded
+def reconcile(peer: Who, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
+    """Compare what a partner lists with what we hold and sent; what is missing is fetched or sent again."""
+    settings = load(folder)
+    asked = peer_of(settings, peer)
+    log.configure(LANGUAGE, "console")
+    with opened(settings) as store:
+        every = settings.sync.reconcile
+        _have(store, settings, asked, "reconciled", lambda s, e: compare(s.work, e, s.client(e), every))
+        lines = [line for line in overview(store, settings.terms, now()) if line.peer == peer and line.kind != "file"]
+    if as_json:
+        show_json([{"key": each.key, "at": each.reconciled, "counts": each.difference} for each in lines])
+    else:
+        columns = ("cli.column.where", "cli.column.since", "cli.column.counts")
+        show_table(columns, [(each.key, ago(each.reconciled), counts_text(each.difference)) for each in lines])
+    return 0
+
+
+def _have(
+    store: Store, settings: Settings, peer: Peer, what: str, job: Callable[[Schedule, Source | Target], object]
+) -> None:
+    """Have it done by the daemon, which alone can read the partner's secrets, else by this command itself."""
+    entries: list[Source | Target] = [each for each in peer.sources if each.kind != "file"]
+    entries += peer.targets
+    if not is_running(store):
+        schedule = Schedule(store, settings.terms, daemon.clients, clock=daemon.clock, outbound=settings.sync.outbound)
+        schedule.prepare()
+        for entry in entries:
+            job(schedule, entry)
+        return
+    keys = {entry.key for entry in entries}
+    with store.writing() as tx:
+        sources.ask(tx, keys, what)
+    deadline = time.monotonic() + _PATIENCE
+    watch = store.watch()
+    with err.status(say("cli.inquiry.waiting", peer=peer.name)):
+        while time.monotonic() < deadline and not _answered(store, keys, what):
+            watch.wait(0.2)
+    watch.close()
+
+
+def _answered(store: Store, keys: set[str], what: str) -> bool:
+    with store.reading() as tx:
+        standings: Mapping[str, Standing] = sources.standings(tx)
+    return all(getattr(standings[key], what) != sources.ASKED for key in keys if key in standings)

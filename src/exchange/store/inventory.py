@@ -1,0 +1,147 @@
+"""What a peer lists, beside what we hold of it and what we handed it: the two sides of a comparison.
+
+The list is written down page by page, so it may be as long as it likes; compared is inside the engine. It is dropped
+when the comparison is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from exchange.model.envelope import Entry
+from exchange.store.listings import AGAIN
+from exchange.store.statements import chunks
+from exchange.store.tables import (
+    audience,
+    document,
+    inventory,
+    ledger,
+    listing,
+    outbox,
+    quarantine,
+    skipped,
+    statement,
+    vanished,
+)
+
+_OFTEN = 2
+"""Times that a peer accepted a version before it is believed that it does not want to keep it."""
+
+
+def clear(tx: Connection, key: str) -> None:
+    """Drop the list of `key`."""
+    tx.execute(delete(inventory).where(inventory.c.key == key))
+
+
+def add(tx: Connection, key: str, entries: Sequence[Entry]) -> None:
+    """Write down what the peer lists; what it lists twice is there once."""
+    rows = {(entry.id, entry.version): entry for entry in entries}
+    for some in chunks(rows):
+        same = and_(inventory.c.key == key, inventory.c.remote_id.in_({remote_id for remote_id, _ in some}))
+        known = {(row[0], row[1]) for row in tx.execute(select(inventory.c.remote_id, inventory.c.version).where(same))}
+        fresh = [
+            {"key": key, "remote_id": rows[place].id, "version": rows[place].version, "added": rows[place].added}
+            for place in some
+            if place not in known
+        ]
+        if fresh:
+            tx.execute(insert(inventory), fresh)
+
+
+def missing_objects(tx: Connection, key: str, after: str, most: int) -> Sequence[str]:
+    """Ids behind `after` of which the peer lists a version that we hold neither as a statement nor aside."""
+    same = and_(statement.c.source == key, statement.c.stix_id == inventory.c.remote_id)
+    held = exists().where(same, or_(statement.c.version == inventory.c.version, statement.c.version == text("''")))
+    return _missing(tx, key, after, most, ~held)
+
+
+def missing_documents(tx: Connection, key: str, after: str, most: int) -> Sequence[str]:
+    """The same for MISP events: uuids of those that we do not hold as they are now."""
+    held = exists().where(
+        document.c.source == key,
+        document.c.document_id == inventory.c.remote_id,
+        document.c.version == inventory.c.version,
+    )
+    return _missing(tx, key, after, most, ~held)
+
+
+def _missing(tx: Connection, key: str, after: str, most: int, lacking: ColumnElement[bool]) -> Sequence[str]:
+    aside = exists().where(quarantine.c.source == key, quarantine.c.stix_id == inventory.c.remote_id)
+    passed = exists().where(skipped.c.source == key, skipped.c.remote_id == inventory.c.remote_id)
+    query = (
+        select(inventory.c.remote_id)
+        .where(inventory.c.key == key, inventory.c.remote_id > after, lacking, ~aside, ~passed)
+        .distinct()
+        .order_by(inventory.c.remote_id)
+        .limit(most)
+    )
+    return tx.execute(query).scalars().all()
+
+
+def mark_vanished(tx: Connection, key: str, now: int, *, documents: bool) -> int:
+    """Mark what `key` once gave and no longer lists, unmark what is there again; how many are newly gone."""
+    listed = select(inventory.c.remote_id).where(inventory.c.key == key)
+    tx.execute(delete(vanished).where(vanished.c.key == key, vanished.c.remote_id.in_(listed)))
+    held = document.c.document_id if documents else statement.c.stix_id
+    source = document.c.source if documents else statement.c.source
+    there = exists().where(inventory.c.key == key, inventory.c.remote_id == held)
+    marked = exists().where(vanished.c.key == key, vanished.c.remote_id == held)
+    gone = select(source, held, literal(now, BigInteger)).where(source == key, ~there, ~marked).distinct()
+    before = vanished_counts(tx).get(key, 0)
+    tx.execute(insert(vanished).from_select(["key", "remote_id", "noticed"], gone))
+    return vanished_counts(tx).get(key, 0) - before
+
+
+def vanished_counts(tx: Connection) -> dict[str, int]:
+    """Source → how much of what it once gave it no longer lists."""
+    return {row[0]: row[1] for row in tx.execute(select(vanished.c.key, func.count()).group_by(vanished.c.key))}
+
+
+def lose(tx: Connection, key: str, channel: str) -> tuple[int, int]:
+    """Put what the target accepted and no longer lists back into its outbox; (how many, how many were left).
+
+    Left is what it has accepted twice before: it does not want to keep it.
+    """
+    there = exists().where(
+        inventory.c.key == key,
+        inventory.c.remote_id == statement.c.stix_id,
+        or_(inventory.c.version == statement.c.version, statement.c.version == text("''")),
+    )
+    said = and_(
+        ledger.c.channel == channel,
+        ledger.c.stix_id == statement.c.stix_id,
+        ledger.c.version == statement.c.version,
+        ledger.c.outcome == "accepted",
+    )
+    often = select(func.count()).where(said).scalar_subquery()
+    rows = tx.execute(
+        select(outbox.c.audience, outbox.c.added, often)
+        .join(audience, audience.c.number == outbox.c.audience)
+        .join(listing, and_(listing.c.audience == outbox.c.audience, listing.c.added == outbox.c.added))
+        .join(statement, statement.c.seq == listing.c.seq)
+        .where(
+            audience.c.channel == channel, outbox.c.state == "accepted", listing.c.closed.is_(None), listing.c.latest
+        )
+        .where(~there)
+    ).all()
+    again = [(row[0], row[1]) for row in rows if row[2] < _OFTEN]
+    for number, added in again:
+        place = and_(outbox.c.audience == number, outbox.c.added == added)
+        tx.execute(update(outbox).where(place).values(state="pending", attempts=0, message=AGAIN))
+    return len(again), len(rows) - len(again)

@@ -1,0 +1,35 @@
+"""How a peer behaves: looked at before it is enabled and weekly after; a change is said, for it may break something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from exchange.errors import ExchangeError, PeerProtocol
+from exchange.model.envelope import PeerClient
+from exchange.model.party import Source, Target
+from exchange.model.profile import Profile, drift
+from exchange.store import sources
+from exchange.store.clock import micros
+from exchange.sync.pull import Work
+
+log = structlog.get_logger()
+
+
+def probe(work: Work, entry: Source | Target, client: Callable[[], PeerClient]) -> Profile | None:
+    """Look, write down what was found, and say what is not as it was. None: nobody could be asked."""
+    now = work.clock()
+    try:
+        found = client().probe(entry, now)
+    except ExchangeError as error:
+        log.warning("probe.failed", peer=entry.peer, key=entry.key, error=error)
+        with work.store.writing() as tx:
+            sources.probed(tx, entry.key, micros(now))
+        return None
+    with work.store.writing() as tx:
+        before = sources.keep_profile(tx, entry.key, found.to_text(), micros(now))
+    if before is not None:
+        for code, fields in drift(Profile.from_text(before), found):
+            log.error("probe.drift", peer=entry.peer, key=entry.key, error=PeerProtocol(code, **fields))
+    return found

@@ -1,0 +1,126 @@
+"""What was set aside, judged again: when an operator asks, and by itself when the release or the terms are new.
+
+It goes through the one door like everything else. What is taken leaves the quarantine; what is not stays, with the
+reason that holds now.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import version
+
+from exchange.model.envelope import Page, sift
+from exchange.model.party import Source
+from exchange.policy import Rules
+from exchange.policy.audience import collection_channel
+from exchange.store import Store, accounts, quarantine, sources
+from exchange.store.clock import micros
+from exchange.store.quarantine import Entry
+from exchange.sync.accept import accept
+from exchange.sync.imports import event_in
+
+_POSTED = "post:"
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    """Where an entry came from: `posted` is the channel to which it was written, empty for what was pulled."""
+
+    source: Source
+    posted: str = ""
+
+
+def judge_of(rules: Rules) -> str:
+    """The name of whoever judges: this release, under these terms."""
+    return f"{version('exchange')}/{rules.epoch}"
+
+
+def retry_untried(
+    store: Store, rules: Rules, clock: Callable[[], datetime], stopping: Callable[[], bool]
+) -> Counter[str]:
+    """Judge again what this release has not judged under these terms; counts by outcome."""
+    judge, counts, after = judge_of(rules), Counter[str](), 0
+    while not stopping():
+        with store.reading() as tx:
+            numbers = quarantine.untried(tx, judge, after, _AT_ONCE)
+        if not numbers:
+            break
+        counts.update(retry(store, rules, numbers, clock))
+        after = numbers[-1]
+    return counts
+
+
+def retry(store: Store, rules: Rules, numbers: Iterable[int], clock: Callable[[], datetime]) -> Counter[str]:
+    """Judge these entries again. Counts: taken, rejected, waiting (its source is braked, at work or unknown)."""
+    counts: Counter[str] = Counter()
+    for number in numbers:
+        with store.reading() as tx:
+            entry = quarantine.entry(tx, number)
+        if entry is not None:
+            counts[_retry(store, rules, entry, clock())] += 1
+    return counts
+
+
+def _retry(store: Store, rules: Rules, entry: Entry, now: datetime) -> str:
+    origin = _origin(rules, entry.source)
+    outcome = "waiting"
+    if origin is not None and rules.receives(origin.source.peer):
+        free, complete = _state(store, entry.source, origin, now)
+        if free:
+            outcome = _judge(store, rules, entry, origin, now, complete=complete)
+    if outcome == "rejected":
+        with store.writing() as tx:
+            quarantine.mark(tx, [entry.number], judge_of(rules))
+    return outcome
+
+
+def _state(store: Store, key: str, origin: _Origin, now: datetime) -> tuple[bool, bool]:
+    """Whether something may come in there now, and whether its last drain reached the end (RULES R11)."""
+    with store.reading() as tx:
+        standing = sources.standings(tx).get(key)
+        braked = accounts.braked(tx, origin.source.peer, "in")
+    busy = standing is not None and standing.lease_owner is not None and standing.lease_until > micros(now)
+    return not braked and not busy, standing is None or standing.last_outcome == "complete"
+
+
+def _judge(store: Store, rules: Rules, entry: Entry, origin: _Origin, now: datetime, *, complete: bool) -> str:
+    """Through the door with it. An entry that comes back with a reason stays what it was, under the new reason."""
+    refused = False
+    for page in _pages(entry, origin.source, now):
+        accepted = accept(
+            store, rules, replace(page, last=complete), entry.source, origin.source.peer, now, posted=origin.posted
+        )
+        refused |= any(outcome.code in ("rejected", "conflict") for outcome in accepted.outcomes)
+    if refused:
+        return "rejected"
+    with store.writing() as tx:
+        quarantine.remove(tx, [entry.number])
+    return "taken"
+
+
+def _pages(entry: Entry, source: Source, now: datetime) -> Iterator[Page]:
+    event = event_in(entry.raw, source, now)
+    if event is not None:
+        yield from event
+        return
+    objects, rejected = sift([entry.raw])
+    yield Page(objects=objects, rejected=rejected)
+
+
+def _origin(rules: Rules, key: str) -> _Origin | None:
+    """The source that the entry came from, by the terms in force."""
+    peer_id, _, name = key.partition("/")
+    peer = rules.terms.peers.get(peer_id)
+    if peer is None:
+        return None
+    if name.startswith(_POSTED):
+        alias = name.removeprefix(_POSTED)
+        found = next((each for each in rules.terms.collections.values() if each.alias == alias), None)
+        posted = Source(peer=peer_id, id=name, kind="taxii", internal=peer.home)
+        return None if found is None else _Origin(source=posted, posted=collection_channel(found.id))
+    found_source = next((each for each in peer.sources if each.key == key), None)
+    return None if found_source is None else _Origin(source=found_source)

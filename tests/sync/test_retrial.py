@@ -1,0 +1,166 @@
+"""What was set aside is judged again: by hand, and by itself under a new release or new terms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from exchange.model.envelope import Page, Rejected
+from exchange.model.party import Terms
+from exchange.policy.audience import collection_channel
+from exchange.store import Store, micros, quarantine, sources, tables
+from exchange.sync import retrial
+from exchange.sync.accept import accept
+from tests.sync.partners import ALERTS, MISP, Desk
+from tests.world import OPEN_WRITE, collection, indicator, terms
+
+CODE = "content.schema"
+
+
+def aside(desk: Desk, raw: bytes, source: str = ALERTS.key, *, posted: str = "", code: str = CODE) -> int:
+    """Set `raw` aside as an earlier release did; the number of the entry."""
+    rejected = [Rejected(raw=raw, code=code, fields={"detail": "an error of ours"})]
+    peer = source.partition("/")[0]
+    accept(desk.store, desk.world.rules, Page(rejected=rejected), source, peer, desk.world.now, posted=posted)
+    with desk.store.reading() as tx:
+        return max(row["id"] for row in quarantine.entries(tx))
+
+
+def entries(desk: Desk) -> list[Any]:
+    """(code, how often it came) of what is still aside, oldest first."""
+    with desk.store.reading() as tx:
+        return [(row["code"], row["seen"]) for row in reversed(quarantine.entries(tx))]
+
+
+def again(desk: Desk, *numbers: int) -> dict[str, int]:
+    """Judge these again."""
+    return dict(retrial.retry(desk.store, desk.world.rules, numbers, lambda: desk.world.now))
+
+
+def room() -> Terms:
+    """A collection to which CERT-EE posts."""
+    gathering = collection(OPEN_WRITE, "recolte", ("ccc", "cert-ee"), writers=("cert-ee",))
+    return terms(gathering=gathering)
+
+
+def by_itself(desk: Desk) -> dict[str, int]:
+    """What the schedule does."""
+    return dict(
+        retrial.retry_untried(desk.store, desk.world.rules, lambda: desk.world.now, stopping=lambda: desk.stopping)
+    )
+
+
+def raw(made: Any) -> bytes:
+    """Its bytes."""
+    return json.dumps(made).encode()
+
+
+def test_what_can_be_taken_now_is_listed_and_leaves(memory: Store) -> None:
+    """As if it came from its source now; its neighbours stay where they are."""
+    desk = Desk(memory)
+    good, bad = aside(desk, raw(indicator("a.example"))), aside(desk, b'{"type": 7}')
+    assert again(desk, good, bad, 999) == {"taken": 1, "rejected": 1}
+    assert desk.world.listed("circl") == [indicator("a.example")["id"]]
+    assert entries(desk) == [("content.type", 2)]
+
+
+def test_a_misp_event_is_converted_again(memory: Store) -> None:
+    """The bytes of an event are an event, whatever its source sent beside it."""
+    desk = Desk(memory)
+    event = {
+        "Event": {
+            "uuid": "5b773e07-e694-458b-b99c-27f30a016219", "info": "x", "date": "2026-11-01",
+            "timestamp": "1793836800",
+            "analysis": "2", "threat_level_id": "2", "distribution": "3", "published": True,
+            "Orgc": {"name": "CIRCL", "uuid": "55f6ea5e-2c60-40e5-964f-47a8950d210f"},
+            "Tag": [{"name": "tlp:green"}],
+            "Attribute": [{
+                "uuid": "5b773e07-e694-458b-b99c-27f30a016220", "type": "domain", "category": "Network activity",
+                "value": "evil.example", "to_ids": True, "distribution": "5", "timestamp": "1793836800",
+            }],
+        }
+    }  # fmt: skip
+    number = aside(desk, raw(event), MISP.key, code="convert.event")
+    assert again(desk, number) == {"taken": 1}
+    assert entries(desk) == []
+    assert len(desk.world.listed("ccc")) >= 1
+
+
+def test_what_was_posted_goes_where_it_was_posted(memory: Store) -> None:
+    """And to nobody else than it would have then."""
+    desk = Desk(memory, room())
+    channel = collection_channel(OPEN_WRITE)
+    number = aside(desk, raw(indicator("a.example")), "cert-ee/post:recolte", posted=channel)
+    assert again(desk, number) == {"taken": 1}
+    (row,) = desk.rows(tables.statement)
+    assert (row["source"], row["posted"]) == ("cert-ee/post:recolte", channel)
+
+
+@pytest.mark.parametrize("way", ["brake", "lease", "unknown"])
+def test_what_is_in_the_way_leaves_it_as_it_is(memory: Store, way: str) -> None:
+    """A brake, a drain under way, a source that is no longer configured: it is looked at again later."""
+    desk = Desk(memory)
+    number = aside(desk, raw(indicator("a.example")), "nobody/x" if way == "unknown" else ALERTS.key)
+    if way == "brake":
+        desk.brake("ccc", "in")
+    if way == "lease":
+        with memory.writing() as tx:
+            assert sources.lease(
+                tx, ALERTS.key, "other", micros(desk.world.now), micros(desk.world.now) + 1, forced=True
+            )
+    assert again(desk, number) == {"waiting": 1}
+    assert by_itself(desk) == {"waiting": 1}
+    assert entries(desk) == [(CODE, 1)]
+
+
+def test_by_itself_once_for_each_release_and_its_terms(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays refused is not judged every hour; a contradiction is never judged by itself."""
+    desk = Desk(memory)
+    aside(desk, b'{"type": 7}')
+    aside(desk, raw(indicator("b.example")), code="version.conflict")
+    assert by_itself(desk) == {"rejected": 1}
+    assert by_itself(desk) == {}
+    monkeypatch.setattr(retrial, "version", lambda _: "9.9")
+    assert by_itself(desk) == {"rejected": 1}
+    assert len(entries(desk)) == 2
+
+
+def test_a_contradiction_stays_one(memory: Store) -> None:
+    """An operator may try; what the source said first still stands."""
+    desk = Desk(memory)
+    desk.world.give(ALERTS.key, indicator("a.example"))
+    other = {**indicator("a.example"), "description": "another content under the same version"}
+    number = aside(desk, raw(other), code="version.conflict")
+    assert again(desk, number) == {"rejected": 1}
+    assert [code for code, _ in entries(desk)] == ["version.conflict"]
+
+
+def test_unmarked_objects_wait_for_their_drain(memory: Store) -> None:
+    """R11: what a retry brings is not decided before the load to which it belongs is complete."""
+    desk = Desk(memory)
+    number = aside(desk, raw(indicator("a.example", tlp=None)))
+    with memory.writing() as tx:
+        tx.execute(tables.source.update().where(tables.source.c.key == ALERTS.key).values(last_outcome="failed"))
+    assert again(desk, number) == {"taken": 1}
+    (row,) = desk.rows(tables.statement)
+    assert row["waiting"]
+
+
+def test_what_is_posted_pushes_out_the_oldest(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever posts was told; what they fill the quarantine with does not grow without end."""
+    monkeypatch.setattr(quarantine, "MOST", 3)
+    desk = Desk(memory, room())
+    for n in range(7):
+        aside(desk, b"{%d}" % n, "cert-ee/post:recolte", posted=collection_channel(OPEN_WRITE))
+    assert sorted(row["raw"] for row in desk.rows(tables.quarantine)) == [b"{4}", b"{5}", b"{6}"]
+
+
+def test_nothing_is_dropped_without_a_word_which(memory: Store) -> None:
+    """An empty filter is no filter for everything (pains 25)."""
+    desk = Desk(memory)
+    aside(desk, b"{}")
+    with memory.writing() as tx:
+        assert quarantine.drop(tx) == 0
+    assert len(entries(desk)) == 1
