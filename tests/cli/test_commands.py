@@ -21,7 +21,8 @@ from exchange import daemon
 from exchange.cli import app, brake, flow, node, terminal
 from exchange.errors import PeerRefused, PeerUnreachable
 from exchange.model.envelope import Page
-from exchange.store import audiences, micros, open_store, sources
+from exchange.model.profile import Profile
+from exchange.store import audiences, micros, open_store, sources, tables
 from exchange.sync.schedule import HEARTBEAT
 from tests.serve.paper import Paper, paper
 from tests.sync.partners import Giver
@@ -357,6 +358,56 @@ def test_quarantine_lists_and_shows(person: Person, monkeypatch: pytest.MonkeyPa
         speak(monkeypatch, language)
         texts.append(person.types("quarantine", "list").stdout)
     assert texts[0] != texts[1]
+
+
+def test_quarantine_is_judged_again_and_dropped(person: Person) -> None:
+    """What can be taken now leaves; what is dropped is gone; neither happens to everything by an empty word."""
+    bad = {**indicator("bad.example"), "pattern_type": 7}
+    person.types("import", person.file(bad), "--source", "circl/fichiers", code=65)
+    number = str(person.asks("quarantine", "list")["entries"][0]["id"])
+    assert person.asks("quarantine", "retry", number, code=1) == {"rejected": 1}
+    mended = json.dumps(indicator("bad.example")).encode()  # what a release that is less strict would make of it
+    store = open_store(person.database)
+    with store.writing() as tx:
+        tx.execute(tables.quarantine.update().values(raw=mended, digest="other"))
+    store.close()
+    assert person.asks("quarantine", "retry", "--source", "circl/fichiers") == {"taken": 1}
+    person.types("why", "bad.example")
+    person.types("import", person.file({**bad, "name": "other"}), "--source", "circl/fichiers", code=65)
+    for words in (("retry",), ("drop",), ("retry", "1", "--source", "circl/fichiers")):
+        assert "--source" in person.types("quarantine", *words, code=64).stderr
+    assert person.asks("quarantine", "drop", "--source", "circl/fichiers") == {"dropped": 1}
+    assert person.asks("quarantine", "list")["total"] == 0
+    for word in ("retry", "drop"):
+        assert "99" in person.types("quarantine", word, "99", code=64).stderr
+
+
+def test_sync_from_a_time_drains_anew(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cursor is forgotten and nothing is doubled; a time that is none, and nobody named, is told."""
+    giver = answering(monkeypatch, page(indicator("a.example"), cursor={"next": 0, "mark": 1}))
+    person.types("sync", "circl")
+    lines = person.asks("sync", "circl", "--from", "2026-11-01")
+    assert [line["counts"] for line in lines if line["key"] == "circl/osint"] == [{"known": 1}]
+    assert giver.cursors == [{}, {}]
+    assert "2026-11-01T06:00" in person.types("sync", "circl", "--from", "yesterday", code=64).stderr
+    assert "--from" in person.types("sync", "--from", "2026-11-01", code=64).stderr
+
+
+def test_probe_and_reconcile_by_hand(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a partner is, and whether both sides have the same; by this command where no daemon runs."""
+    giver = answering(monkeypatch, page(indicator("a.example")))
+    profile = Profile()
+    monkeypatch.setattr(Giver, "probe", lambda *_: profile, raising=False)
+    monkeypatch.setattr(Giver, "index", lambda *_: iter([[]]), raising=False)
+    person.types("sync", "circl")
+    (line,) = person.asks("probe", "circl")
+    assert (line["key"], line["profile"]) == ("circl/osint", terminal.plain(profile))
+    (line,) = person.asks("reconcile", "circl")
+    assert (line["key"], line["counts"]) == ("circl/osint", {})
+    assert line["at"] is not None
+    assert "circl/osint" in person.types("probe", "circl").stdout
+    assert "circl/osint" in person.types("reconcile", "circl").stdout
+    assert giver.cursors == [{}]
 
 
 def test_subscriber_blocks_are_ready_to_paste(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
