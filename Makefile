@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LAB_OPT := $(if $(DATA),--data $(DATA),)
 
-.PHONY: run test lint bench conformance-target bench-target clean lock
+.PHONY: run test lint bench soak conformance-target bench-target clean lock
 
 run: $(VENV)/.run
 	$(BIN)/python -m lab $(LAB_OPT) $(ARGS)
@@ -20,6 +20,11 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Campaigns of 500 kills each: kill -9 at every commit and at random, then everything is compared.
+SEEDS ?= 1 2
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.acceptance.campaign --kills 500 $(addprefix --seed ,$(SEEDS)) $(ARGS)
 
 # Nodes for outside testers, in the foreground until Ctrl-C (docs/taxii-conformance.md).
 conformance-target: $(VENV)/.run

@@ -9,23 +9,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from exchange import log
 from exchange.model.envelope import Cursor, Outgoing, Page, Receipt, Rejected
 from exchange.model.party import Source, Target
 from exchange.policy import Rules
-from exchange.store import Store, open_store, sources, tables
+from exchange.store import open_store, sources, tables
 from exchange.sync.accept import settle
 from exchange.sync.pull import Work, pull
 from exchange.sync.terms import adopt
+from tests.acceptance.mortal import Boundaries, in_child
 from tests.world import NOW, indicator, malware, page, relationship, report, terms
 
 SOURCE = Source(peer="ccc", id="alertes", kind="taxii")
@@ -56,30 +55,6 @@ class Client:
         return []
 
 
-class Boundaries:
-    """Counts the writer's commits and dies at the one that it is told, before or after it."""
-
-    def __init__(self, die_at: int, *, before: bool) -> None:
-        self.count, self.die_at, self.before = 0, die_at, before
-        self._plain = Store.writing
-
-    def watch(self) -> None:
-        """Put itself around every writing transaction of this process."""
-        plain, here = self._plain, self
-
-        @contextmanager
-        def writing(store: Store) -> Iterator[Connection]:
-            with plain(store) as tx:
-                yield tx
-                here.count += 1
-                if here.before and here.count == here.die_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            if not here.before and here.count == here.die_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        Store.writing = writing  # type: ignore[method-assign]
-
-
 def once(url: str, boundaries: Boundaries, minutes: int) -> None:
     """Open the store as a daemon does after a start, and pull."""
     boundaries.watch()
@@ -95,13 +70,9 @@ def once(url: str, boundaries: Boundaries, minutes: int) -> None:
     store.close()
 
 
-def in_child(url: str, boundaries: Boundaries, minutes: int) -> int:
+def killed(url: str, boundaries: Boundaries, minutes: int) -> int:
     """The same in a process of its own; how it ended."""
-    child = os.fork()
-    if child == 0:
-        once(url, boundaries, minutes)
-        os._exit(0)
-    return os.waitpid(child, 0)[1]
+    return os.waitpid(in_child(lambda: once(url, boundaries, minutes)), 0)[1]
 
 
 def held(url: str) -> dict[str, object]:
@@ -134,16 +105,16 @@ def main(folder: Path) -> Iterator[dict[str, object]]:
         return f"sqlite:///{folder / name}"
 
     whole = fresh("whole.db")
-    in_child(whole, Boundaries(0, before=False), 0)
+    killed(whole, Boundaries(0, before=False), 0)
     yield held(whole)
     for before in (True, False):
         number, status = 0, -1
         while status != 0:
             number += 1
             url = fresh(f"{'before' if before else 'after'}{number}.db")
-            status = in_child(url, Boundaries(number, before=before), 0)
+            status = killed(url, Boundaries(number, before=before), 0)
             # A lease of the dead runs out; its owner's successor comes after that.
-            in_child(url, Boundaries(0, before=False), 15)
+            killed(url, Boundaries(0, before=False), 15)
             yield held(url)
 
 
