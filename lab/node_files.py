@@ -21,6 +21,8 @@ class Flow:
     collection: str = ""
     every: str = ""
     """How often a source is asked, as `1s`; empty: as often as the node asks anybody."""
+    orgs: Sequence[str] = ()
+    """Whose events are taken from a MISP feed; none: those of the neighbour itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,8 @@ class Neighbour:
     sources: Sequence[Flow] = ()
     targets: Sequence[Flow] = ()
     login: bool = False
+    identities: Sequence[str] = ()
+    """Those that it owns: what they created is its own, wherever we get it from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +116,14 @@ def give_login(folder: Path, peer: str, login: tuple[str, str]) -> None:
 
 def _peer(neighbour: Neighbour) -> str:
     flows = [("source", flow) for flow in neighbour.sources] + [("target", flow) for flow in neighbour.targets]
-    return f"name = {_quoted(neighbour.id.upper())}\n" + "".join(_flow(word, flow) for word, flow in flows)
+    own = f"identities = {json.dumps(list(neighbour.identities))}\n" if neighbour.identities else ""
+    return f"name = {_quoted(neighbour.id.upper())}\n{own}" + "".join(_flow(word, flow) for word, flow in flows)
 
 
 def _flow(word: str, flow: Flow) -> str:
     given = {"id": flow.id, "kind": flow.kind, "url": flow.url, "collection": flow.collection, "every": flow.every}
-    return f"\n[[{word}]]\n" + "".join(f"{key} = {_quoted(value)}\n" for key, value in given.items() if value)
+    orgs = f"orgs = {json.dumps(list(flow.orgs))}\n" if flow.orgs else ""
+    return f"\n[[{word}]]\n{orgs}" + "".join(f"{key} = {_quoted(value)}\n" for key, value in given.items() if value)
 
 
 def _agreement(peer: str) -> str:

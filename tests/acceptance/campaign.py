@@ -145,7 +145,9 @@ class Field:
             if self.tokens.acquire(timeout=0.05):
                 objects = self.givers["csirt"].some(2)
                 again = self.givers["csirt"].given[:1] if self.givers["csirt"].random.random() < 0.1 else []
-                while not self._posted([*objects, *(o for o in again if o not in objects)]):
+                while not self._posted(
+                    [*objects, *(o for o in again if o["id"] not in {new["id"] for new in objects})]
+                ):
                     time.sleep(0.03)
 
     def _posted(self, objects: list[Object]) -> bool:
