@@ -69,7 +69,7 @@ esac""",
     return made
 
 
-@pytest.mark.parametrize("target", ["run", "test", "bench", "conformance-target", "bench-target"])
+@pytest.mark.parametrize("target", ["run", "test", "bench", "soak", "conformance-target", "bench-target"])
 def test_anyone_else_is_given_the_one_line_to_type(machine: Machine, target: str) -> None:
     """Neither a virtual environment nor half of one is left behind, and nothing is installed."""
     before = machine.files()
