@@ -14,6 +14,7 @@ from exchange.model.marking import Tlp
 
 EVENT = "5c4e0000-0000-4000-8000-000000000100"
 WHEN = "2026-01-02T03:04:05.678Z"
+LISTED = datetime(2026, 1, 20, tzinfo=UTC)
 
 
 def mint(text):
@@ -36,7 +37,7 @@ def indicator(pattern, number=1, **more):
 
 
 def made(*objects, tlp=Tlp.GREEN):
-    items = [o if isinstance(o, Releasable) else Releasable(stix=o, tlp=tlp) for o in objects]
+    items = [o if isinstance(o, Releasable) else Releasable(stix=o, tlp=tlp, added=LISTED) for o in objects]
     return event_of(
         items,
         uuid=EVENT,
@@ -116,7 +117,7 @@ def test_a_yara_rule_is_not_read_as_a_stix_pattern():
 
 def test_what_says_the_same_joins_as_in_misp():
     """MISP drops the second of two equal values without a word; here the stricter mark and to_ids win."""
-    seen = Releasable(stix=stix("domain-name", 2, value="evil.example"), tlp=Tlp.AMBER)
+    seen = Releasable(stix=stix("domain-name", 2, value="evil.example"), tlp=Tlp.AMBER, added=LISTED)
     found = made(indicator("[domain-name:value = 'evil.example']"), seen)
     assert attributes(found) == [("domain", "evil.example", True)]
     assert [t["name"] for t in found.document["Event"]["Attribute"][0]["Tag"]] == ["tlp:amber"]
@@ -136,7 +137,9 @@ def test_two_objects_of_one_uuid_keep_apart():
     [(Tlp.CLEAR, "3"), (Tlp.GREEN, "1"), (Tlp.AMBER, "0"), (Tlp.AMBER_STRICT, "0"), (Tlp.RED, "0"), (None, "0")],
 )
 def test_the_event_is_as_strict_as_its_strictest_attribute(strictest, distribution):
-    clear = Releasable(stix=indicator("[domain-name:value = 'b.example']", 2), tlp=Tlp.CLEAR if strictest else None)
+    clear = Releasable(
+        stix=indicator("[domain-name:value = 'b.example']", 2), tlp=Tlp.CLEAR if strictest else None, added=LISTED
+    )
     event = made(indicator("[domain-name:value = 'a.example']"), clear, tlp=strictest).document["Event"]
     assert [t["name"] for t in event["Tag"]] == ([strictest.tag] if strictest is not None else [])
     assert event["distribution"] == distribution
@@ -147,7 +150,7 @@ def test_times_are_the_creators_and_the_views():
     found = made(indicator("[domain-name:value = 'a.example']"), stix("domain-name", 2, value="b.example")).document[
         "Event"
     ]
-    assert [a["timestamp"] for a in found["Attribute"]] == ["1767323045", "1769904000"]
+    assert [a["timestamp"] for a in found["Attribute"]] == ["1767323045", "1768867200"]
     assert found["timestamp"] == "1769904000"
 
 

@@ -36,10 +36,11 @@ _REPORTS = frozenset({"report", "grouping", "note"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Releasable:
-    """One STIX object that the audience may have, and the TLP under which it goes."""
+    """One STIX object that the audience may have, the TLP under which it goes, and since when it is listed there."""
 
     stix: Mapping[str, Any]
     tlp: Tlp | None
+    added: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ class _Draft:
             self.lost.append(Lost(id=identifier, code="feed.revoked"))
         elif stix["type"] in _REPORTS:
             self._join(item.tlp)
-            self._report(stix)
+            self._report(item)
         elif values := values_of(stix):
             self._join(item.tlp)
             for value in values:
@@ -155,7 +156,7 @@ class _Draft:
         known = self.attributes.get(key)
         if known is not None:
             known["to_ids"] |= to_ids
-            known["timestamp"] = str(max(int(known["timestamp"]), self._time(item.stix)))
+            known["timestamp"] = str(max(int(known["timestamp"]), self._time(item)))
             known["comment"] = known["comment"] or _comment(item.stix)
             self.levels[key] = max((t for t in (self.levels[key], item.tlp) if t is not None), default=None)
             known["Tag"] = _tags(self.levels[key])
@@ -168,21 +169,22 @@ class _Draft:
             "value": value[1],
             "to_ids": to_ids,
             "distribution": _INHERIT,
-            "timestamp": str(self._time(item.stix)),
+            "timestamp": str(self._time(item)),
             "comment": _comment(item.stix),
             "deleted": False,
             "disable_correlation": False,
             "Tag": _tags(item.tlp),
         }
 
-    def _report(self, stix: Mapping[str, Any]) -> None:
+    def _report(self, item: Releasable) -> None:
+        stix = item.stix
         self.reports.append(
             {
                 "uuid": self._uuid(str(stix["id"]), "report", alone=True),
                 "name": str(stix.get("name") or stix.get("abstract") or stix["type"])[:255],
                 "content": str(stix.get("content") or stix.get("description") or ""),
                 "distribution": _INHERIT,
-                "timestamp": str(self._time(stix)),
+                "timestamp": str(self._time(item)),
                 "deleted": False,
             }
         )
@@ -194,13 +196,18 @@ class _Draft:
         self.used.add(uuid)
         return uuid
 
-    def _time(self, stix: Mapping[str, Any]) -> int:
-        """The creator's time of this version; an object that has none takes that of this audience's view (R14)."""
+    def _time(self, item: Releasable) -> int:
+        """The creator's time of this version; of an object that has none, when it was listed there (RULES R14).
+
+        Never that of the view as a whole: whatever else comes and goes, the same words bear the same date, or whoever
+        reads them takes them for news.
+        """
         try:
-            version = version_of(stix)
+            version = version_of(item.stix)
         except ContentError:
-            return self.default
-        return int(datetime.fromisoformat(version[:26] + "+00:00").timestamp()) if version else self.default
+            version = ""
+        found = datetime.fromisoformat(version[:26] + "+00:00") if version else item.added
+        return int(found.timestamp())
 
 
 def _comment(stix: Mapping[str, Any]) -> str:

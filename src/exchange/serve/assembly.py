@@ -100,7 +100,7 @@ def assemble(
         # The name only if the audience may see the identity; the id stands in what it gets (RULES R13).
         name = names.get(org, org)
         made = event_of(
-            [Releasable(stix=stix, tlp=Label.from_text(row.label).tlp if row.label else None) for row, stix in members],
+            [_releasable(row, stix) for row, stix in members],
             uuid=minted(secret, f"{audience}|{group}"),
             info=f"{title} – {name}",
             org_name=name,
@@ -143,6 +143,11 @@ def _grouped(shown: Sequence[Shown]) -> tuple[dict[str, list[_Member]], dict[str
         if stix["type"] == "identity" and isinstance(stix.get("name"), str):
             names[row.stix_id] = stix["name"]
     return groups, names
+
+
+def _releasable(row: Shown, stix: Mapping[str, Any]) -> Releasable:
+    level = Label.from_text(row.label).tlp if row.label else None
+    return Releasable(stix=stix, tlp=level, added=moment(row.added))
 
 
 def _mint(secret: bytes, prefix: str) -> Callable[[str], str]:
