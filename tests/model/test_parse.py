@@ -123,8 +123,8 @@ def test_what_is_not_json_is_refused(raw: bytes) -> None:
         ({"id": "indicator--1"}, "content.id"),
         ({"id": f"indicator--{UUID}0"}, "content.id"),
         ({"id": f" indicator--{UUID}"}, "content.id"),
-        ({"spec_version": None}, "content.spec_version"),
-        ({"spec_version": "2.0"}, "content.spec_version"),
+        ({"spec_version": ""}, "content.spec_version"),
+        ({"spec_version": "1.2"}, "content.spec_version"),
         ({"spec_version": 2.1}, "content.spec_version"),
         ({"created": "yesterday"}, "content.schema"),
         ({"created": "2026-01-02T03:04:05.678+00:00"}, "content.schema"),
@@ -148,12 +148,16 @@ def test_a_final_line_end_is_no_part_of_an_id() -> None:
     refused(encode(sdo("x-thing", id=f"x-thing--{UUID}\n")))
 
 
-def test_spec_version_may_be_missing_on_observables_only() -> None:
-    """An observable without spec_version is STIX 2.1; anything else without it is STIX 2.0."""
-    assert stix.parse(encode(sco("url", value="http://x.example/"))).type == "url"
+def test_without_spec_version_an_observable_is_stix_21_and_all_else_stix_20() -> None:
+    """An observable without spec_version stays what it is; anything else is upgraded, and says so (R6)."""
+    assert stix.parse(encode(sco("url", value="http://x.example/"))).repairs == ()
+    assert refused(encode(sco("url", value="http://x.example/", spec_version="2.0"))) == "content.spec_version"
     for kind in ("indicator", "x-thing", "marking-definition", "relationship"):
         bare = {name: value for name, value in SAMPLES[kind].items() if name != "spec_version"}
-        assert refused(encode(bare)) == "content.spec_version"
+        for version in ({}, {"spec_version": "2.0"}):
+            found = stix.parse(encode({**bare, **version}))
+            assert json.loads(found.body) == SAMPLES[kind]
+            assert found.repairs == ("repair.stix20",)
 
 
 WRONG = [

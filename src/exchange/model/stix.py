@@ -1,7 +1,7 @@
 """STIX 2.1 objects: parse, validate, version order, references, and the normal form that is compared.
 
-`parse` takes the bytes of one object and gives a `StixObject`, or raises `ContentError` with the reason under which
-the object is quarantined. Sources: STIX 2.1 sections 2.7 (identifiers), 3.2 (common properties), 3.4 (versioning).
+`parse` takes the bytes of one object (STIX 2.0 is upgraded) and gives a `StixObject`, or raises `ContentError` with the
+reason under which the object is quarantined. Sources: STIX 2.1 sections 2.7 (identifiers), 3.2 (common properties), 3.4 (versioning).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 import orjson
 
 from exchange.errors import ContentError
-from exchange.model import facts, marking, pattern, schema
+from exchange.model import facts, marking, pattern, schema, upgrade
 from exchange.model.marking import Label, Tlp
 
 LARGEST = 4 * 1024 * 1024
@@ -226,6 +226,9 @@ def tlp_definition(identifier: str) -> dict[str, Any]:
 
 def _repair(stix: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Lossless renderings that keep id and version (RULES R6), each with its code."""
+    if upgrade.is_stix20(stix, schema.observable_types()):
+        made, codes = _repair(upgrade.upgrade(stix))
+        return made, (upgrade.CODE, *codes)
     identifier = stix["id"]
     if stix["type"] == "marking-definition" and identifier in marking.TLP_IDS:
         canonical = tlp_definition(identifier)
@@ -248,8 +251,9 @@ def _check_frame(stix: Any) -> dict[str, Any]:
         raise ContentError("content.type", value=str(kind)[:80])
     if not isinstance(identifier, str) or not _ID.match(identifier) or not identifier.startswith(kind + "--"):
         raise ContentError("content.id", value=str(identifier)[:120])
-    if stix.get("spec_version") != "2.1" and not ("spec_version" not in stix and kind in schema.observable_types()):
-        raise ContentError("content.spec_version", value=str(stix.get("spec_version", "2.0"))[:20])
+    version = stix.get("spec_version", "2.0")
+    if version not in ("2.0", "2.1") or (stix.get("spec_version") == "2.0" and kind in schema.observable_types()):
+        raise ContentError("content.spec_version", value=str(version)[:20])
     creator = stix.get("created_by_ref", "")
     if not isinstance(creator, str) or (creator and not _ID.match(creator)):
         raise ContentError("content.id", value=str(creator)[:120])
@@ -355,14 +359,20 @@ def _dump(stix: Mapping[str, Any]) -> bytes:
 
 
 def parse(raw: bytes) -> StixObject:
-    """One STIX 2.1 object from its bytes. Raises ContentError; nothing of the input is lost by that."""
+    """One STIX object from its bytes, one of STIX 2.0 in the form of STIX 2.1.
+
+    Raises ContentError; nothing of the input is lost by that.
+    """
     given, body, look = _decoded(raw)
     stix, repairs = _repair(given)
     if repairs:
         body = _dump(stix)
+    if upgrade.CODE in repairs:
+        look = _Look(set())
+        look.into(stix)
     wrong = schema.problem(stix["type"], _as_the_schema_wants(stix))
     if wrong is not None:
-        raise ContentError("content.schema", detail=wrong)
+        raise ContentError("content.stix20" if upgrade.CODE in repairs else "content.schema", detail=wrong)
     _check_times(stix)
     if stix["type"] == "indicator" and stix["pattern_type"] == "stix":
         pattern.check(stix["pattern"])
