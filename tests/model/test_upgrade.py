@@ -115,7 +115,7 @@ def stix20(draw: Any) -> dict[str, Any]:
         "object_marking_refs": st.just([RED]),
         "granular_markings": st.sampled_from([[{"selectors": [s], "marking_ref": GREEN}] for s in ("created", "id")]),
         "external_references": st.just([{"source_name": "x", "external_id": "1"}]),
-        "x_custom": st.one_of(WORDS, st.integers(), st.lists(WORDS, min_size=1)),
+        "x_custom": st.one_of(WORDS, st.integers(-(2**40), 2**40), st.lists(WORDS, min_size=1)),
     }
     given |= draw(st.fixed_dictionaries({}, optional=common))
     made: dict[str, Any] = json.loads(parse(given, allow_custom=True, version="2.0").serialize())

@@ -1,7 +1,8 @@
 """STIX 2.1 objects: parse, validate, version order, references, and the normal form that is compared.
 
 `parse` takes the bytes of one object (STIX 2.0 is upgraded) and gives a `StixObject`, or raises `ContentError` with the
-reason under which the object is quarantined. Sources: STIX 2.1 sections 2.7 (identifiers), 3.2 (common properties), 3.4 (versioning).
+reason under which the object is quarantined. Sources: STIX 2.1 sections 2.7 (identifiers), 3.2 (common properties), 3.4
+(versioning).
 """
 
 from __future__ import annotations
