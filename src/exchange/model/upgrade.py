@@ -168,7 +168,7 @@ def _linked(value: Any, ids: Mapping[str, str]) -> Any:
 def _selected(marks: list[Any], objects: Mapping[str, Any]) -> list[Any]:
     """Granular markings whose selectors follow the properties that were renamed."""
     follow: dict[tuple[str, ...], str] = {
-        ("objects", key, old): f"objects.{key}.{new}"
+        ("objects", key, old): new
         for key, inner in objects.items()
         if isinstance(inner, dict) and isinstance(inner.get("type"), str)
         for old, new in _RENAMED.get(inner["type"], {}).items()
@@ -178,7 +178,7 @@ def _selected(marks: list[Any], objects: Mapping[str, Any]) -> list[Any]:
     def moved(selector: Any) -> Any:
         steps = selector.split(".") if isinstance(selector, str) else []
         new = follow.get(tuple(steps[:3]))
-        return ".".join([new, *steps[3:]]) if new else selector
+        return ".".join([*steps[:2], new, *steps[3:]]) if new else selector
 
     return [
         {**mark, "selectors": [moved(selector) for selector in mark["selectors"]]}
