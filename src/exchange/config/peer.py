@@ -18,22 +18,25 @@ from exchange.config.values import (
     Duration,
     IdentityOrOrganisation,
     Moment,
+    Origin,
     PathReference,
     Positive,
     Reference,
     ShortId,
     Size,
+    TaxiiUrl,
     TheirCollection,
     TimeOfWeek,
-    WebUrl,
+    WebProxy,
     Words,
     is_loopback,
     organisation,
 )
 from exchange.errors import Problem
-from exchange.model.party import Auth, Peer, Source, SourceKind, Target, TargetKind
+from exchange.model.party import Auth, Peer, Source, SourceKind, Target, TargetKind, TaxiiVersion
 
 FOLDER = "peers"
+_SRV = "srv:"
 _URL = "https://taxii.ccc.example/api1/"
 _COLLECTION = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
 
@@ -41,7 +44,7 @@ _COLLECTION = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
 _NEEDS = {"taxii": ("url", "collection"), "misp": ("url",), "misp-feed": ("url",), "file": ()}
 _PULLED = {"url", "every", "fastest", "slowest", "cron", "since", "max_day", "max_day_size"}
 _TAKES = {
-    "taxii": _PULLED | {"collection"},
+    "taxii": _PULLED | {"collection", "version"},
     "misp": _PULLED | {"orgs"},
     "misp-feed": _PULLED | {"orgs"},
     "file": {"max_day"},
@@ -53,8 +56,9 @@ class SourceTable(Form):
 
     id: ShortId = Field(examples=["alertes"])
     kind: SourceKind = Field(examples=["taxii"])
-    url: WebUrl | None = Field(default=None, examples=[_URL])
+    url: TaxiiUrl | None = Field(default=None, examples=[_URL])
     collection: TheirCollection | None = Field(default=None, examples=[_COLLECTION])
+    version: TaxiiVersion = Field(default="2.1", examples=["2.0"])
     every: Duration | None = Field(default=None, examples=["15m"])
     fastest: Duration | None = Field(default=None, examples=["1m"])
     slowest: Duration | None = Field(default=None, examples=["1h"])
@@ -71,7 +75,7 @@ class TargetTable(Form):
 
     id: ShortId = Field(examples=["depot"])
     kind: TargetKind = Field(examples=["taxii"])
-    url: WebUrl = Field(examples=[_URL])
+    url: TaxiiUrl = Field(examples=[_URL])
     collection: TheirCollection = Field(examples=["52892447-4d7e-4f70-b94d-d7f22742ff63"])
     enabled: bool = Field(default=True, examples=[True])
 
@@ -85,6 +89,7 @@ class AuthTable(Form):
     key: Reference | None = Field(default=None, examples=["credential:circl.key"])
     client_cert: PathReference | None = Field(default=None, examples=["credential:ccc.crt"])
     client_key: PathReference | None = Field(default=None, examples=["credential:ccc.key"])
+    origins: list[Origin] = Field(default=[], examples=[["https://taxii.ccc.example"]])
 
 
 class TlsTable(Form):
@@ -101,6 +106,14 @@ class LimitsTable(Form):
     closed: list[TimeOfWeek] = Field(default=[], examples=[["sun 02:00-04:00"]])
 
 
+class ProxyTable(Form):
+    """`[proxy]`: through which this peer is reached."""
+
+    url: WebProxy | None = Field(default=None, examples=["http://proxy.example:3128"])
+    user: Words | None = Field(default=None, examples=["cert-qc"])
+    password: Reference | None = Field(default=None, examples=["credential:proxy.password"])
+
+
 class PeerForm(Form):
     """The whole of `peers/ID.toml`."""
 
@@ -115,6 +128,7 @@ class PeerForm(Form):
     auth: AuthTable = AuthTable()
     tls: TlsTable = TlsTable()
     limits: LimitsTable = LimitsTable()
+    proxy: ProxyTable = ProxyTable()
 
 
 def mistakes(form: PeerForm, file: str) -> Iterator[Problem]:
@@ -139,6 +153,10 @@ def _of_auth(form: PeerForm, file: str) -> Iterator[Problem]:
     for given, missing in pairs:
         if getattr(auth, given) and not getattr(auth, missing):
             yield problem("config.goes_with", file, f"auth.{missing}", given=given, missing=missing)
+    proxy = form.proxy
+    for given, missing in (("user", "password"), ("password", "user"), ("user", "url")):
+        if getattr(proxy, given) and not getattr(proxy, missing):
+            yield problem("config.goes_with", file, f"proxy.{missing}", given=given, missing=missing)
     if auth.token and auth.password:
         yield problem("config.two_logins", file, "auth.token")
     kinds = {source.kind for source in form.source} | {target.kind for target in form.target}
@@ -155,6 +173,8 @@ def _of_source(form: PeerForm, source: SourceTable, file: str, key: str) -> Iter
     yield from _of_pace(source, file, key)
     if source.kind == "misp" and not source.orgs and not form.identities and form.role != "home":
         yield problem("config.misp_without_orgs", file, f"{key}.orgs")
+    if source.url and source.url.startswith(_SRV) and source.kind != "taxii":
+        yield problem("config.srv_not_taxii", file, f"{key}.url", kind=source.kind)
     if source.url:
         yield from _in_clear(form, source.url, file, f"{key}.url")
 
@@ -181,7 +201,7 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
     own = frozenset(map(organisation, form.identities)) or (
         frozenset({organisation(node_identity)}) if home else frozenset()
     )
-    auth = {name: value or "" for name, value in form.auth.model_dump().items()}
+    auth = {name: value or "" for name, value in form.auth.model_dump(exclude={"origins"}).items()}
     return Peer(
         id=peer_id,
         name=form.name,
@@ -195,6 +215,7 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
                 kind=source.kind,
                 url=source.url or "",
                 collection=source.collection or "",
+                version=source.version,
                 every=source.every or min(max(every, source.fastest or 0), source.slowest or every),
                 fastest=source.fastest,
                 slowest=source.slowest,
@@ -209,7 +230,9 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
             for source in form.source
         ),
         targets=tuple(Target(peer=peer_id, **target.model_dump()) for target in form.target),
-        auth=Auth(**auth),
+        auth=Auth(**auth, proxy_user=form.proxy.user or "", proxy_password=form.proxy.password or ""),
+        origins=frozenset(form.auth.origins),
+        proxy=form.proxy.url or "",
         ca=str(folder / form.tls.ca) if form.tls.ca else "",
         closed=tuple(form.limits.closed),
         requests_per_minute=form.limits.requests_per_minute,

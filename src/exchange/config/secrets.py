@@ -43,11 +43,11 @@ def credentials(peer: Peer, environment: Mapping[str, str] | None = None) -> Cre
     file = f"{FOLDER}/{peer.id}.toml"
     problems: list[Problem] = []
 
-    def had(key: str, reference: str, read: Callable[[str, Mapping[str, str]], str]) -> str:
+    def had(key: str, reference: str, read: Callable[[str, Mapping[str, str]], str], table: str = "auth") -> str:
         try:
             return read(reference, given) if reference else ""
         except _UnresolvedError as error:
-            problems.append(error.problem(file, f"auth.{key}"))
+            problems.append(error.problem(file, f"{table}.{key}"))
             return ""
 
     result = Credentials(
@@ -58,6 +58,8 @@ def credentials(peer: Peer, environment: Mapping[str, str] | None = None) -> Cre
         client_cert=had("client_cert", auth.client_cert, _certificate_path),
         client_key=had("client_key", auth.client_key, _key_path),
         ca=peer.ca,
+        proxy_user=auth.proxy_user,
+        proxy_password=had("password", auth.proxy_password, _value, "proxy"),
     )
     if problems:
         raise ConfigError(tuple(problems))

@@ -204,6 +204,38 @@ def _web_url(value: object) -> str:
     return text
 
 
+def _taxii_url(value: object) -> str:
+    """A web address, or `srv:DOMAIN` for the server that the DNS names."""
+    text = _string(value)
+    domain = text.removeprefix("srv:")
+    if domain == text:
+        return _web_url(value)
+    if not _HOST.fullmatch(domain) or "." not in domain:
+        raise wrong("config.bad_srv", value=shown(value))
+    return "srv:" + domain.lower()
+
+
+def _origin(value: object) -> str:
+    """A server and nothing below it."""
+    parts = urlsplit(_web_url(value))
+    if parts.path not in ("", "/") or parts.query:
+        raise wrong("config.bad_origin", value=shown(value), fixed=f"{parts.scheme}://{parts.netloc}")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _web_proxy(value: object) -> str:
+    """An HTTP proxy: `http://HOST:PORT`."""
+    try:
+        origin = _origin(value)
+    except PydanticCustomError as error:
+        raise wrong(
+            "config.bad_web_proxy", value="…" if error.type == "config.secret_in_url" else shown(value)
+        ) from None
+    if not origin.startswith("http://"):
+        raise wrong("config.bad_web_proxy", value=shown(value))
+    return origin
+
+
 def _listen(value: object) -> tuple[str, int]:
     match = _LISTEN.fullmatch(_string(value))
     host = (match[1] or match[2]) if match else ""
@@ -337,6 +369,9 @@ IdentityOrOrganisation = Annotated[str, PlainValidator(_identity_or_organisation
 ShortId = Annotated[str, PlainValidator(_short_id)]
 TheirCollection = Annotated[str, PlainValidator(_their_collection)]
 WebUrl = Annotated[str, PlainValidator(_web_url)]
+TaxiiUrl = Annotated[str, PlainValidator(_taxii_url)]
+Origin = Annotated[str, PlainValidator(_origin)]
+WebProxy = Annotated[str, PlainValidator(_web_proxy)]
 Listen = Annotated[tuple[str, int], PlainValidator(_listen)]
 Proxy = Annotated[str, PlainValidator(_proxy)]
 StoreUrl = Annotated[str, PlainValidator(_store_url)]

@@ -104,14 +104,14 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One version that a peer lists (a TAXII manifest), or one event (a MISP index), with texts as the peer wrote them.
-
-    `version` is empty where the peer names none; of an event it is its timestamp.
-    """
+    """One thing that a peer holds now, by its index: a row of a TAXII manifest, a MISP event."""
 
     id: str
+    """A STIX id; the uuid of a MISP event."""
     version: str
+    """As the peer writes it (`timestamp` of an event); empty: it does not say."""
     added: str
+    """`date_added` as the peer writes it; empty: it does not say."""
 
 
 class PeerClient(Protocol):
@@ -129,12 +129,19 @@ class PeerClient(Protocol):
         """Hand `objects` over; one receipt for each. Sending the same twice does no harm."""
         ...
 
-    def index(self, entry: Source | Target) -> Iterator[Sequence[Entry]]:
-        """What the peer lists there now, page by page. Raises PeerProtocol `peer.no_index` when it lists us nothing."""
+    def index(self, flow: Source | Target) -> Iterator[Sequence[Entry]]:
+        """Everything that the peer holds there now, page by page, in bounded memory.
+
+        It ends only when that was everything: raises PeerProtocol when the peer cannot say. A target that we may not
+        read gives nothing.
+        """
         ...
 
     def fetch(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
-        """These objects, or events, as they are now; what is not there any more is left out. No page has a cursor."""
+        """These of the entries of `index`, as `pull` would bring them, without a cursor.
+
+        What is no longer there is `skipped`; the last page has `last` set.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from exchange.model.marking import Tlp
 
 SourceKind = Literal["taxii", "misp", "misp-feed", "file"]
 TargetKind = Literal["taxii"]
+TaxiiVersion = Literal["2.1", "2.0"]
 Duplicates = Literal["list", "fold"]
 ANY_MARKING = "*"
 ANYBODY = "*"
@@ -53,7 +54,10 @@ class Source:
     id: str
     kind: SourceKind
     url: str = ""
+    """TAXII: an API root, a discovery resource, a server, or `srv:DOMAIN`."""
     collection: str = ""
+    version: TaxiiVersion = "2.1"
+    """Of TAXII."""
     every: float = 900.0
     """Seconds between two pulls."""
     fastest: float | None = None
@@ -106,6 +110,8 @@ class Auth:
     key: str = ""
     client_cert: str = ""
     client_key: str = ""
+    proxy_user: str = ""
+    proxy_password: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,13 @@ class Credentials:
     """Path of a PEM file."""
     ca: str = ""
     """Path of a PEM file; empty: the system's authorities."""
+    proxy_user: str = ""
+    proxy_password: str = ""
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether the peer is not told who we are, so that there is nothing to give away."""
+        return not (self.user or self.password or self.token or self.key or self.client_cert)
 
     def __repr__(self) -> str:
         return "Credentials(…)"
@@ -142,6 +155,10 @@ class Peer:
     targets: tuple[Target, ...] = ()
     auth: Auth = Auth()
     ca: str = ""
+    origins: frozenset[str] = frozenset()
+    """Where our credentials may go, besides the servers that the sources and targets name (RULES R29)."""
+    proxy: str = ""
+    """`http://HOST:PORT` through which this peer is reached; empty: directly."""
     closed: tuple[Window, ...] = ()
     """When it is left alone: its maintenance, or ours."""
     requests_per_minute: int | None = None

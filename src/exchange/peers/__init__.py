@@ -2,7 +2,7 @@
 
 The contract is `exchange.model.envelope.PeerClient`; `client_for` makes the client for a source or target of a peer.
 
-    taxii   TAXII 2.1, by taxii2-client on a session of ours: pull and push
+    taxii   TAXII 2.1 and 2.0, by taxii2-client on a session of ours: pull, and push over 2.1
     misp    a MISP instance, by PyMISP and MISP's own sync calls: pull of events
     feed    a MISP feed over HTTP: pull of events
 
@@ -12,11 +12,15 @@ of it, and the page's `cursor` and `last` hold for what was made.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from exchange.model.envelope import PeerClient
 from exchange.model.party import Credentials, Peer, SourceKind
+from exchange.model.profile import Handshake
+from exchange.peers.access import Access
 from exchange.peers.feed import FeedClient
 from exchange.peers.misp import MispClient
-from exchange.peers.session import Access, Clock, Limits, Wait
+from exchange.peers.session import Clock, Limits, Wait
 from exchange.peers.taxii import TaxiiClient
 
 __all__ = ["Access", "Clock", "FeedClient", "Limits", "MispClient", "TaxiiClient", "Wait", "client_for"]
@@ -33,10 +37,14 @@ def client_for(
     clock: Clock,
     wait: Wait,
     limits: Limits | None = None,
+    handshake: Callable[[Handshake], None] | None = None,
 ) -> PeerClient:
-    """The client that speaks `kind` with `peer`. `wait` returns true when the daemon is stopping."""
+    """The client that speaks `kind` with `peer`. `wait` returns true when the daemon is stopping.
+
+    `handshake` is told of each TLS handshake: how long both sides' certificates still hold.
+    """
     limits = limits or (Limits() if kind == "taxii" else Limits(size=_EVENT))
-    access = Access(peer=peer, credentials=credentials, clock=clock, wait=wait, limits=limits)
+    access = Access(peer=peer, credentials=credentials, clock=clock, wait=wait, limits=limits, handshake=handshake)
     if kind == "taxii":
         return TaxiiClient(access)
     if kind == "misp":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import orjson
 
 from exchange.errors import ContentError
+from exchange.model.envelope import PAGE, Entry
 
 _UUID = re.compile(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 
@@ -24,6 +26,13 @@ def timestamp_of(row: Any) -> int:
         return int(row["timestamp"])
     except (KeyError, TypeError, ValueError):
         return 0
+
+
+def pages_of(rows: Iterable[tuple[str, int]]) -> Iterator[Sequence[Entry]]:
+    """An index of events, (uuid, timestamp), in pages."""
+    rest = iter(rows)
+    while page := [Entry(id=uuid, version=str(timestamp), added="") for uuid, timestamp in islice(rest, PAGE)]:
+        yield page
 
 
 def check_event(raw: bytes, uuid: str) -> Mapping[str, Any]:

@@ -15,16 +15,17 @@ from typing import Any
 import orjson
 
 from exchange.errors import ContentError, PeerProtocol
-from exchange.model.envelope import Cursor, Document, Outgoing, Page, Receipt, Rejected, Skipped
+from exchange.model.envelope import Cursor, Document, Entry, Outgoing, Page, Receipt, Rejected, Skipped
 from exchange.model.party import Source, Target
-from exchange.peers.documents import check_event, is_uuid, timestamp_of
-from exchange.peers.session import Access, Answer, Session
+from exchange.peers.access import Access
+from exchange.peers.documents import check_event, is_uuid, pages_of, timestamp_of
+from exchange.peers.session import Answer, Session
 
 _ACCEPT = {"Accept": "application/json, text/plain, text/*"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
+class _Item:
     """One event of the manifest that we do not have in this state."""
 
     timestamp: int
@@ -49,6 +50,20 @@ class FeedClient:
         with self._access.session(source.url) as session:
             yield from _Load(session, source, cursor).pages()
 
+    def index(self, flow: Source | Target) -> Iterator[Sequence[Entry]]:
+        """The manifest as it is now; `version` is the event's timestamp."""
+        with self._access.session(flow.url) as session:
+            manifest = _manifest(session.get(_base(flow.url) + "manifest.json", headers=_ACCEPT), session)
+            yield from pages_of((uuid, timestamp_of(row)) for uuid, row in manifest.items() if is_uuid(uuid))
+
+    def fetch(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
+        """The files of these events, one page for each."""
+        with self._access.session(source.url) as session:
+            load = _Load(session, source, {})
+            for uuid in filter(is_uuid, ids):
+                yield load.event(_Item(timestamp=0, uuid=uuid))
+        yield Page(last=True)
+
     def push(self, target: Target, objects: Sequence[Outgoing]) -> Sequence[Receipt]:
         """A feed is read only."""
         raise PeerProtocol("peer.read_only", collection=target.id, count=len(objects), **self._access.blame)
@@ -59,7 +74,7 @@ class _Load:
 
     def __init__(self, session: Session, source: Source, cursor: Cursor) -> None:
         self._session, self._source, self._cursor = session, source, cursor
-        self._base = source.url.rstrip("/") + "/"
+        self._base = _base(source.url)
         self._taken: dict[str, int] = dict(cursor.get("events") or {})
         self._complete = True
 
@@ -70,37 +85,22 @@ class _Load:
         if answer.status == HTTPStatus.NOT_MODIFIED:
             yield Page(cursor=self._cursor, last=True)
             return
-        manifest = self._manifest(answer)
+        manifest = _manifest(answer, self._session)
         digest = hashlib.sha256(answer.body).hexdigest()[:32]
         changed, remarks = self._changed(manifest, digest)
         before = {"events": dict(self._cursor.get("events") or {}), "of": digest}
         for entry in changed:
-            page = self._fetch(entry)
-            if page is not None:
-                yield Page(
-                    document=page.document,
-                    rejected=page.rejected,
-                    skipped=page.skipped,
-                    cursor=before | {"at": entry.place},
-                )
+            page = self.event(entry)
+            yield Page(
+                document=page.document,
+                rejected=page.rejected,
+                skipped=page.skipped,
+                cursor=before | {"at": entry.place},
+            )
         done = {"etag": answer.headers.get("ETag", "") if self._complete else "", "events": self._taken}
         yield Page(skipped=remarks, cursor=done, last=True)
 
-    def _manifest(self, answer: Answer) -> Mapping[str, Any]:
-        try:
-            found = orjson.loads(answer.body.removeprefix(b"\xef\xbb\xbf"))
-        except orjson.JSONDecodeError as error:
-            raise PeerProtocol(
-                "peer.malformed", url=answer.url, detail=str(error)[:200], **self._session.blame
-            ) from None
-        if found == []:  # PHP writes an empty map so
-            return {}
-        if not isinstance(found, dict):
-            detail = type(found).__name__
-            raise PeerProtocol("peer.malformed", url=answer.url, detail=detail, **self._session.blame)
-        return found
-
-    def _changed(self, manifest: Mapping[str, Any], digest: str) -> tuple[list[_Entry], list[Skipped]]:
+    def _changed(self, manifest: Mapping[str, Any], digest: str) -> tuple[list[_Item], list[Skipped]]:
         """What is to be fetched, in order; what the same manifest's interrupted load had done is left out."""
         since = int(self._source.since.timestamp()) if self._source.since else 0
         at = self._cursor.get("at") if self._cursor.get("of") == digest else None
@@ -115,7 +115,7 @@ class _Load:
                 old += uuid not in self._taken
                 self._taken[uuid] = timestamp
             else:
-                entries.append(_Entry(timestamp=timestamp, uuid=uuid))
+                entries.append(_Item(timestamp=timestamp, uuid=uuid))
         entries.sort(key=lambda entry: (entry.timestamp, entry.uuid))
         if at is not None:
             self._taken.update({e.uuid: e.timestamp for e in entries if e.place <= list(at)})
@@ -124,7 +124,7 @@ class _Load:
             remarks.append(Skipped(id=self._source.key, code="peer.before_since", fields={"count": old}))
         return entries, remarks
 
-    def _fetch(self, entry: _Entry) -> Page | None:
+    def event(self, entry: _Item) -> Page:
         """One event as a page. A file that is not there yet is asked for again next time."""
         try:
             answer = self._session.get(f"{self._base}{entry.uuid}.json", headers=_ACCEPT, expect={HTTPStatus.NOT_FOUND})
@@ -143,3 +143,20 @@ class _Load:
             return Page(rejected=[Rejected(raw=answer.body, code=error.code, fields=error.fields, id=entry.uuid)])
         version = str(event.get("timestamp") or entry.timestamp)
         return Page(document=Document(kind="misp-event", id=entry.uuid, version=version, raw=answer.body))
+
+
+def _manifest(answer: Answer, session: Session) -> Mapping[str, Any]:
+    try:
+        found = orjson.loads(answer.body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise PeerProtocol("peer.malformed", url=answer.url, detail=str(error)[:200], **session.blame) from None
+    if found == []:  # PHP writes an empty map so
+        return {}
+    if not isinstance(found, dict):
+        detail = type(found).__name__
+        raise PeerProtocol("peer.malformed", url=answer.url, detail=detail, **session.blame)
+    return found
+
+
+def _base(url: str) -> str:
+    return url.rstrip("/") + "/"

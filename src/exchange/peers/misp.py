@@ -23,10 +23,11 @@ from pymisp import MISPRole, MISPUser, PyMISP
 from pymisp.exceptions import PyMISPError
 
 from exchange.errors import ContentError, PeerError, PeerProtocol
-from exchange.model.envelope import Cursor, Document, Outgoing, Page, Receipt, Rejected, Skipped
+from exchange.model.envelope import Cursor, Document, Entry, Outgoing, Page, Receipt, Rejected, Skipped
 from exchange.model.party import Source, Target
-from exchange.peers.documents import check_event, is_uuid, timestamp_of
-from exchange.peers.session import Access, Answer, Session, parse_http_date
+from exchange.peers.access import Access
+from exchange.peers.documents import check_event, is_uuid, pages_of, timestamp_of
+from exchange.peers.session import Answer, Session, parse_http_date
 
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 _VIEW = (
@@ -52,7 +53,23 @@ class MispClient:
         """Events published since the cursor that are new or changed, oldest change first."""
         with self._access.session(source.url) as session:
             acquaint(session, source.url, self._access.credentials.key)
-            yield from _Drain(session, source, cursor).pages()
+            since = int(source.since.timestamp()) if source.since else None
+            yield from _Drain(session, source.url, source.peer, cursor, since).pages()
+
+    def index(self, flow: Source | Target) -> Iterator[Sequence[Entry]]:
+        """Every published event that our account sees; `version` is its timestamp."""
+        with self._access.session(flow.url) as session:
+            acquaint(session, flow.url, self._access.credentials.key)
+            drain = _Drain(session, flow.url, flow.peer, {})
+            yield from pages_of((row.uuid, row.timestamp) for row in drain.everything())
+
+    def fetch(self, source: Source, ids: Sequence[str]) -> Iterator[Page]:
+        """These events, one page for each."""
+        with self._access.session(source.url) as session:
+            drain = _Drain(session, source.url, source.peer, {})
+            for uuid in filter(is_uuid, ids):
+                yield drain.event(_Row(timestamp=0, uuid=uuid))
+        yield Page(last=True)
 
     def push(self, target: Target, objects: Sequence[Outgoing]) -> Sequence[Receipt]:
         """Pushing to MISP is not offered: a MISP reads our collections as a feed."""
@@ -119,12 +136,11 @@ class _Row:
 class _Drain:
     """The state of one drain."""
 
-    def __init__(self, session: Session, source: Source, cursor: Cursor) -> None:
-        self._session, self._source, self._cursor = session, source, cursor
-        self._base = source.url.rstrip("/") + "/"
-        self._since: int | None = cursor.get("since")
-        if self._since is None and source.since is not None:
-            self._since = int(source.since.timestamp())
+    def __init__(self, session: Session, url: str, peer: str, cursor: Cursor, since: int | None = None) -> None:
+        self._session, self._peer, self._cursor = session, peer, cursor
+        self._base = url.rstrip("/") + "/"
+        begun = cursor.get("since")
+        self._since: int | None = since if begun is None else begun
         self._seen: dict[str, int] = dict(cursor.get("seen") or {})
 
     def pages(self) -> Iterator[Page]:
@@ -141,12 +157,17 @@ class _Drain:
             taken.append(row)
             if self._seen.get(row.uuid) == row.timestamp:
                 continue
-            page = self._event(row)
+            page = self.event(row)
             yield Page(
                 document=page.document, rejected=page.rejected, skipped=page.skipped, cursor=before | {"at": row.place}
             )
         after = {"since": began - _OVERLAP, "seen": self._remember(taken)}
         yield Page(skipped=remarks, cursor=after, last=True)
+
+    def everything(self) -> list[_Row]:
+        """The index without a lower bound: `cursor` and `since` are left out of it."""
+        self._since = None
+        return self._rows(self._index())[0]
 
     def _index(self) -> Answer:
         """The whole minimal index in one answer: MISP does not page it."""
@@ -175,12 +196,12 @@ class _Drain:
         rows.sort(key=lambda row: (row.timestamp, row.uuid))
         return rows, remarks
 
-    def _event(self, row: _Row) -> Page:
+    def event(self, row: _Row) -> Page:
         url = f"{self._base}events/view/{row.uuid}/{_VIEW}"
         try:
             answer = self._session.get(url, headers=_JSON, expect=_GONE)
             if answer.status in _GONE:
-                fields = {"peer": self._source.peer, "status": answer.status}
+                fields = {"peer": self._peer, "status": answer.status}
                 return Page(skipped=[Skipped(id=row.uuid, code="misp.gone", fields=fields)])
             event = check_event(answer.body, row.uuid)
         except ContentError as error:

@@ -1,7 +1,7 @@
 """The one way in which we speak HTTP to a partner: deadlines, limits, retries, and credentials for one origin only.
 
-Nothing here takes a proxy, a password or a certificate from the environment. An error names the partner and the path
-that was asked, never a secret.
+Nothing here takes a proxy, a password or a certificate from the environment: a proxy is the peer's own setting. An
+error names the partner and the path that was asked, never a secret.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.exceptions import ConnectionError as Broken
-from requests.exceptions import ContentDecodingError, RequestException, SSLError, Timeout
+from requests.exceptions import ContentDecodingError, ProxyError, RequestException, SSLError, Timeout
 
 from exchange.errors import PeerBusy, PeerProtocol, PeerRefused, PeerUnreachable
-from exchange.model.party import Credentials, Peer
-from exchange.peers.wire import BoundedAdapter, Deadline, within
+from exchange.model.party import Credentials
+from exchange.peers.wire import BoundedAdapter, Deadline, Shaken, within
 
 Clock = Callable[[], datetime]
 """The time, with its zone."""
@@ -89,6 +89,8 @@ class Session:
     wait: Wait
     blame: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    proxy: str = ""
+    shaken: Shaken | None = None
     _http: requests.Session = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,9 +98,12 @@ class Session:
         self._http = requests.Session()
         self._http.trust_env = False
         self._http.headers["User-Agent"] = "exchange"
-        adapter = BoundedAdapter(pool_maxsize=2)
+        given = self.credentials
+        adapter = BoundedAdapter(given.proxy_user, given.proxy_password, pool_maxsize=2)
         self._http.mount("https://", adapter)
         self._http.mount("http://", adapter)
+        if self.proxy:
+            self._http.proxies = {"http": self.proxy, "https": self.proxy}
         _arm(self._http, self.credentials)
 
     def __enter__(self) -> Self:
@@ -166,7 +171,7 @@ class Session:
         text = answer.body[: 64 * _DETAIL].decode("utf-8", "replace")
         given = self.credentials
         basic = base64.b64encode(f"{given.user}:{given.password}".encode()).decode() if given.password else ""
-        for secret in filter(None, (basic, given.password, given.token, given.key)):
+        for secret in filter(None, (basic, given.password, given.token, given.key, given.proxy_password)):
             text = text.replace(secret, "…")
         return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:_DETAIL]
 
@@ -192,7 +197,7 @@ class Session:
     def _once(self, request: _Request, url: str, params: Mapping[str, Any] | None, deadline: Deadline) -> Answer:
         try:
             with (
-                within(deadline),
+                within(deadline, self.shaken),
                 self._http.request(
                     request.method,
                     url,
@@ -208,6 +213,8 @@ class Session:
                 return Answer(url=url, status=response.status_code, headers=response.headers, body=body)
         except Timeout as error:
             raise PeerUnreachable("peer.timeout", url=shown(url), **self.blame) from error
+        except ProxyError as error:
+            raise PeerUnreachable("peer.proxy", proxy=shown(self.proxy), detail=_reason(error), **self.blame) from error
         except SSLError as error:
             raise PeerUnreachable("peer.tls", url=shown(url), detail=_reason(error), **self.blame) from error
         except (Broken, ContentDecodingError, requests.exceptions.ChunkedEncodingError, TimeoutError) as error:
@@ -252,6 +259,8 @@ class Session:
         if status < HTTPStatus.BAD_REQUEST or status in expect:
             return answer
         what = {"url": shown(answer.url), "status": status, "detail": self.detail(answer), **self.blame}
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self.proxy:
+            raise PeerRefused("peer.proxy", proxy=shown(self.proxy), **what)
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
             raise PeerRefused("peer.refused", **what)
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
@@ -263,33 +272,6 @@ class Session:
         if status in (HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE):
             raise PeerProtocol("peer.media_type", **what)
         raise PeerProtocol("peer.status", **what)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """What a client needs to reach a peer: who it is, our secrets for it, time, and how patient to be."""
-
-    peer: Peer
-    credentials: Credentials
-    clock: Clock
-    wait: Wait
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def blame(self) -> Mapping[str, Any]:
-        """What stands in every error about this peer."""
-        return {"peer": self.peer.id, "contact": self.peer.contact}
-
-    def session(self, url: str) -> Session:
-        """A session with the origin of `url`, and no other."""
-        return Session(
-            origin=url,
-            credentials=self.credentials,
-            clock=self.clock,
-            wait=self.wait,
-            blame=self.blame,
-            limits=self.limits,
-        )
 
 
 def origin_of(url: str) -> str:

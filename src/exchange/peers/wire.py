@@ -2,11 +2,12 @@
 
 The timeouts of requests hold for one read of the socket each: a peer that sends one byte a minute never meets them (a
 poll hung for five days: oasis-open/cti-taxii-client#49). Here the time left of the whole request is the timeout of
-each read, of the header as of the body.
+each read, of the header as of the body. And each TLS handshake is told, with the certificate that was shown.
 """
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import socket
@@ -37,17 +38,22 @@ class Deadline:
         return min(left, self._read)
 
 
+Shaken = Callable[[bytes], None]
+"""Told of each TLS handshake: the other side's certificate in DER form."""
+
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+_shaken: ContextVar[Shaken | None] = ContextVar("shaken", default=None)
 
 
 @contextmanager
-def within(deadline: Deadline) -> Iterator[None]:
-    """Requests started in this block, by this thread, end by `deadline`."""
-    token = _current.set(deadline)
+def within(deadline: Deadline, shaken: Shaken | None = None) -> Iterator[None]:
+    """Requests started in this block, by this thread, end by `deadline` and tell their handshakes to `shaken`."""
+    tokens = _current.set(deadline), _shaken.set(shaken)
     try:
         yield
     finally:
-        _current.reset(token)
+        _current.reset(tokens[0])
+        _shaken.reset(tokens[1])
 
 
 class _Reader(io.RawIOBase):
@@ -83,6 +89,13 @@ class _Plain(HTTPConnection):
 class _Secure(HTTPSConnection):
     response_class = _Response
 
+    def connect(self) -> None:
+        super().connect()
+        shaken, seen = _shaken.get(), getattr(self.sock, "getpeercert", None)
+        certificate = seen(binary_form=True) if shaken and seen else None
+        if shaken and certificate:
+            shaken(certificate)
+
 
 class _PlainPool(HTTPConnectionPool):
     ConnectionCls = _Plain
@@ -92,9 +105,32 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _Secure
 
 
+_POOLS = {"http": _PlainPool, "https": _SecurePool}
+
+
 class BoundedAdapter(HTTPAdapter):
-    """requests' adapter on connections that obey `within`."""
+    """requests' adapter on connections that obey `within`, to the other side or to a proxy.
+
+    A proxy's secret is here and not in its URL, which errors repeat.
+    """
+
+    def __init__(self, proxy_user: str = "", proxy_password: str = "", **options: Any) -> None:
+        self._proxy_login = {"Proxy-Authorization": _basic(proxy_user, proxy_password)} if proxy_user else {}
+        super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002
+        """What a proxy asks for, at CONNECT and with each plain request."""
+        return self._proxy_login
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

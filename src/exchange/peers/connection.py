@@ -1,0 +1,103 @@
+"""What taxii2-client calls a connection, over a session of ours, for TAXII 2.1 and TAXII 2.0 alike.
+
+taxii2-client has no timeout, hides the headers that a subscriber needs and refuses every slip in a media type. It takes
+any connection, so it gets ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from exchange.errors import PeerProtocol
+from exchange.model.party import TaxiiVersion
+from exchange.peers.session import Answer, Session
+
+TAXII_21 = "application/taxii+json;version=2.1"
+TAXII_20 = "application/vnd.oasis.taxii+json; version=2.0"
+MEDIA_TYPE: Mapping[TaxiiVersion, str] = {"2.1": TAXII_21, "2.0": TAXII_20}
+ASK_AGAIN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+"""Answers to a page that may be meant for our query rather than for us."""
+_EMPTY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+# What an answer of 406 or 415 says when we asked in the words of one version or the other.
+_OTHER_VERSION: Mapping[TaxiiVersion, str] = {"2.1": "peer.speaks_taxii20", "2.0": "peer.no_taxii20"}
+
+
+class Connection:
+    """taxii2-client's `_HTTPConnection`: `get`, `post` and `close`.
+
+    Objects and manifests come back as an `Answer`, so that bytes and headers survive; other resources as JSON.
+    """
+
+    def __init__(self, session: Session, version: TaxiiVersion = "2.1") -> None:
+        self.session, self.version = session, version
+        self.again = True
+        """Whether a failed GET may be repeated: not with `next`, which some servers consume."""
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None, params: Any = None) -> Any:
+        """A resource as JSON, or the `Answer` itself for what is paged."""
+        paged = url.endswith(("/objects/", "/manifest/"))
+        try:
+            answer = self.session.request(
+                "GET",
+                url,
+                params=params,
+                headers=self._headers(headers),
+                again=self.again,
+                expect=_EMPTY | ASK_AGAIN if paged else (),
+            )
+        except PeerProtocol as error:
+            raise self._other_version(error) from None
+        return answer if paged else self.document(answer)
+
+    def post(self, url: str, headers: Mapping[str, str] | None = None, params: Any = None, data: bytes = b"") -> Any:
+        """The status resource that answers an envelope, made consistent: taxii2-client refuses it otherwise."""
+        try:
+            return self.document(self.session.post(url, data, params=params, headers=self._headers(headers)))
+        except PeerProtocol as error:
+            raise self._other_version(error) from None
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.session.close()
+
+    def document(self, answer: Answer) -> Any:
+        """The JSON object in `answer`, whatever its media type says."""
+        try:
+            found = orjson.loads(answer.body.removeprefix(b"\xef\xbb\xbf"))
+        except orjson.JSONDecodeError as error:
+            raise self._malformed(answer, str(error)) from None
+        if not isinstance(found, dict):
+            raise self._malformed(answer, type(found).__name__)
+        if answer.url.rstrip("/").endswith("/objects") or answer.url.rstrip("/").split("/")[-2] == "status":
+            return _consistent_status(found)
+        return found
+
+    def _headers(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        return {"Accept": MEDIA_TYPE[self.version], **(headers or {})}
+
+    def _other_version(self, error: PeerProtocol) -> PeerProtocol:
+        """A server that does not know our media type most likely speaks the other TAXII."""
+        if error.code != "peer.media_type":
+            return error
+        return PeerProtocol(_OTHER_VERSION[self.version], **error.fields)
+
+    def _malformed(self, answer: Answer, detail: str) -> PeerProtocol:
+        return PeerProtocol("peer.malformed", url=answer.url, detail=detail[:200], **self.session.blame)
+
+
+def _consistent_status(said: dict[str, Any]) -> dict[str, Any]:
+    """A status resource (TAXII 2.1 section 4.3.1) whose counts are there and agree with its lists."""
+    counts = {}
+    for name, listed in (("success", "successes"), ("failure", "failures"), ("pending", "pendings")):
+        found = [d for d in said.get(listed) or [] if isinstance(d, dict)]
+        claimed = said.get(f"{name}_count")
+        claimed = claimed if isinstance(claimed, int) and claimed >= 0 else len(found)
+        counts[f"{name}_count"] = max(claimed, len(found))
+        said[listed] = found if len(found) == counts[f"{name}_count"] else []
+        said[f"known_{listed}"] = found
+    state = said.get("status") or ("pending" if counts["pending_count"] else "complete")
+    return said | counts | {"id": said.get("id") or "-", "status": state, "total_count": sum(counts.values())}

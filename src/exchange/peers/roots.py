@@ -1,0 +1,130 @@
+"""Where a collection is: the API root that is configured, or the one that discovery leads to (TAXII 2.1 section 4.1).
+
+Servers are configured by their API root, by their discovery resource or by their address alone; some say nothing but a
+domain, whose DNS names the server (section 1.6.4.1). What is learnt there is asked with our credentials only where it
+lies on a configured origin (RULES R29); where it does not, the error says what to configure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urljoin, urlsplit
+
+from exchange.errors import PeerProtocol, PeerRefused, PeerUnreachable
+from exchange.model.party import Source, Target, TaxiiVersion
+from exchange.peers.access import Access
+from exchange.peers.collection import open_collection
+from exchange.peers.connection import Connection
+from exchange.peers.session import origin_of, shown
+
+SRV = "srv:"
+_MOST = 8
+"""API roots of one discovery resource that are looked into."""
+_PLACES = {"2.1": ("/taxii2/",), "2.0": ("/taxii/", "/taxii2/")}
+_SERVICE = {"2.1": "_taxii2._tcp.", "2.0": "_taxii._tcp."}
+
+
+def version_of(flow: Source | Target) -> TaxiiVersion:
+    """The TAXII that a source or target speaks; 2.0 is only read."""
+    return flow.version if isinstance(flow, Source) else "2.1"
+
+
+class Roots:
+    """The API roots of one peer; what was found out holds as long as this object."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._found: dict[tuple[str, str], str] = {}
+
+    def of(self, flow: Source | Target) -> str:
+        """The API root to ask: the one found out, else what is configured. Raises PeerError for an unusable `srv:`."""
+        known = self._found.get((flow.url, flow.collection))
+        if known is None and flow.url.startswith(SRV):
+            return self.find(flow, None)
+        return known or flow.url
+
+    def may_search(self, flow: Source | Target) -> bool:
+        """Whether discovery was not yet tried with success."""
+        return (flow.url, flow.collection) not in self._found
+
+    def find(self, flow: Source | Target, error: PeerProtocol | None) -> str:
+        """The API root that has the flow's collection, by discovery; raises `error` when there is none."""
+        foreign: list[str] = []
+        for place in self._places(flow):
+            for root in self.named(place, version_of(flow)):
+                if not self.allowed(root, flow):
+                    foreign.append(root)
+                elif self._holds(root, flow):
+                    self._found[flow.url, flow.collection] = root
+                    return root
+        if foreign:
+            raise self._error("peer.foreign_root", flow, url=shown(foreign[0]), origin=origin_of(foreign[0]))
+        if error is not None:
+            raise error
+        raise self._error("peer.no_collection", flow, url=flow.url)
+
+    def allowed(self, url: str, flow: Source | Target) -> bool:
+        """Whether our credentials may go to `url`; a peer who is not told who we are may be asked anywhere."""
+        peer = self._access.peer
+        named = {each.url for each in (flow, *peer.sources, *peer.targets)}
+        home = {origin_of(place) for place in named | peer.origins if not place.startswith(SRV)}
+        return self._access.credentials.anonymous or origin_of(url) in home
+
+    def named(self, place: str, version: TaxiiVersion) -> list[str]:
+        """The API roots that a discovery resource names, the default first; none when it is no such resource."""
+        with self._access.session(place) as session:
+            try:
+                said = Connection(session, version).get(place)
+            except (PeerProtocol, PeerRefused):
+                return []
+        listed = said.get("api_roots")
+        roots = [said.get("default"), *(listed if isinstance(listed, list) else ())]
+        joined = [_joined(place, root) for root in roots if isinstance(root, str) and root.strip()]
+        return [root for root in dict.fromkeys(joined) if urlsplit(root).scheme in ("http", "https")][:_MOST]
+
+    def places(self, flow: Source | Target) -> list[str]:
+        """Where the flow's server may have its discovery resource. Raises PeerError for an unusable `srv:`."""
+        return list(self._places(flow))
+
+    def _places(self, flow: Source | Target) -> Iterator[str]:
+        version = version_of(flow)
+        if flow.url.startswith(SRV):
+            server = self._server(flow)
+        else:
+            server = flow.url
+            yield flow.url if flow.url.endswith("/") else flow.url + "/"
+        for path in _PLACES[version]:
+            place = urljoin(server, path)
+            if place != flow.url:
+                yield place
+
+    def _server(self, flow: Source | Target) -> str:
+        """The server that the DNS names for a domain (TAXII 2.1 section 1.6.4.1)."""
+        domain = flow.url.removeprefix(SRV)
+        name = _SERVICE[version_of(flow)] + domain
+        try:
+            found = self._access.resolver(name)
+        except OSError as error:
+            raise PeerUnreachable("peer.srv", name=name, detail=str(error)[:200], **self._access.blame) from None
+        servers = [f"https://{host.rstrip('.')}:{port}" for host, port in found]
+        for server in servers:
+            if self.allowed(server, flow):
+                return server
+        raise self._error("peer.srv_origin", flow, domain=domain, origin=servers[0] if servers else "-")
+
+    def _holds(self, root: str, flow: Source | Target) -> bool:
+        with self._access.session(root) as session:
+            try:
+                open_collection(Connection(session, version_of(flow)), root, flow.collection)
+            except (PeerProtocol, PeerRefused):
+                return False
+        return True
+
+    def _error(self, code: str, flow: Source | Target, **fields: str) -> PeerProtocol:
+        return PeerProtocol(code, collection=flow.collection, **fields, **self._access.blame)
+
+
+def _joined(place: str, root: str) -> str:
+    """A root as the discovery resource writes it, made whole: some are relative, some lack their slash."""
+    whole = urljoin(place, root.strip())
+    return whole if whole.endswith("/") else whole + "/"
