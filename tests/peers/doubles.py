@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ class Running:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Told]) -> Iterator[Running]:
+def serving(answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None) -> Iterator[Running]:
     """A server on 127.0.0.1 that answers by a function and remembers what it was asked."""
     asked: list[Asked] = []
 
@@ -84,10 +85,12 @@ def serving(answer: Callable[[Asked], Told]) -> Iterator[Running]:
             return NOW.strftime("%a, %d %b %Y %H:%M:%S GMT")
 
     server = _Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield Running(f"http://127.0.0.1:{server.server_port}/", asked)
+        yield Running(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}/", asked)
     finally:
         server.shutdown()
         server.server_close()

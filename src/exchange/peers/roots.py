@@ -7,6 +7,7 @@ lies on a configured origin (RULES R29); where it does not, the error says what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
@@ -18,6 +19,7 @@ from exchange.peers.connection import Connection
 from exchange.peers.session import origin_of, shown
 
 SRV = "srv:"
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 _MOST = 8
 """API roots of one discovery resource that are looked into."""
 _PLACES = {"2.1": ("/taxii2/",), "2.0": ("/taxii/", "/taxii2/")}
@@ -106,11 +108,13 @@ class Roots:
             found = self._access.resolver(name)
         except OSError as error:
             raise PeerUnreachable("peer.srv", name=name, detail=str(error)[:200], **self._access.blame) from None
-        servers = [f"https://{host.rstrip('.')}:{port}" for host, port in found]
+        servers = [f"https://{host}:{port}" for host, port in found if port and _HOST.fullmatch(host)]
+        if not servers:
+            raise PeerUnreachable("peer.srv", name=name, detail="-", **self._access.blame)
         for server in servers:
             if self.allowed(server, flow):
                 return server
-        raise self._error("peer.srv_origin", flow, domain=domain, origin=servers[0] if servers else "-")
+        raise self._error("peer.srv_origin", flow, domain=domain, origin=servers[0])
 
     def _holds(self, root: str, flow: Source | Target) -> bool:
         with self._access.session(root) as session:
