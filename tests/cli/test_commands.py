@@ -21,7 +21,7 @@ from exchange import daemon
 from exchange.cli import app, brake, flow, node, terminal
 from exchange.errors import PeerRefused, PeerUnreachable
 from exchange.model.envelope import Page
-from exchange.model.profile import Profile
+from exchange.model.profile import Profile, Remark
 from exchange.store import audiences, micros, open_store, sources, tables
 from exchange.sync.schedule import HEARTBEAT
 from tests.serve.paper import Paper, paper
@@ -396,7 +396,10 @@ def test_sync_from_a_time_drains_anew(person: Person, monkeypatch: pytest.Monkey
 def test_probe_and_reconcile_by_hand(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a partner is, and whether both sides have the same; by this command where no daemon runs."""
     giver = answering(monkeypatch, page(indicator("a.example")))
-    profile = Profile()
+    remark = Remark(code="probe.skew", fields={"seconds": 9})
+    profile = Profile(
+        key="circl/osint", kind="misp-feed", at=terminal.now(), speaks="MISP feed", etag=True, remarks=(remark,)
+    )
     monkeypatch.setattr(Giver, "probe", lambda *_: profile, raising=False)
     monkeypatch.setattr(Giver, "index", lambda *_: iter([[]]), raising=False)
     person.types("sync", "circl")

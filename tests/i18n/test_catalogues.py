@@ -13,6 +13,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from exchange import errors, i18n
+from exchange.cli.inquiry import FACTS
 from exchange.policy import Basis, Verdict
 
 SOURCE = Path(i18n.__file__).parents[1]
@@ -91,6 +92,7 @@ COUNTS = (
 FORMED = {
     "cli.": {"in", "out", "collection", "target"},
     "cli.column.": {"where", "state", "lag", "outcome", "succeeded", "moved", "counts", "held", "quarantine", "next"},
+    "cli.profile.": set(FACTS),
     "cli.handout.": {"curl", "misp", "opencti", "sentinel"},
     "count.": COUNTS,
     "state.": STATES,

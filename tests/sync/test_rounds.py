@@ -17,7 +17,7 @@ from exchange import log
 from exchange.errors import PeerUnreachable
 from exchange.model.envelope import Entry, Page, PeerClient
 from exchange.model.party import Peer, Source, SourceKind, Target, Terms
-from exchange.model.profile import Certificate, Handshake, Profile
+from exchange.model.profile import Handshake, Profile
 from exchange.store import Store, handshakes, micros, moment, open_store, sources
 from exchange.store.budgets import spend
 from exchange.sync.line import Line, line_to
@@ -37,7 +37,7 @@ class Peers:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.lines: list[Line] = []
-        self.profile = Profile()
+        self.profile = Profile(key=ALERTS.key, kind="taxii", at=NOW)
         self.fails: Exception | None = None
 
     def __call__(self, peer: Peer, kind: SourceKind, line: Line) -> PeerClient:
@@ -165,9 +165,16 @@ def test_two_daemons_share_a_budget(store: Store) -> None:
         assert spend(tx, "ccc", 6, 60_000_000) == 0
 
 
-def certificate(days: int, file: str = "") -> Certificate:
-    """One that ends in so many days."""
-    return Certificate(subject="CN=x", issuer="CN=ca", file=file, not_after=NOW + timedelta(days=days, hours=1))
+def handshake(theirs: int, ours: int | None = None) -> Handshake:
+    """One in which certificates were shown that end in so many days."""
+    ends = NOW + timedelta(hours=1)
+    mine = {} if ours is None else {
+        "our_file": "/etc/c.pem", "our_subject": "CN=we", "our_not_after": ends + timedelta(days=ours)
+    }  # fmt: skip
+    return Handshake(
+        peer="ccc", origin="https://x:443", subject="CN=x", issuer="CN=ca", not_after=ends + timedelta(days=theirs),
+        **mine,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def test_certificates_are_kept_and_warned_of(memory: Store) -> None:
@@ -184,14 +191,14 @@ def test_certificates_are_kept_and_warned_of(memory: Store) -> None:
         stream.truncate()
         return [f"{each['event']} {each['days']}" for each in found if each["event"].startswith("certificate")]
 
-    tell(Handshake(peer="ccc", origin="https://x:443", theirs=certificate(31), ours=None))
+    tell(handshake(31))
     assert warned() == []
-    tell(Handshake(peer="ccc", origin="https://x:443", theirs=certificate(29), ours=certificate(2, "/etc/c.pem")))
+    tell(handshake(29, 2))
     assert warned() == ["certificate.theirs 29", "certificate.ours 2"]
-    tell(Handshake(peer="ccc", origin="https://x:443", theirs=certificate(29), ours=certificate(2, "/etc/c.pem")))
+    tell(handshake(29, 2))
     assert warned() == []
     desk.world.now += timedelta(days=1)
-    tell(Handshake(peer="ccc", origin="https://x:443", theirs=certificate(29), ours=None))
+    tell(handshake(29))
     assert warned() == ["certificate.theirs 28"]
     with memory.reading() as tx:
         shown = handshakes.shown(tx)

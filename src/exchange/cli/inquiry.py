@@ -41,6 +41,12 @@ from exchange.sync.reconcile import reconcile as compare
 from exchange.sync.schedule import Schedule
 
 _PATIENCE = 600.0
+FACTS = (
+    "speaks", "title", "versions", "roots", "media_type", "role", "can_read", "can_write", "collections", "page",
+    "limit", "following", "dates", "inclusive", "ties", "manifest", "max_content_length", "size", "etag", "skew",
+    "latency",
+)  # fmt: skip
+"""What of a profile is told, in this order."""
 Who = Annotated[str, typer.Argument(help=say("cli.inquiry.peer"))]
 
 
@@ -64,10 +70,20 @@ def _tell(line: Line, peer: Peer) -> None:
     if line.profile is None:
         out.print(escape(say("cli.probe.nothing", key=line.key, contact=peer.contact or peer.name)), soft_wrap=True)
         return
-    for code, fields in line.profile.words():
-        out.print("  " + escape(text(code, LANGUAGE, **dict(fields))), soft_wrap=True)
-    for code, fields in line.profile.remarks:
-        out.print("  [yellow]! " + escape(text(code, LANGUAGE, **dict(fields))) + "[/]", soft_wrap=True)
+    for fact in FACTS:
+        value = getattr(line.profile, fact)
+        if value not in (None, "", ()):
+            out.print("  " + escape(say(f"cli.profile.{fact}", value=_value(value))), soft_wrap=True)
+    for remark in line.profile.remarks:
+        out.print("  [yellow]! " + escape(text(remark.code, LANGUAGE, **remark.fields)) + "[/]", soft_wrap=True)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return say("cli.yes" if value else "cli.no")
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @guarded

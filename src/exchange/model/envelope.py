@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from io import BufferedIOBase
 from typing import Any, Literal, Protocol
 
@@ -13,6 +14,7 @@ import msgspec
 from exchange.errors import ContentError
 from exchange.model import stix
 from exchange.model.party import Source, Target
+from exchange.model.profile import Profile
 from exchange.model.splitter import Splitter
 from exchange.model.stix import StixObject
 
@@ -127,6 +129,10 @@ class PeerClient(Protocol):
 
     def push(self, target: Target, objects: Sequence[Outgoing]) -> Sequence[Receipt]:
         """Hand `objects` over; one receipt for each. Sending the same twice does no harm."""
+        ...
+
+    def probe(self, flow: Source | Target, now: datetime) -> Profile:
+        """How the peer behaves there; nothing is written, and a question that fails is left open."""
         ...
 
     def index(self, flow: Source | Target) -> Iterator[Sequence[Entry]]:

@@ -20,7 +20,7 @@ from exchange.model.profile import Handshake
 from exchange.peers.access import Access
 from exchange.peers.feed import FeedClient
 from exchange.peers.misp import MispClient
-from exchange.peers.session import Clock, Limits, Wait
+from exchange.peers.session import Clock, Limits, Spend, Wait
 from exchange.peers.taxii import TaxiiClient
 
 __all__ = ["Access", "Clock", "FeedClient", "Limits", "MispClient", "TaxiiClient", "Wait", "client_for"]
@@ -37,14 +37,18 @@ def client_for(
     clock: Clock,
     wait: Wait,
     limits: Limits | None = None,
+    spend: Spend = lambda: 0.0,
     handshake: Callable[[Handshake], None] | None = None,
 ) -> PeerClient:
     """The client that speaks `kind` with `peer`. `wait` returns true when the daemon is stopping.
 
-    `handshake` is told of each TLS handshake: how long both sides' certificates still hold.
+    `spend` says how long to wait before each request; `handshake` is told of each TLS handshake: how long both sides'
+    certificates still hold.
     """
     limits = limits or (Limits() if kind == "taxii" else Limits(size=_EVENT))
-    access = Access(peer=peer, credentials=credentials, clock=clock, wait=wait, limits=limits, handshake=handshake)
+    access = Access(
+        peer=peer, credentials=credentials, clock=clock, wait=wait, limits=limits, spend=spend, handshake=handshake
+    )
     if kind == "taxii":
         return TaxiiClient(access)
     if kind == "misp":

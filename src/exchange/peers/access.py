@@ -12,7 +12,7 @@ from exchange.model.certificate import Certificate
 from exchange.model.party import Credentials, Peer
 from exchange.model.profile import Handshake
 from exchange.peers import names
-from exchange.peers.session import Clock, Limits, Session, Wait, origin_of
+from exchange.peers.session import Clock, Limits, Session, Spend, Wait, origin_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,8 @@ class Access:
     limits: Limits = field(default_factory=Limits)
     resolver: Callable[[str], Sequence[tuple[str, int]]] = names.resolve
     """The (host, port) pairs of a DNS SRV name, best first. Raises OSError when there are none."""
+    spend: Spend = lambda: 0.0
+    """Takes one request out of the peer's budget; seconds to wait before it is made."""
     handshake: Callable[[Handshake], None] | None = None
     """Told of each TLS handshake, when it was made and by the thread that made it."""
 
@@ -43,6 +45,7 @@ class Access:
             wait=self.wait,
             blame=self.blame,
             limits=self.limits,
+            spend=self.spend,
             proxy=self.peer.proxy,
             shaken=None if self.handshake is None else lambda der: self._tell(origin_of(url), der),
         )

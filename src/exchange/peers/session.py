@@ -34,6 +34,10 @@ Clock = Callable[[], datetime]
 Wait = Callable[[float], bool | None]
 """Waits some seconds; true when the daemon is stopping, so nothing more should be tried (`threading.Event.wait`)."""
 
+Spend = Callable[[], float]
+"""Takes one request out of what a peer may be asked; seconds to wait before it is made."""
+
+
 _AGAIN = frozenset({429, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPING_METHOD = frozenset({307, 308})
@@ -89,6 +93,7 @@ class Session:
     wait: Wait
     blame: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    spend: Spend = lambda: 0.0
     proxy: str = ""
     shaken: Shaken | None = None
     _http: requests.Session = field(init=False)
@@ -146,6 +151,7 @@ class Session:
         tries = self.limits.tries if again else 1
         for attempt in range(1, tries + 1):
             pause = _random.uniform(0.5, 1.0) * 2.0 ** (attempt - 1)
+            self._take_turn()
             try:
                 answer = self._follow(request)
             except PeerUnreachable:
@@ -165,6 +171,13 @@ class Session:
         """Wait before the next try; raises PeerUnreachable when the daemon is stopping."""
         if self.wait(min(seconds, self.limits.longest_pause)):
             raise PeerUnreachable("peer.interrupted", **self.blame)
+
+    def _take_turn(self) -> None:
+        """Wait until the peer may be asked once more."""
+        due = self.spend()
+        while due > 0:
+            self.rest(due)
+            due -= self.limits.longest_pause
 
     def detail(self, answer: Answer) -> str:
         """The first words of a body for an error text, without any of our secrets that it may repeat."""

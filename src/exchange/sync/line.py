@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -12,7 +12,7 @@ from exchange.model.party import Peer
 from exchange.model.profile import Handshake
 from exchange.store import budgets, handshakes
 from exchange.store.clock import micros
-from exchange.store.handshakes import Shown
+from exchange.store.handshakes import Shown, Side
 from exchange.sync.pull import Work
 
 log = structlog.get_logger()
@@ -52,14 +52,9 @@ def _spend(peer: Peer, work: Work) -> float:
 def _keep(work: Work, shown: Handshake) -> None:
     """Both certificates of a handshake; written anew only when something of it changed, or once a day."""
     now = work.clock()
-    seen = [
-        Shown(
-            peer=shown.peer, side="theirs" if each is shown.theirs else "ours", origin=shown.origin,
-            subject=each.subject, file=each.file, not_after=micros(each.not_after), seen=micros(now),
-        )
-        for each in (shown.theirs, shown.ours)
-        if each is not None
-    ]  # fmt: skip
+    seen = [_shown(shown, "theirs", shown.subject, "", shown.not_after, now)]
+    if shown.our_not_after is not None:
+        seen.append(_shown(shown, "ours", shown.our_subject or "", shown.our_file or "", shown.our_not_after, now))
     with work.store.reading() as tx:
         known = {(each.peer, each.side, each.origin): each for each in handshakes.shown(tx)}
     day = micros(now) - micros(now - timedelta(days=1))
@@ -74,6 +69,11 @@ def _keep(work: Work, shown: Handshake) -> None:
     if fresh:
         with work.store.writing() as tx:
             handshakes.keep(tx, fresh)
+
+
+def _shown(shown: Handshake, side: Side, subject: str, file: str, not_after: datetime, now: datetime) -> Shown:
+    ends, seen = micros(not_after), micros(now)
+    return Shown(peer=shown.peer, side=side, origin=shown.origin, subject=subject, file=file, not_after=ends, seen=seen)
 
 
 def _say(shown: Shown, days: int) -> None:

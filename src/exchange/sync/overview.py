@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from exchange.model.party import Source, Target, Terms
-from exchange.model.profile import Profile
+from exchange.model.profile import Profile, from_text
 from exchange.policy import Rules
 from exchange.policy.audience import target_channel
 from exchange.store import Store, accounts, inventory, listings, quarantine, sources, statements
@@ -115,7 +115,7 @@ def _line(
         held=held,
         vanished=vanished,
         succeeded=complete,
-        profile=None if standing is None or standing.profile is None else Profile.from_text(standing.profile),
+        profile=None if standing is None or standing.profile is None else from_text(standing.profile),
         probed=None if standing is None or standing.probed is None else moment(standing.probed),
         difference={} if standing is None or standing.difference is None else json.loads(standing.difference),
         reconciled=None if standing is None or not standing.difference else moment(standing.reconciled or 0),

@@ -9,7 +9,7 @@ import structlog
 from exchange.errors import ExchangeError, PeerProtocol
 from exchange.model.envelope import PeerClient
 from exchange.model.party import Source, Target
-from exchange.model.profile import Profile, drift
+from exchange.model.profile import Profile, drift, from_text, to_text
 from exchange.store import sources
 from exchange.store.clock import micros
 from exchange.sync.pull import Work
@@ -28,8 +28,8 @@ def probe(work: Work, entry: Source | Target, client: Callable[[], PeerClient]) 
             sources.probed(tx, entry.key, micros(now))
         return None
     with work.store.writing() as tx:
-        before = sources.keep_profile(tx, entry.key, found.to_text(), micros(now))
+        before = sources.keep_profile(tx, entry.key, to_text(found), micros(now))
     if before is not None:
-        for code, fields in drift(Profile.from_text(before), found):
+        for code, fields in drift(from_text(before), found):
             log.error("probe.drift", peer=entry.peer, key=entry.key, error=PeerProtocol(code, **fields))
     return found

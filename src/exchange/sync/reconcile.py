@@ -97,7 +97,7 @@ def _compare(comparison: _Comparison) -> Counter[str] | None:
         counts["listed"] += len(entries)
         if not comparison.go_on():
             return None
-    found = _of_source(comparison, entry, counts) if isinstance(entry, Source) else _of_target(comparison, entry)
+    found = _sides(comparison, counts)
     if found is None:
         return None
     counts.update(found)
@@ -106,6 +106,13 @@ def _compare(comparison: _Comparison) -> Counter[str] | None:
     else:
         log.info("reconcile.done", peer=entry.peer, key=entry.key, counts=dict(+counts))
     return counts
+
+
+def _sides(comparison: _Comparison, listed: Counter[str]) -> Counter[str] | None:
+    entry = comparison.entry
+    if isinstance(entry, Source):
+        return _of_source(comparison, entry, listed)
+    return _of_target(comparison, entry, listed)
 
 
 def _of_source(comparison: _Comparison, source: Source, listed: Counter[str]) -> Counter[str] | None:
@@ -144,10 +151,12 @@ def _missing(comparison: _Comparison, source: Source, *, documents: bool) -> Ite
         after, seen = ids[-1], seen + len(ids)
 
 
-def _of_target(comparison: _Comparison, target: Target) -> Counter[str] | None:
+def _of_target(comparison: _Comparison, target: Target, listed: Counter[str]) -> Counter[str] | None:
     audience = audience_of(comparison.work, target)
     if audience is None:
         return None
+    if not listed["listed"]:
+        return Counter()
     with comparison.work.store.writing() as tx:
         again, left = inventory.lose(tx, target.key, audience.channel)
     return Counter({"sent_again": again, "vanished": left})
