@@ -26,6 +26,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.child import LEASH
 from lab.node_files import Flow, Neighbour, NodeFiles, Shelf, give_login
 from lab.round import CLI, free_port
 
@@ -87,7 +88,9 @@ def live(config: Path, store: Path, log: Path, seconds: float | None) -> Life:
     with log.open("ab") as output:
         begun = time.monotonic()
         process = subprocess.Popen(
-            [*CLI, "run", "--only", "sync", "--config", config], stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "-I", "-S", LEASH, str(os.getpid()), *CLI, "run", "--only", "sync", "--config", config],
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             while not taken(store) and (seconds is None or time.monotonic() - begun < seconds):
@@ -207,6 +210,7 @@ def main() -> int:
     parser.add_argument("--server", choices=SERVERS, default="opentaxii", help="who gives (opentaxii)")
     parser.add_argument("--seed", type=int, default=1, help="of objects and kills (1)")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then too everything is stopped and erased
     with tempfile.TemporaryDirectory(prefix="exchange-first-load-") as temporary:
         figures, wrong = perform(Path(temporary), given)
     print(json.dumps(figures, indent=1, ensure_ascii=False), *wrong, sep="\n")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import tempfile
 import threading
@@ -134,17 +135,6 @@ def watch(node: Node, timing: Timing) -> None:
                 timing.ended.wait(_LOOK)
 
 
-def parts(node: Node) -> Mapping[str, int]:
-    """Part (sync, serve) → the root of its processes."""
-    assert node.child is not None
-    found: dict[str, int] = {}
-    for pid in proc.tree(node.child.pid):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"--only" in words:
-            found.setdefault(words[words.index(b"--only") + 1].decode(), pid)
-    return found
-
-
 def hops(nodes: Sequence[Node]) -> Mapping[str, list[float]]:
     """`a → b` → seconds between the moments at which both stores received an object, shortest first."""
     received = [dict(node.rows("SELECT stix_id, min(received) FROM statement GROUP BY stix_id")) for node in nodes]
@@ -170,7 +160,8 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     ranges = [range(number * given.envelope, (number + 1) * given.envelope) for number in range(count)]
     envelopes = [(indexes, content.envelope(indexes)) for indexes in ranges]
     with chain(folder, given.poll) as nodes:
-        roots = {f"{node.files.name} {part}": pid for node in nodes for part, pid in parts(node).items()}
+        pids = {node.files.name: node.child.pid for node in nodes if node.child is not None}
+        roots = {f"{name} {part}": root for name, pid in pids.items() for part, root in proc.parts(pid).items()}
         reader = threading.Thread(target=watch, args=(nodes[-1], timing))
         reader.start()
         try:
@@ -217,6 +208,7 @@ def main() -> int:
     parser.add_argument("--poll", type=float, help="B and C poll, this often in seconds; nothing is pushed")
     parser.add_argument("--seed", type=int, default=1, help="of the objects (1)")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then too everything is stopped and erased
     with tempfile.TemporaryDirectory(prefix="exchange-realtime-") as temporary:
         found = measure(Path(temporary), given)
     print(json.dumps(found, indent=1, ensure_ascii=False))

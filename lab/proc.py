@@ -35,6 +35,19 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def parts(pid: int) -> dict[str, int]:
+    """Part of the daemon (sync, serve) → the root of its processes, below its supervisor."""
+    found: dict[str, int] = {}
+    for one in tree(pid):
+        try:
+            words = Path(f"/proc/{one}/cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if b"--only" in words:
+            found.setdefault(words[words.index(b"--only") + 1].decode(), one)
+    return found
+
+
 def processor(pid: int) -> float:
     """Seconds of processor that the tree has used, children that have ended included."""
     return sum(sum(map(int, _fields(one)[11:15])) for one in tree(pid)) / _TICK

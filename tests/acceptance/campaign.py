@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -290,6 +291,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, action="append", help="1, if none is given; may be repeated")
     parser.add_argument("--keep", type=Path, help="leave everything in this folder")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then too everything is stopped and erased
     wrong = 0
     for seed in given.seed or [1]:
         begun = time.monotonic()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 
 import requests
 from lab.child import Child
+from lab.round import free_port
 
 WAIT = 60.0
 COLLECTION = "0c6b5f0a-6f2d-4c35-9a57-3a5f0e7d9b11"
@@ -72,13 +72,6 @@ readers = ["soc"]
 ceiling = "TLP:GREEN"
 """,
 }
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Node:
@@ -138,20 +131,6 @@ def until(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"never: {what}"
         pause.wait(0.05)
-
-
-def children_of(pid: int) -> dict[str, int]:
-    """Part (sync, serve) → process id of the children of a supervisor."""
-    found = {}
-    for task in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = task.read_text().rsplit(")", 1)[1].split()
-            words = task.with_name("cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if int(fields[1]) == pid and b"--only" in words:
-            found[words[words.index(b"--only") + 1].decode()] = int(task.parent.name)
-    return found
 
 
 def group_of(pid: int) -> list[int]:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from lab import samples
 from lab.feed import Feed, feed
+from lab.proc import parts
 
-from tests.acceptance.node import Node, children_of, group_of, kill, until
+from tests.acceptance.node import Node, group_of, kill, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -51,9 +52,9 @@ def test_a_dead_part_is_started_again(node: Node) -> None:
     with node.start() as running:
         running.wait_until(node.answers)
         for part in ("serve", "sync"):
-            old = children_of(running.pid)[part]
+            old = parts(running.pid)[part]
             kill(old)
-            until(lambda part=part, old=old: children_of(running.pid).get(part, old) != old, f"{part} is back")
+            until(lambda part=part, old=old: parts(running.pid).get(part, old) != old, f"{part} is back")
         until(node.answers, "it answers again")
         until(lambda: len(node.objects(secret)) > 50, "and takes in again")
 

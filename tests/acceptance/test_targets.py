@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 import requests
 from lab.child import Child
+from lab.round import free_port
 from lab.samples.markings import RED
 from lab.target_files import CONFORMANCE, TESTERS, numbered, write
 
-from tests.acceptance.node import free_port, group_of, until
+from tests.acceptance.node import group_of, until
 
 pytestmark = pytest.mark.acceptance
 
