@@ -3,15 +3,18 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 
 import pytest
-from doubles import Waits, client, indicator
+from doubles import NOW, Waits, access, client, indicator
 
 from exchange.errors import PeerProtocol, PeerRefused
 from exchange.model.envelope import Outgoing
 from exchange.model.party import Credentials, Source, Target
 from exchange.model.stix import parse
+from exchange.peers import probe
 
 partners = pytest.importorskip("lab.partners")
 SIZE = 430
@@ -94,6 +97,32 @@ def test_refusals_have_their_names(partner):
     closed = Target(peer="ccc", id="x", kind="taxii", url=running.url, collection=running.collections[readable])
     with pytest.raises(PeerRefused):
         reader(running).push(closed, [Outgoing(id=HELD[0]["id"], version="", body=json.dumps(HELD[0]).encode())])
+
+
+@pytest.mark.peers
+def test_the_whole_is_listed_and_some_of_it_brought(partner):
+    running, readable, _ = partner
+    place, reading = source(running, readable), reader(running)
+    entries = [entry for page in reading.index(place) for entry in page]
+    assert Counter(entry.id for entry in entries) == Counter(o["id"] for o in HELD)
+    assert all(entry.version and entry.added for entry in entries)
+    chosen = [HELD[n]["id"] for n in range(0, SIZE, 5)]
+    assert Counter(ids(reading.fetch(place, chosen))) == Counter(chosen)
+
+
+@pytest.mark.peers
+def test_a_real_server_is_probed(partner):
+    """From its discovery resource, without writing and without an error."""
+    running, readable, _ = partner
+    place = replace(source(running, readable), url=running.discovery)
+    given = replace(access(), credentials=Credentials(user=running.user, password=running.password))
+    found = probe(replace(given, clock=lambda: datetime.now(UTC)), place, now=NOW)
+    assert found.complete, found.remarks
+    assert (found.speaks, found.can_read, found.manifest) == ("TAXII 2.1", True, "dated")
+    assert found.roots == (running.url,)
+    assert abs(found.skew) < 5
+    expected = {"medallion": {"probe.ties", "probe.sees_more"}, "opentaxii": {"probe.sees_more"}}
+    assert {remark.code for remark in found.remarks} >= expected["medallion" if running.name == "CCC" else "opentaxii"]
 
 
 def test_a_faithful_misp_is_drained():
