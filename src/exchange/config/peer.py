@@ -145,6 +145,8 @@ def mistakes(form: PeerForm, file: str) -> Iterator[Problem]:
         yield from _of_source(form, source, file, f"source[{number}]")
     for number, target in enumerate(form.target):
         yield from _in_clear(form, target.url, file, f"target[{number}].url")
+    for number, origin in enumerate(form.auth.origins):
+        yield from _in_clear(form, origin, file, f"auth.origins[{number}]")
 
 
 def _of_auth(form: PeerForm, file: str) -> Iterator[Problem]:
@@ -191,7 +193,7 @@ def _of_pace(source: SourceTable, file: str, key: str) -> Iterator[Problem]:
 
 def _in_clear(form: PeerForm, url: str, file: str, key: str) -> Iterator[Problem]:
     parts = urlsplit(url)
-    if parts.scheme == "http" and form.auth.model_fields_set and not is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and form.auth.model_fields_set - {"origins"} and not is_loopback(parts.hostname or ""):
         yield problem("config.secret_in_clear", file, key, host=parts.hostname, fixed="https" + url[len("http") :])
 
 
