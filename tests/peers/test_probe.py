@@ -13,7 +13,7 @@ from shelf20 import Shelf20
 from exchange.i18n import LANGUAGES, text
 from exchange.model import profile as profiles
 from exchange.model.party import Credentials
-from exchange.peers import probe
+from exchange.peers.probe import probe
 from exchange.peers.probe_taxii import date_form
 
 MOST = 12

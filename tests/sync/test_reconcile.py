@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -144,6 +144,19 @@ def test_what_is_aside_or_was_passed_over_is_not_missing(store: Store) -> None:
             )
         )  # fmt: skip
     assert compared(desk, Lister([bad, passed])) == {"listed": 2}
+
+
+def test_what_is_older_than_since_is_not_missing(store: Store) -> None:
+    """A pull would not bring it either; where nothing says when it was added, it is looked at."""
+    source = replace(ALERTS, since=NOW)
+    desk = Desk(store, None, source)
+    desk.pull(Giver(page()), source)
+    old, new, unknown = names("old", "new", "unknown")
+    before, after = ((NOW + timedelta(seconds=by)).strftime("%Y-%m-%dT%H:%M:%S.%fZ") for by in (-1, 1))
+    dates = ((old, before), (new, after), (unknown, ""))
+    lister = Lister([old, new, unknown], [Entry(id=o["id"], version=o["modified"], added=at) for o, at in dates])
+    assert compared(desk, lister, source) == {"listed": 3, "missing": 2, "fetched": 2}
+    assert sorted(desk.world.listed("circl")) == ids([new, unknown])
 
 
 def test_events_are_compared_by_their_timestamp(store: Store) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -17,8 +18,10 @@ import orjson
 from exchange.errors import ContentError, PeerProtocol
 from exchange.model.envelope import Cursor, Document, Entry, Outgoing, Page, Receipt, Rejected, Skipped
 from exchange.model.party import Source, Target
+from exchange.model.profile import Profile
 from exchange.peers.access import Access
 from exchange.peers.documents import check_event, is_uuid, pages_of, timestamp_of
+from exchange.peers.probe import probe
 from exchange.peers.session import Answer, Session
 
 _ACCEPT = {"Accept": "application/json, text/plain, text/*"}
@@ -49,6 +52,10 @@ class FeedClient:
         """Events that are new or changed by the manifest, oldest change first; unchanged manifest: one empty page."""
         with self._access.session(source.url) as session:
             yield from _Load(session, source, cursor).pages()
+
+    def probe(self, flow: Source | Target, now: datetime) -> Profile:
+        """How it behaves; see `peers.probe`."""
+        return probe(self._access, flow, now=now)
 
     def index(self, flow: Source | Target) -> Iterator[Sequence[Entry]]:
         """The manifest as it is now; `version` is the event's timestamp."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urljoin
@@ -25,8 +26,10 @@ from pymisp.exceptions import PyMISPError
 from exchange.errors import ContentError, PeerError, PeerProtocol
 from exchange.model.envelope import Cursor, Document, Entry, Outgoing, Page, Receipt, Rejected, Skipped
 from exchange.model.party import Source, Target
+from exchange.model.profile import Profile
 from exchange.peers.access import Access
 from exchange.peers.documents import check_event, is_uuid, pages_of, timestamp_of
+from exchange.peers.probe import probe
 from exchange.peers.session import Answer, Session, parse_http_date
 
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -55,6 +58,10 @@ class MispClient:
             acquaint(session, source.url, self._access.credentials.key)
             since = int(source.since.timestamp()) if source.since else None
             yield from _Drain(session, source.url, source.peer, cursor, since).pages()
+
+    def probe(self, flow: Source | Target, now: datetime) -> Profile:
+        """How it behaves; see `peers.probe`."""
+        return probe(self._access, flow, now=now)
 
     def index(self, flow: Source | Target) -> Iterator[Sequence[Entry]]:
         """Every published event that our account sees; `version` is its timestamp."""

@@ -7,17 +7,20 @@ taxii2-client's `as_pages` never ends on a server that says `more` without `next
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from exchange.errors import PeerProtocol, PeerRefused
 from exchange.model.envelope import Cursor, Entry, Outgoing, Page, Receipt
 from exchange.model.party import Source, Target
+from exchange.model.profile import Profile
 from exchange.peers import inventory
 from exchange.peers.access import Access
 from exchange.peers.collection import Reader, max_content_length, open_collection
 from exchange.peers.connection import Connection
 from exchange.peers.drain import Drain
 from exchange.peers.handover import Handover
+from exchange.peers.probe import probe
 from exchange.peers.roots import Roots, version_of
 from exchange.peers.taxii20 import Connection20, Reader20
 
@@ -53,6 +56,10 @@ class TaxiiClient:
             yield from Handover(collection, session, largest).receipts(objects)
 
         return list(self._at_root(target, handed_over)) if objects else []
+
+    def probe(self, flow: Source | Target, now: datetime) -> Profile:
+        """How it behaves; see `peers.probe`."""
+        return probe(self._access, flow, now=now)
 
     def index(self, flow: Source | Target) -> Iterator[Sequence[Entry]]:
         """The manifest of a collection; a target's that we may not read is empty."""

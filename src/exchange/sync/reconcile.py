@@ -15,7 +15,7 @@ from datetime import timedelta
 import structlog
 
 from exchange.errors import ContentError, ExchangeError
-from exchange.model.envelope import PeerClient
+from exchange.model.envelope import Entry, PeerClient
 from exchange.model.party import Source, Target
 from exchange.model.stix import instant
 from exchange.store import accounts, inventory, sources
@@ -93,7 +93,7 @@ def _compare(comparison: _Comparison) -> Counter[str] | None:
         inventory.clear(tx, entry.key)
     for entries in comparison.client.index(entry):
         with work.store.writing() as tx:
-            inventory.add(tx, entry.key, [replace(each, version=_normal(each.version)) for each in entries])
+            inventory.add(tx, entry.key, [_normal(each) for each in entries if _wanted(entry, each)])
         counts["listed"] += len(entries)
         if not comparison.go_on():
             return None
@@ -162,9 +162,22 @@ def _of_target(comparison: _Comparison, target: Target, listed: Counter[str]) ->
     return Counter({"sent_again": again, "vanished": left})
 
 
-def _normal(version: str) -> str:
-    """A version as the store writes it; what is no timestamp (a MISP event's number) stays as it is."""
+def _wanted(entry: Source | Target, listed: Entry) -> bool:
+    """Whether a pull would take it by its date: what came before `since` is not missing."""
+    since = entry.since if isinstance(entry, Source) else None
+    if since is None:
+        return True
+    if listed.version.isdecimal():
+        return int(listed.version) >= since.timestamp()
     try:
-        return instant(version)
+        return not listed.added or instant(listed.added) >= instant(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
     except ContentError:
-        return version
+        return True
+
+
+def _normal(listed: Entry) -> Entry:
+    """With its version as the store writes it; what is no timestamp (a MISP event's number) stays as it is."""
+    try:
+        return replace(listed, version=instant(listed.version))
+    except ContentError:
+        return listed
