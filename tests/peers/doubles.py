@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ COLLECTION = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
 TAXII = "application/taxii+json;version=2.1"
 PEER = Peer(id="ccc", name="CCC", contact="echange@ccc.example")
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+HTTP_NOW = NOW.strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class Asked:
 
 @dataclass
 class Told:
+    """An answer. Of a body in pieces nobody says how long it is; a header that is None is left out."""
+
     status: int = 200
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterable[bytes] = b""
+    headers: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class _Server(ThreadingHTTPServer):
@@ -67,11 +70,15 @@ def serving(answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None) 
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             asked.append(Asked(self.command, unquote(parts.path), query, dict(self.headers), body))
             told = answer(asked[-1])
-            self.send_response(told.status)
-            for name, value in {"Content-Length": str(len(told.body)), **told.headers}.items():
-                self.send_header(name, value)
+            pieces = [told.body] if isinstance(told.body, bytes) else told.body
+            length = str(len(told.body)) if isinstance(told.body, bytes) else None
+            self.send_response_only(told.status)
+            for name, value in {"Date": HTTP_NOW, "Content-Length": length, **told.headers}.items():
+                if value is not None:
+                    self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(told.body)
+            for piece in pieces:
+                self.wfile.write(piece)
 
         def __getattr__(self, name: str) -> Any:
             if name in ("do_GET", "do_POST"):
@@ -80,9 +87,6 @@ def serving(answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None) 
 
         def log_message(self, *_: Any) -> None:
             """Requests are remembered, not printed."""
-
-        def date_time_string(self, timestamp: float | None = None) -> str:
-            return NOW.strftime("%a, %d %b %Y %H:%M:%S GMT")
 
     server = _Server(("127.0.0.1", 0), Handler)
     if tls is not None:

@@ -84,10 +84,10 @@ class Authority:
         self.certificate = folder / "ca.crt"
         self._openssl(*f"req -x509 {_NEW} -keyout ca.key -out ca.crt -days 30 -subj /CN=authority".split())
 
-    def issue(self, name: str, *, days: int = 30) -> tuple[Path, Path]:
-        """A certificate for this machine's loopback, as server and as client, and its key."""
+    def issue(self, name: str, *, days: int = 30, names: str = "DNS:localhost,IP:127.0.0.1") -> tuple[Path, Path]:
+        """A certificate for this machine's loopback (or other `names`), as server and as client, and its key."""
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text("basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        extensions.write_text(f"basicConstraints=CA:FALSE\nsubjectAltName={names}\n")
         self._openssl(*f"req {_NEW} -keyout {name}.key -out {name}.csr -subj /CN={name}".split())
         self._openssl(
             *f"x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial".split(),

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from taxii2client import v21
 
-from exchange.errors import ContentError, PeerProtocol
+from exchange.errors import ContentError, PeerProtocol, PeerRefused
 from exchange.model.envelope import Entry, Envelope, open_envelope
-from exchange.peers.connection import ASK_AGAIN, Connection
+from exchange.peers.connection import ASK_AGAIN, ERROR, Connection
 from exchange.peers.drain import Query, Reply
 from exchange.peers.session import Answer
 
@@ -91,6 +91,7 @@ class Reader:
     def _reply(self, answer: Answer, envelope: Envelope, query: Query) -> Reply:  # noqa: ARG002
         return Reply(
             envelope=envelope,
+            first=answer.headers.get("X-TAXII-Date-Added-First", ""),
             last=answer.headers.get("X-TAXII-Date-Added-Last", ""),
             date=answer.headers.get("Date", ""),
         )
@@ -108,10 +109,12 @@ class Reader:
         if answer.status >= HTTPStatus.BAD_REQUEST or not answer.body.strip():
             return Envelope(objects=(), more=False, next="")
         try:
-            return open_envelope(answer.body)
+            envelope = open_envelope(answer.body)
         except ContentError as error:
-            detail = str(error.fields.get("detail", ""))
-            raise PeerProtocol("peer.malformed", url=answer.url, detail=detail, **self._session.blame) from None
+            raise self._connection.malformed(answer, str(error.fields.get("detail", ""))) from None
+        if not envelope.listed and ERROR & self._connection.document(answer).keys():
+            raise self._connection.malformed(answer, self._session.detail(answer))  # an error that says 200
+        return envelope
 
 
 def collection_url(root: str, name: str) -> str:
@@ -125,10 +128,12 @@ def open_collection(connection: Connection, root: str, name: str) -> Any:
     try:
         said = connection.get(url)
     except PeerProtocol as error:
-        if error.code != "peer.not_found":
+        if error.code == "peer.not_found":
+            blame = connection.session.blame
+            raise PeerProtocol("peer.no_collection", url=url, collection=name, **blame) from None
+        if error.code != "peer.malformed":
             raise
-        blame = connection.session.blame
-        raise PeerProtocol("peer.no_collection", url=url, collection=name, **blame) from None
+        said = {}
     told = {right: said[right] for right in ("can_read", "can_write") if isinstance(said.get(right), bool)}
     return v21.Collection(url, conn=connection, collection_info=_assumed(name) | told)
 
@@ -137,10 +142,10 @@ def max_content_length(connection: Connection, url: str) -> int:
     """The API root's limit in bytes; ApiRoot itself refuses one without title (seen at OpenCTI)."""
     try:
         said = connection.get(v21.ApiRoot(url, conn=connection).url).get("max_content_length")
-        return max(1, int(said))
-    except (TypeError, ValueError):
+        return int(said) if int(said) > 0 else _LARGEST_ENVELOPE
+    except (TypeError, ValueError, OverflowError):
         return _LARGEST_ENVELOPE
-    except PeerProtocol:  # no API root resource: the collection answered, so go on
+    except (PeerProtocol, PeerRefused):  # no API root resource: the collection answered, so go on
         return _LARGEST_ENVELOPE
 
 

@@ -3,11 +3,13 @@
 The query is frozen during a drain: `next` is sent with the `added_after` that the drain began with. Where `next` is
 missing or no longer taken, the drain goes on from the last `X-TAXII-Date-Added-Last`, one millisecond earlier, because
 objects may share a `date_added` (medallion gives a whole POST one); what comes twice is recognised.
-A page without anything new ends a drain, so no server can keep us for ever.
+A page without anything new ends a drain, and so does a circle of pages, so no server can keep us for ever.
 
 The cursor after a page is `{"added_after": TEXT, "partial": true}` within a drain and `{"added_after": TEXT}` at its
 end. `next` is kept only for servers that give no dates: medallion's is consumed by use, so one sent again after a crash
-would skip a page in silence.
+would skip a page in silence. Until two pages have shown that the dates rise, the cursor stays where the drain began: a
+server that lists the newest first would else be taken for read after its first page. A date that is still to come is
+never a cursor: everything added before it would be passed over.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from exchange.errors import PeerBusy, PeerProtocol, PeerUnreachable
@@ -48,19 +50,22 @@ class Query:
     added_after: str = ""
     next: str = ""
     limit: int | None = PAGE
+    id: str = ""
+    """Only this object."""
 
     def parameters(self) -> dict[str, Any]:
         """As taxii2-client's keyword arguments, which leave out what is empty."""
-        return {"added_after": self.added_after, "next": self.next, "limit": self.limit}
+        return {"added_after": self.added_after, "next": self.next, "limit": self.limit, "id": self.id}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One page as the server gave it: envelope, `X-TAXII-Date-Added-Last` and `Date` as text."""
+    """One page as the server gave it: envelope, `X-TAXII-Date-Added-First` and `-Last`, and `Date`, as text."""
 
     envelope: Envelope
     last: str
     date: str
+    first: str = ""
 
 
 class Reader(Protocol):
@@ -80,6 +85,8 @@ class _Seen:
     """The objects that came last, by id and digest, as many as fit."""
 
     keys: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
+    forgot: bool = False
+    """What seems new may have been forgotten."""
 
     def add(self, key: tuple[str, str], room: int) -> bool:
         """Whether `key` is new."""
@@ -89,7 +96,30 @@ class _Seen:
         self.keys[key] = None
         while len(self.keys) > room:
             self.keys.popitem(last=False)
+            self.forgot = True
         return True
+
+
+@dataclass(slots=True)
+class _Lap:
+    """Recognises a circle of pages that is longer than our memory (Brent): it keeps one page, and ever later ones."""
+
+    kept: bytes = b""
+    length: int = 1
+    left: int = 1
+
+    def closes(self, objects: Sequence[bytes]) -> bool:
+        """Whether the page with these objects is the one that was kept."""
+        digest = hashlib.sha256()
+        for raw in objects:
+            digest.update(raw)
+        if digest.digest() == self.kept:
+            return True
+        self.left -= 1
+        if self.left == 0:
+            self.length *= 2
+            self.kept, self.left = digest.digest(), self.length
+        return False
 
 
 class Drain:
@@ -98,12 +128,18 @@ class Drain:
     def __init__(self, reader: Reader, source: Source, cursor: Cursor, session: Session) -> None:
         self._reader, self._source, self._session = reader, source, session
         begin = str(cursor.get("added_after") or "") or (stamp(source.since) if source.since else "")
-        self._cursor: Cursor = dict(cursor)
+        self._from: Cursor = dict(cursor)
+        self._cursor: Cursor = self._from
         self._mark = begin
+        self._sure = begin
+        """The latest mark that is not still to come."""
+        self._rising: bool | None = None
+        """Whether the dates rise from page to page; None: not seen yet."""
         self._query = Query(added_after=begin, next=str(cursor.get("next") or ""))
         if cursor.get("partial") and not self._query.next:
             self._query = Query(added_after=_earlier(begin))
         self._seen = _Seen()
+        self._lap = _Lap()
         self._room = _REMEMBERED
         self._largest = _MOST
         self._barren = 0
@@ -116,9 +152,13 @@ class Drain:
         """Whether this server says when objects were added."""
         self._has_manifest = True
         self._brought = False
-        self._cut_off = False
-        """Stopped although the server has more, at a place that we cannot name."""
+        self._by_date = False
+        """Whether the dates, and no `next`, have led from page to page."""
+        self._promised = False
+        """The page before this one said that there is more."""
         self._done = False
+        self._clean = False
+        """Done, and the server has nothing more as far as it says."""
         self._remarks: list[Skipped] = []
 
     def pages(self) -> Iterator[Page]:
@@ -131,8 +171,6 @@ class Drain:
             chunks = list(self._chunks(reply.envelope.objects))
             fresh = any(objects or rejected for objects, rejected in chunks)
             self._brought |= fresh
-            if fresh:
-                self._barren = self._resumes = 0
             self._advance(reply, fresh=fresh)
             yield from self._cut(chunks)
 
@@ -165,6 +203,10 @@ class Drain:
             except (PeerUnreachable, PeerBusy) as error:
                 self._after_failure(error)
                 continue
+            except PeerProtocol as error:
+                if error.code != "peer.too_large" or not self._smaller():
+                    raise
+                continue
             if reply is not None:
                 return reply
             if not (self._query.next and self._resume()) and not self._ask_less():
@@ -183,12 +225,23 @@ class Drain:
         else:
             self._resumes += 1  # nowhere to resume from: ask the same again
 
+    def _smaller(self) -> bool:
+        """Ask for half as much: one page of large objects may be more than we read at once."""
+        limit = self._query.limit
+        if limit is None or limit <= _LEAST:
+            return False
+        self._largest = limit // 2
+        self._query = replace(self._query, limit=self._largest)
+        return not (self._query.next and self._dated) or self._resume()
+
     def _resume(self) -> bool:
         """Go on without `next`, from the last good date; False when that was tried often enough in vain."""
         if self._resumes >= _RESUMES:
             return False
         self._resumes += 1
         self._allowance = self._pages
+        self._lap = _Lap()
+        self._by_date |= self._dated
         after = _earlier(self._mark) if self._dated else self._query.added_after
         self._query = Query(added_after=after, limit=self._query.limit)
         return True
@@ -212,18 +265,34 @@ class Drain:
 
     def _advance(self, reply: Reply, *, fresh: bool) -> None:
         """Decide the next query, or that there is none."""
-        moved = self._move_mark(reply)
         envelope, limit = reply.envelope, self._query.limit
-        if not fresh and self._allowance > 0:
+        full = limit is not None and len(envelope.objects) >= limit
+        moved = self._move_mark(reply, fresh=fresh, ends=not envelope.more and not full)
+        if fresh:
+            self._barren = 0
+        elif self._allowance > 0:
             self._allowance -= 1
-        elif not fresh:
+        else:
             self._barren += 1
-        if envelope.more and envelope.next:
+        if moved or (fresh and not self._seen.forgot):
+            self._resumes = 0
+        if fresh and self._lap.closes(envelope.objects):
+            self._stop("peer.no_progress")
+        elif envelope.more and envelope.next:
             self._follow(envelope.next)
-        elif envelope.more or (limit is not None and len(envelope.objects) >= limit):
+        elif envelope.more or full:
             self._go_by_date(reply, fresh=fresh, moved=moved)
         else:
-            self._done = True
+            self._end(fresh=fresh)
+        self._promised = envelope.more
+
+    def _end(self, *, fresh: bool) -> None:
+        """Nothing more, says the server; if it has just promised more, it is not to be relied upon."""
+        self._done = True
+        lost = self._by_date and self._rising is False
+        self._clean = not lost and (fresh or not self._promised)
+        if not self._clean:
+            self._remark("peer.no_position" if lost else "peer.cut_short")
 
     def _follow(self, following: str) -> None:
         # medallion gives the same token for every page, so a repeated token alone proves nothing.
@@ -235,10 +304,10 @@ class Drain:
     def _go_by_date(self, reply: Reply, *, fresh: bool, moved: bool) -> None:
         """No `next`: from the last date on, a little earlier, with a larger `limit` when one date fills the page."""
         limit = self._query.limit or PAGE
+        self._by_date = True
         if not fresh and not moved and not reply.envelope.more:
-            self._done = True  # the page was full by chance and nothing follows
-        elif not self._dated:
-            self._cut_off = True
+            self._end(fresh=fresh)  # the page was full by chance and nothing follows
+        elif not self._dated or self._rising is False:
             self._stop("peer.no_position")
         elif self._barren > _MOST_BARREN:
             self._stop("peer.no_progress")
@@ -252,35 +321,61 @@ class Drain:
         else:
             self._stop("peer.no_progress")
 
-    def _move_mark(self, reply: Reply) -> bool:
+    def _move_mark(self, reply: Reply, *, fresh: bool, ends: bool) -> bool:
         """Take over the page's last date if it is later; whether it was."""
         objects = reply.envelope.objects
-        last = reply.last if moment_of(reply.last) else self._manifest_date(objects)
+        if not objects and not reply.envelope.more:
+            return False  # some give the time of the query as the date of nothing
+        last = reply.last if moment_of(reply.last) else self._manifest_date(objects, ends=ends)
         found, known = moment_of(last), moment_of(self._mark)
-        self._dated |= found is not None
-        if found is None or (known is not None and found <= known):
+        if found is None:
+            return False
+        first = moment_of(reply.first) or found
+        if fresh and (first > found or (known is not None and min(first, found) < known - MILLISECOND)):
+            self._rising = False
+        elif self._rising is None and self._dated and known is not None and found > known:
+            self._rising = True
+        self._dated = True
+        if known is not None and found <= known:
             return False
         self._mark = as_sent(last)
+        if found <= self._latest():
+            self._sure = self._mark
         return True
 
-    def _manifest_date(self, objects: Sequence[bytes]) -> str:
+    def _manifest_date(self, objects: Sequence[bytes], *, ends: bool) -> str:
         """The date of the page's last object as the manifest has it, for servers without the header."""
         last, _ = sift(objects[-1:])
-        if not last or self._query.next or not self._has_manifest:
+        if not last or not self._has_manifest or (self._query.next and not ends):
             return ""
-        dates = self._reader.manifest(self._query)
+        dates = self._reader.manifest(Query(id=last[0].id) if self._query.next else self._query)
         self._has_manifest = bool(dates)
         return dates.get(last[0].id, "")
 
+    def _latest(self) -> datetime:
+        """Later than this, no object can have been added yet."""
+        return self._session.clock() + _MARGIN
+
     def _position(self) -> Cursor:
         """The cursor that holds once this page is committed."""
-        if not self._done:
-            if self._dated:
-                return {"added_after": self._mark, "partial": True}
+        if self._done and self._clean:
+            return self._final()
+        if self._dated and self._rising:
+            return {"added_after": self._sure, "partial": True}
+        if not self._dated and not self._done:
             return {"added_after": self._query.added_after, "next": self._query.next}
-        date = moment_of(self._first_date)
-        if self._brought and not self._dated and not self._cut_off and date is not None:
-            return {"added_after": stamp(date - _MARGIN)}
+        return self._from
+
+    def _final(self) -> Cursor:
+        """Where the next drain begins, everything having been read."""
+        date, clock = moment_of(self._first_date), self._session.clock()
+        then = min(date or clock, clock) - _MARGIN
+        mark, sure = moment_of(self._mark), moment_of(self._sure)
+        if self._dated and mark is not None and mark > self._latest():
+            self._remark("peer.future_dates")
+            return {"added_after": self._sure if sure is not None and sure > then else stamp(then)}
+        if self._brought and not self._dated and date is not None:
+            return {"added_after": stamp(then)}
         return {"added_after": self._mark} if self._mark else {}
 
     def _stop(self, code: str) -> None:

@@ -128,7 +128,9 @@ class _Load:
             self._taken.update({e.uuid: e.timestamp for e in entries if e.place <= list(at)})
             entries = [entry for entry in entries if entry.place > list(at)]
         if old:
-            remarks.append(Skipped(id=self._source.key, code="peer.before_since", fields={"count": old}))
+            remarks.append(
+                Skipped(id=self._source.key, code="peer.before_since", fields={"count": old, "peer": self._source.peer})
+            )
         return entries, remarks
 
     def event(self, entry: _Item) -> Page:

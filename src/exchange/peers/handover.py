@@ -2,7 +2,8 @@
 
 An answer that speaks of the whole envelope only (413, 400, 422, counts without names) is made to speak of objects by
 sending halves. medallion counts what it already has as failures and does not say so: a failure is checked against the
-collection before it is believed.
+collection before it is believed, and so is silence. Nothing counts as accepted because an answer speaks of something
+else; nothing counts as refused because the server fails.
 """
 
 from __future__ import annotations
@@ -14,22 +15,28 @@ from typing import Any
 
 import orjson
 
-from exchange.errors import ContentError, PeerBusy, PeerError, PeerProtocol, PeerRefused, PeerUnreachable
+from exchange.errors import ContentError, PeerError, PeerProtocol, PeerRefused
 from exchange.model.envelope import Outgoing, Receipt, open_envelope
 from exchange.model.stix import instant, version_of
 from exchange.peers.session import Session
 
 MOST = 100
 """Objects of one envelope."""
+ANY_STATUS = "-"
+"""The id of a status that has none."""
 _FRAME = (b'{"objects":[', b"]}")
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between looks at a status that is still pending."""
 _CHECKS = 200
 """Failures of one handover that are checked against the collection; the rest is believed."""
 _WHOLE = frozenset({
-    HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.INTERNAL_SERVER_ERROR,
 })  # fmt: skip
+_CRASHES = 10
+"""Answers of 500 in a row after which the server fails, and not on an object: a hundred are halved seven times."""
+_MISSES = 3
+"""Objects in a row that are not there, after which those that nothing was said of are no longer looked for."""
 _ALREADY = re.compile(r"already|duplicate|exist", re.I)
 
 
@@ -39,17 +46,20 @@ class Handover:
     def __init__(self, collection: Any, session: Session, largest: int) -> None:
         self._collection, self._session, self._largest = collection, session, largest
         self._checks = _CHECKS
+        self._misses = 0
+        self._crashes = 0
 
     def receipts(self, objects: Sequence[Outgoing]) -> list[Receipt]:
         """One receipt for each object, in order.
 
         When the peer fails in the middle, what it said so far counts and the rest is pending: it is sent again later.
+        A server that only fails raises.
         """
         said: list[Receipt] = []
         for batch in self._envelopes(objects):
             try:
                 said += self._settle(batch)
-            except (PeerUnreachable, PeerBusy) as error:
+            except PeerError as error:
                 if not said:
                     raise
                 return said + [_receipt(o, "pending", error.code) for o in objects[len(said) :]]
@@ -75,14 +85,30 @@ class Handover:
         try:
             status = self._collection.add_objects(envelope, wait_for_completion=False)
         except PeerProtocol as error:
-            if error.fields.get("status") not in _WHOLE:
-                raise
-            return self._halves(batch) or [_receipt(batch[0], "refused", _words(error))]
-        self._await(status)
-        unnamed = status.failure_count - len(status.custom_properties.get("known_failures", ()))
-        if unnamed > 0 and status.failure_count < len(batch) and (halves := self._halves(batch)):
+            return self._failed(batch, error)
+        self._crashes = 0
+        if not self._await(status):
+            return [self._unsettled(sent) for sent in batch]
+        if _vague(status, len(batch)) and (halves := self._halves(batch)):
             return halves
         return [self._of(sent, status, batch) for sent in batch]
+
+    def _failed(self, batch: list[Outgoing], error: PeerProtocol) -> list[Receipt]:
+        """The envelope was refused as a whole, or the answer cannot be read: what of it is there counts as accepted."""
+        code, words = error.fields.get("status"), str(error.fields.get("detail") or error.code)
+        if error.code == "peer.malformed" and all(map(self._has, batch)):
+            return [_receipt(sent, "accepted", "peer.already_there") for sent in batch]
+        crashed = code == HTTPStatus.INTERNAL_SERVER_ERROR
+        self._crashes += crashed
+        if code not in _WHOLE or self._crashes >= _CRASHES:
+            raise error
+        if halves := self._halves(batch):
+            if self._crashes and all(receipt.outcome == "pending" for receipt in halves):
+                raise error
+            return halves
+        if _ALREADY.search(words) or self._has(batch[0]):
+            return [_receipt(batch[0], "accepted", "peer.already_there")]
+        return [_receipt(batch[0], "pending" if crashed else "refused", words)]
 
     def _halves(self, batch: list[Outgoing]) -> list[Receipt]:
         if len(batch) == 1:
@@ -90,35 +116,47 @@ class Handover:
         middle = len(batch) // 2
         return self._settle(batch[:middle]) + self._settle(batch[middle:])
 
-    def _await(self, status: Any) -> None:
-        """Look at a pending status for half a minute; a status resource that is not there stays as it was."""
+    def _await(self, status: Any) -> bool:
+        """Look at a pending status for half a minute; one that is not there stays as it was. False: it is not ours."""
+        ours = status.id
         for pause in _PAUSES:
             if status.status == "complete":
-                return
+                break
             self._session.rest(pause)
             try:
                 status.refresh()
             except PeerError:
-                return
+                break
+            if status.id not in (ours, ANY_STATUS):
+                return False
+        return True
 
     def _of(self, sent: Outgoing, status: Any, batch: Sequence[Outgoing]) -> Receipt:
         extra = status.custom_properties
-        alone = sum(other.id == sent.id for other in batch) == 1
-        failure = _entry(extra.get("known_failures", ()), sent, alone=alone)
+        same = sum(other.id == sent.id for other in batch)
+        failure = _entry(extra.get("known_failures", ()), sent, same)
         if failure is None and status.failure_count >= len(batch):
             failure = {}
         if failure is not None:
-            message = str(failure.get("message") or failure.get("details") or "")
+            message = self._session.clean(str(failure.get("message") or failure.get("details") or ""))
             if _ALREADY.search(message) or self._has(sent):
                 return _receipt(sent, "accepted", "peer.already_there")
             return _receipt(sent, "refused", message or "peer.no_reason")
-        if _entry(extra.get("known_successes", ()), sent, alone=alone) is not None:
+        if _entry(extra.get("known_successes", ()), sent, same) is not None:
             return _receipt(sent, "accepted")
-        waiting = _entry(extra.get("known_pendings", ()), sent, alone=alone)
-        if waiting is not None or status.pending_count >= len(batch):
-            return _receipt(sent, "pending", str((waiting or {}).get("message") or ""))
-        unnamed = status.pending_count - len(extra.get("known_pendings", ()))
-        return _receipt(sent, "pending" if unnamed > 0 else "accepted")
+        waiting = _entry(extra.get("known_pendings", ()), sent, same)
+        counted = _unnamed(status, "success") or not status.total_count  # it may say no more than that all is well
+        if waiting is None and status.status == "complete" and counted and not _unnamed(status, "pending"):
+            return _receipt(sent, "accepted")
+        return self._unsettled(sent, self._session.clean(str((waiting or {}).get("message") or "")))
+
+    def _unsettled(self, sent: Outgoing, message: str = "") -> Receipt:
+        """Nothing was said of it, or nothing final: if it is there all the same, that will do."""
+        if self._misses < _MISSES:
+            if self._has(sent):
+                return _receipt(sent, "accepted", "peer.already_there")
+            self._misses += 1
+        return _receipt(sent, "pending", message or "peer.unsettled")
 
     def _has(self, sent: Outgoing) -> bool:
         """Whether the collection holds this version already."""
@@ -129,7 +167,10 @@ class Handover:
         try:
             said = self._collection.get_object(sent.id, **({"version": text} if text else {}))
             held = open_envelope(orjson.dumps(said)).objects
-        except (PeerProtocol, PeerRefused, ContentError):
+        except PeerRefused:
+            self._checks = 0  # we may only write
+            return False
+        except (PeerProtocol, ContentError):
             return False
         return any(_same_version(orjson.loads(raw), sent) for raw in held)
 
@@ -148,13 +189,25 @@ def _same_version(stix: Any, sent: Outgoing) -> bool:
         return False
 
 
-def _entry(entries: Sequence[dict[str, Any]], sent: Outgoing, *, alone: bool) -> dict[str, Any] | None:
-    """What a status says of this version; one without a version of its own gets any, and so does the only one."""
+def _unnamed(status: Any, name: str) -> int:
+    """How many are counted in `NAME_count` without being named."""
+    lists = {"success": "known_successes", "failure": "known_failures", "pending": "known_pendings"}
+    return int(getattr(status, f"{name}_count")) - len(status.custom_properties.get(lists[name], ()))
+
+
+def _vague(status: Any, count: int) -> bool:
+    """Whether some failed, or were left out, and nobody says which."""
+    failed = _unnamed(status, "failure") > 0 and status.failure_count < count
+    return failed or (_unnamed(status, "success") > 0 and status.total_count < count)
+
+
+def _entry(entries: Sequence[dict[str, Any]], sent: Outgoing, same: int) -> dict[str, Any] | None:
+    """What a status says of this version; without versions it has to speak of all `same` objects with this id."""
     mine = [entry for entry in entries if entry.get("id") == sent.id]
     for entry in mine:
         if _version_is(str(entry.get("version") or ""), sent.version):
             return entry
-    return mine[0] if mine and (alone or not sent.version) else None
+    return mine[0] if mine and (len(mine) >= same or not sent.version) else None
 
 
 def _version_is(text: str, version: str) -> bool:
@@ -166,7 +219,3 @@ def _version_is(text: str, version: str) -> bool:
 
 def _receipt(sent: Outgoing, outcome: Any, message: str = "") -> Receipt:
     return Receipt(id=sent.id, version=sent.version, outcome=outcome, message=message[:500])
-
-
-def _words(error: PeerProtocol) -> str:
-    return str(error.fields.get("detail") or error.code)

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import SystemRandom
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 from requests.exceptions import ConnectionError as Broken
@@ -45,6 +45,9 @@ _MOST_REDIRECTS = 5
 _CHUNK = 64 * 1024
 _GZIP = b"\x1f\x8b"
 _DETAIL = 200
+_LONGEST_URL = 500
+_DAY = 86_400.0
+"""The longest that a peer may make us wait: nobody means the thirty years that some digits too many would be."""
 _random = SystemRandom()
 
 
@@ -181,12 +184,16 @@ class Session:
 
     def detail(self, answer: Answer) -> str:
         """The first words of a body for an error text, without any of our secrets that it may repeat."""
-        text = answer.body[: 64 * _DETAIL].decode("utf-8", "replace")
+        text = self.clean(answer.body[: 64 * _DETAIL].decode("utf-8", "replace"))
+        return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:_DETAIL]
+
+    def clean(self, text: str) -> str:
+        """`text` of the peer's without any of our secrets that it may repeat."""
         given = self.credentials
         basic = base64.b64encode(f"{given.user}:{given.password}".encode()).decode() if given.password else ""
         for secret in filter(None, (basic, given.password, given.token, given.key, given.proxy_password)):
-            text = text.replace(secret, "…")
-        return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:_DETAIL]
+            text = text.replace(secret, "…").replace(quote(secret, safe=""), "…")
+        return text
 
     def _only_home(self, url: str) -> None:
         if origin_of(url) != self.origin:
@@ -200,11 +207,11 @@ class Session:
             answer = self._once(request, url, params, deadline)
             if answer.status not in _REDIRECTS:
                 return answer
-            target = urljoin(url, answer.headers.get("Location", ""))
+            target = _joined(url, answer.headers.get("Location", ""))
             kept = request.method == "GET" or answer.status in _KEEPING_METHOD
             if origin_of(target) != self.origin or not kept:
-                raise PeerProtocol("peer.redirect", url=shown(url), target=shown(target), **self.blame)
-            url, params = target, None
+                raise PeerProtocol("peer.redirect", url=shown(url), target=self.clean(shown(target)), **self.blame)
+            url, params = target, None if urlsplit(target).query else params
         raise PeerProtocol("peer.redirect", url=shown(request.url), target=shown(url), **self.blame)
 
     def _once(self, request: _Request, url: str, params: Mapping[str, Any] | None, deadline: Deadline) -> Answer:
@@ -230,10 +237,12 @@ class Session:
             raise PeerUnreachable("peer.proxy", proxy=shown(self.proxy), detail=_reason(error), **self.blame) from error
         except SSLError as error:
             raise PeerUnreachable("peer.tls", url=shown(url), detail=_reason(error), **self.blame) from error
-        except (Broken, ContentDecodingError, requests.exceptions.ChunkedEncodingError, TimeoutError) as error:
+        except ContentDecodingError as error:
+            raise PeerProtocol("peer.malformed", url=shown(url), detail=_reason(error), **self.blame) from error
+        except (Broken, requests.exceptions.ChunkedEncodingError, TimeoutError) as error:
             code = "peer.timeout" if "timed out" in str(error) or "deadline" in str(error) else "peer.unreachable"
             raise PeerUnreachable(code, url=shown(url), detail=_reason(error), **self.blame) from error
-        except RequestException as error:
+        except (RequestException, ValueError) as error:  # requests looks at `Location` even when it does not follow it
             raise PeerProtocol("peer.request", url=shown(url), detail=type(error).__name__, **self.blame) from error
 
     def _body(self, response: requests.Response, size: int) -> bytes:
@@ -260,12 +269,12 @@ class Session:
         """Seconds that `Retry-After` asks for, in either of its forms (RFC 9110 section 10.2.3)."""
         text = answer.headers.get("Retry-After", "").strip()
         if text.isdigit():
-            return float(text[:9])
+            return min(float(text[:9]), _DAY)
         until = parse_http_date(text)
         if until is None:
             return None
         now = parse_http_date(answer.headers.get("Date", "")) or self.clock()
-        return max(0.0, (until - now).total_seconds())
+        return min(max(0.0, (until - now).total_seconds()), _DAY)
 
     def _judge(self, answer: Answer, expect: Collection[int]) -> Answer:
         status = answer.status
@@ -289,19 +298,30 @@ class Session:
 
 def origin_of(url: str) -> str:
     """Scheme, host and port: what credentials are bound to (RULES R29)."""
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
     try:
+        parts = urlsplit(url)
+        scheme = parts.scheme.lower()
         port = parts.port or {"http": 80, "https": 443}.get(scheme, 0)
     except ValueError:
-        port = -1
+        return "nowhere"
     return f"{scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
 def shown(url: str) -> str:
     """`url` for people: no user, no password, no query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a peer may write anything where an address belongs
+        return url[:_DETAIL]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:_LONGEST_URL]
+
+
+def _joined(url: str, where: str) -> str:
+    """Where a redirect from `url` leads; what is no address stays as it is."""
+    try:
+        return urljoin(url, where)
+    except ValueError:
+        return where
 
 
 def parse_http_date(text: str) -> datetime | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -63,7 +64,7 @@ class Reader20(Reader):
         whole = Envelope(objects=envelope.objects, more=bool(following), next=following)
         reply = super()._reply(answer, whole, query)
         if envelope.objects and not reply.last:
-            reply = Reply(envelope=whole, last=self._last(envelope, query), date=reply.date)
+            reply = replace(reply, envelope=whole, last=self._last(envelope, query))
         return reply
 
     def _last(self, envelope: Envelope, query: Query) -> str:
