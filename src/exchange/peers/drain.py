@@ -66,6 +66,8 @@ class Reply:
     last: str
     date: str
     first: str = ""
+    guessed: bool = False
+    """That there is more is our guess (a full page); the server has promised nothing."""
 
 
 class Reader(Protocol):
@@ -284,7 +286,7 @@ class Drain:
             self._go_by_date(reply, fresh=fresh, moved=moved)
         else:
             self._end(fresh=fresh)
-        self._promised = envelope.more
+        self._promised = envelope.more and not reply.guessed
 
     def _end(self, *, fresh: bool) -> None:
         """Nothing more, says the server; if it has just promised more, it is not to be relied upon."""

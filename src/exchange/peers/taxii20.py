@@ -62,7 +62,9 @@ class Reader20(Reader):
     def _reply(self, answer: Answer, envelope: Envelope, query: Query) -> Reply:
         following = _following(answer, query, len(envelope.objects))
         whole = Envelope(objects=envelope.objects, more=bool(following), next=following)
-        reply = super()._reply(answer, whole, query)
+        total = _RANGE.search(answer.headers.get("Content-Range", ""))
+        guessed = total is None or total[3] == "*"
+        reply = replace(super()._reply(answer, whole, query), guessed=guessed)
         if envelope.objects and not reply.last:
             reply = replace(reply, envelope=whole, last=self._last(envelope, query))
         return reply
