@@ -151,12 +151,18 @@ def access(waits: Waits | None = None, **options: Any) -> Access:
     return Access(peer=PEER, credentials=credentials, clock=lambda: NOW, wait=waits or Waits(), limits=limits)
 
 
-def client(kind: Any, waits: Waits | None = None, credentials: Credentials | None = None, **limits: Any) -> Any:
+def client(
+    kind: Any,
+    waits: Waits | None = None,
+    credentials: Credentials | None = None,
+    clock: Callable[[], datetime] = lambda: NOW,
+    **limits: Any,
+) -> Any:
     return client_for(
         PEER,
         kind,
         credentials or Credentials(user="cert-qc", password="s3cret"),
-        clock=lambda: NOW,
+        clock=clock,
         wait=waits or Waits(),
         limits=Limits(**limits) if limits else None,
     )

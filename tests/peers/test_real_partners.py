@@ -39,7 +39,9 @@ def partner(request, tmp_path_factory) -> Iterator:
 
 
 def reader(running, password=None):
-    return client("taxii", credentials=Credentials(user=running.user, password=password or running.password))
+    """With the time of day, by which these servers date what they are given."""
+    account = Credentials(user=running.user, password=password or running.password)
+    return client("taxii", credentials=account, clock=lambda: datetime.now(UTC))
 
 
 def source(running, name):
