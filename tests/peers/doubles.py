@@ -90,7 +90,8 @@ def serving(answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None) 
 
     server = _Server(("127.0.0.1", 0), Handler)
     if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        # The handshake is left to the thread of the connection: one that is never finished would hold up all others.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
