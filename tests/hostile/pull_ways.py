@@ -247,6 +247,8 @@ WAYS: dict[str, Way] = {
     "dates in JavaScript": _redated(_javascript),
     "dates with an offset": _redated(lambda text: text.replace("Z", "+00:00")),
     "dates in milliseconds": _redated(lambda text: text.replace("000Z", "Z")),
+    "dates of the year 1": _redated(lambda _: "0001-01-01T00:00:00Z"),
+    "dates before all time": _redated(lambda _: "0001-01-01T00:00:00+14:00"),
     "dates of the year 9999": _redated(lambda _: "9999-12-31T23:59:59.999999Z"),
     "the last date in the year 9999": (
         pages,
@@ -304,6 +306,11 @@ WAYS: dict[str, Way] = {
     "429 until tomorrow": (pages, _always(Told(429, headers={"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT"}))),
     "429 until nonsense": (pages, _always(Told(429, headers={"Retry-After": "soon"}))),
     "429 for ever and a day": (pages, _always(Told(429, headers={"Retry-After": "9" * 40}))),
+    "429 until a digit that is none": (pages, _always(Told(429, headers={"Retry-After": "\u00b2"}))),
+    "429 until after all time": (
+        pages,
+        _always(Told(429, headers={"Retry-After": f"Sat, 21 Nov {'9' * 30} 12:00:00 GMT"})),
+    ),
     "503 from the third page on": _from(3, _always(Told(503))),
     "502 now and then": (pages, lambda c: Told(502) if c.turn % 3 == 0 else c.told()),
     "500": (pages, _always(Told(500, b"<h1>Internal Server Error</h1>"))),

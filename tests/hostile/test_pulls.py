@@ -48,7 +48,7 @@ CASES = [
     *(case(name) for name in (
         "next as a number", "inclusive", "next is unknown (404)", "next is unknown (400)", "next is gone (410)",
         "every second next is unknown", "overlapping pages", "newest first", "in no order", "no dates", "empty dates",
-        "undefined dates", "no manifest", "the date of the first as the last", "dates in JavaScript",
+        "undefined dates", "dates of the year 1", "dates before all time", "no manifest", "the date of the first as the last", "dates in JavaScript",
         "dates with an offset", "dates in milliseconds", "a clock of tomorrow", "a clock of yesterday", "no clock",
         "application/json", "text/html", "media type of 2.0", "no media type", "bundles", "byte order mark", "gzip",
         "gzip that does not say so", "404 for nothing", "429 for a moment", "503 until a date", "502 now and then",
@@ -104,6 +104,7 @@ CASES = [
     case("no collection", held=0, error="peer.no_collection"),
     *(case(name, held=0, error="peer.busy") for name in (
         "503 for an hour", "429 until tomorrow", "429 until nonsense", "429 for ever and a day",
+        "429 until a digit that is none", "429 until after all time",
         "503 that repeats our account",
     )),
     case("503 from the third page on", held=60, ticks=TIED, error="peer.busy"),

@@ -12,6 +12,8 @@ _RFC3339 = re.compile(
 )
 _JAVASCRIPT = re.compile(r"^\w{3} (\w{3}) (\d{1,2}) (\d{4}) (\d{2}:\d{2}:\d{2}) (?:GMT|UTC)?([+-]\d{4})?")
 MILLISECOND = timedelta(milliseconds=1)
+_EARLIEST = 1970
+"""Some write the year 1 where they know no date."""
 
 
 def stamp(moment: datetime) -> str:
@@ -42,6 +44,7 @@ def as_sent(text: str) -> str:
 
 def _parse(text: str, form: str) -> datetime | None:
     try:
-        return datetime.strptime(text, form)
-    except ValueError:
+        found = datetime.strptime(text, form).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
+    return found if found.year >= _EARLIEST else None

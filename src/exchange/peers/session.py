@@ -268,7 +268,7 @@ class Session:
     def _retry_after(self, answer: Answer) -> float | None:
         """Seconds that `Retry-After` asks for, in either of its forms (RFC 9110 section 10.2.3)."""
         text = answer.headers.get("Retry-After", "").strip()
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             return min(float(text[:9]), _DAY)
         until = parse_http_date(text)
         if until is None:
@@ -328,7 +328,7 @@ def parse_http_date(text: str) -> datetime | None:
     """An HTTP date (RFC 9110 section 5.6.7); None when it is none."""
     try:
         found = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
