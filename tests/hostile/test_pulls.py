@@ -48,7 +48,8 @@ CASES = [
     *(case(name) for name in (
         "next as a number", "inclusive", "next is unknown (404)", "next is unknown (400)", "next is gone (410)",
         "every second next is unknown", "overlapping pages", "newest first", "in no order", "no dates", "empty dates",
-        "undefined dates", "dates of the year 1", "dates before all time", "no manifest", "the date of the first as the last", "dates in JavaScript",
+        "undefined dates", "dates of the year 1", "dates before all time",
+        "no manifest", "the date of the first as the last", "dates in JavaScript",
         "dates with an offset", "dates in milliseconds", "a clock of tomorrow", "a clock of yesterday", "no clock",
         "application/json", "text/html", "media type of 2.0", "no media type", "bundles", "byte order mark", "gzip",
         "gzip that does not say so", "404 for nothing", "429 for a moment", "503 until a date", "502 now and then",
