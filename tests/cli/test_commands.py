@@ -319,6 +319,14 @@ def test_why_tells_for_whom_and_under_which_agreement(person: Person, monkeypatc
     assert person.asks("why", "never.example", code=1)["statements"] == []
 
 
+def test_why_says_that_an_object_came_as_stix_20(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rendering is told with its reason (R6)."""
+    person.imports({name: value for name, value in indicator("a.example").items() if name != "spec_version"})
+    for language in ("en", "fr"):
+        speak(monkeypatch, language)
+        assert "STIX 2.0" in person.types("why", "a.example").stdout
+
+
 def test_why_in_french_is_not_in_english(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sentences are those of the person's language."""
     person.imports(indicator("a.example"))

@@ -98,6 +98,25 @@ def test_every_shape_of_stix_is_taken(drop: Drop, content: bytes) -> None:
     assert drop.desk.runs(FILES.key) == [("complete", {"stored": 3})]
 
 
+def stix20(stix: dict[str, Any]) -> dict[str, Any]:
+    """An indicator as STIX 2.0 writes it."""
+    kept = {name: value for name, value in stix.items() if name not in ("spec_version", "pattern_type")}
+    return {**kept, "labels": ["malicious-activity", "a-tag"]}
+
+
+def test_r6_a_bundle_of_stix_20_is_taken_as_stix_21(drop: Drop) -> None:
+    """Listed under its id and version, with the bytes as they came; `why` has the code. Later STIX 2.1 is known."""
+    given = [stix20(item) for item in names(3)]
+    assert drop.one(bundle(given)) == {"stored": 3}
+    assert set(drop.desk.world.listed("circl")) == {item["id"] for item in names(3)}
+    with drop.store.reading() as tx:
+        (held,) = statements.find(tx, stix_id=given[0]["id"])
+        assert json.loads(originals.raw(tx, held.seq)) == given[0]
+    assert held.repairs == "repair.stix20"
+    upgraded = {"indicator_types": ["malicious-activity"], "pattern_type": "stix", "spec_version": "2.1"}
+    assert drop.one(bundle([{**item, **upgraded} for item in given]), "again.json") == {"known": 3}
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_single_object_is_taken(drop: Drop, packed: bool) -> None:
     """A file that is one object is a page of one; its bytes are kept as they are."""
