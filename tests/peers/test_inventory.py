@@ -131,6 +131,14 @@ def test_chosen_objects_come_and_what_is_gone_is_said(page):
     assert all(each.cursor is None for each in pages)
 
 
+@pytest.mark.parametrize("status", [400, 410])
+def test_a_query_that_is_refused_is_not_taken_for_an_answer(status):
+    """What is only refused is not gone."""
+    with serving(lambda _: Told(status)) as site, pytest.raises(PeerProtocol) as failed:
+        list(client("taxii").fetch(source(site.url), [indicator(4)["id"]]))
+    assert failed.value.code == "peer.query_refused"
+
+
 def test_objects_that_were_not_asked_for_are_left():
     body = json.dumps({"objects": [indicator(n) for n in range(9)]}).encode()
     with serving(lambda _: Told(body=body)) as site:

@@ -153,6 +153,7 @@ HOSTILE = [
     Told(404), Told(503, headers={"Retry-After": "9999"}), Told(302, headers={"Location": "http://192.0.2.1/"}),
     Told(body=b'{"title": 7, "versions": {}, "max_content_length": 1e400, "collections": {"a": 1}, "api_roots": [[]]}'),
     Told(body=b'{"can_read": "yes", "title": "\xed\xa0\x80", "max_content_length": 1e308, "collections": [[], 1]}'),
+    Told(body=b'{"collections": [{"id": [], "can_read": true}, {"id": {}, "alias": [], "can_write": true}]}'),
     Told(body=b'{"objects": [1, null, [], {"id": 1}, {"date_added": {}}], "more": 1}'),
     Told(body=b'{"objects": [{"id": 1}, {"date_added": 7}], "more": true, "next": {"a": 1}}'),
     Told(body=b'{"version": 7, "perm_sync": "x", "Role": []}'),

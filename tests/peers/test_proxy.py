@@ -1,16 +1,17 @@
 """A partner behind a proxy: plain and encrypted, with and without a login, and what is said when it fails."""
 
 import dataclasses
+import time
 
 import pytest
-from doubles import NOW, PEER, Shelf, Waits, serving, source
+from doubles import NOW, PEER, Shelf, Waits, dripping, serving, source
 from secure import proxying, server_side
 from tests.serve.paper import Authority
 
-from exchange.errors import PeerError, PeerRefused, PeerUnreachable
+from exchange.errors import PeerRefused, PeerUnreachable
 from exchange.i18n import LANGUAGES, text
 from exchange.model.party import Credentials
-from exchange.peers import client_for
+from exchange.peers import Limits, client_for
 
 SECRET = "proxy-s3cret"
 LOGIN = {"proxy_user": "cert-qc", "proxy_password": SECRET}
@@ -53,10 +54,11 @@ def test_the_environment_names_no_proxy(monkeypatch):
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize(("login", "status"), [(f"cert-qc:{SECRET}x", 0), ("", 407)])
 def test_a_proxy_that_does_not_know_us_is_named(scheme, login, status):
-    with proxying(login, status) as proxy, pytest.raises(PeerError) as failed:
+    """Once: a proxy that is asked again and again with a wrong password may lock the account."""
+    with proxying(login, status) as proxy, pytest.raises(PeerRefused) as failed:
         pull(proxy.url, f"{scheme}://taxii.ccc.example/api/", **LOGIN)
     judge(failed.value, proxy.url)
-    assert isinstance(failed.value, PeerRefused if scheme == "http" else PeerUnreachable)
+    assert len(proxy.seen) == 1
 
 
 def test_a_proxy_that_is_not_there_is_named():
@@ -66,6 +68,20 @@ def test_a_proxy_that_is_not_there_is_named():
         with pytest.raises(PeerUnreachable) as failed:
             pull(proxy.url, f"{scheme}://taxii.ccc.example/api/", **LOGIN)
         judge(failed.value, proxy.url)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"])
+def test_a_proxy_that_drips_meets_the_deadline(scheme, head):
+    """What holds for a peer holds for what stands before it: in the header, the body and the tunnel."""
+    peer, limits = dataclasses.replace(PEER, proxy=""), Limits(total=0.4, read=0.4, connect=0.4, tries=1)
+    begun = time.monotonic()
+    with dripping(head) as url, pytest.raises(PeerUnreachable) as failed:
+        peer = dataclasses.replace(peer, proxy=url.rstrip("/"))
+        reading = client_for(peer, "taxii", Credentials(), clock=lambda: NOW, wait=Waits(), limits=limits)
+        list(reading.pull(source(f"{scheme}://taxii.ccc.example/api/"), {}))
+    assert failed.value.code in ("peer.timeout", "peer.proxy", "peer.tls")
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("status", [403, 502])

@@ -118,7 +118,9 @@ def test_a_root_on_another_server_is_named_and_never_asked():
 
 @pytest.mark.parametrize(
     "said",
-    [b"<html>welcome</html>", b"[]", b"{}", b'{"api_roots": {}}', b'{"api_roots": ["javascript:alert(1)", "//", ""]}',
+    [b"<html>welcome</html>", b"[]", b"{}", b'{"api_roots": {}}',
+     b'{"api_roots": ["javascript:alert(1)", "//", "", "http://[::1", "/\\u0000", 7, null]}',
+     json.dumps({"api_roots": ["http://x.example/" + "a" * 100_000]}).encode(),
      json.dumps({"api_roots": [f"/{n}/" for n in range(10_000)]}).encode()],
 )  # fmt: skip
 def test_a_discovery_resource_that_leads_nowhere_costs_little(said):

@@ -61,7 +61,6 @@ _RENAMED: Mapping[str, Mapping[str, str]] = {
     "user-account": {"password_last_changed": "credential_last_changed"},
     "windows-registry-key": {"modified": "modified_time"},
 }
-_HASHES = {"ssdeep": "SSDEEP"}
 _INSIDE = uuid.UUID("7e2f3a0c-6d0b-5b52-9f8e-3c6d1d0a4b21")
 """Namespace of the ids inside `observed-data`; not that of STIX 2.1 section 2.9, which hashes contents."""
 
@@ -88,9 +87,6 @@ def upgrade(stix: Mapping[str, Any]) -> dict[str, Any]:
             made.setdefault(name, list(dict.fromkeys(found)))
     if kind == "indicator" and isinstance(stix.get("pattern"), str) and made["pattern_type"] == "stix":
         made["pattern"] = timestamps(stix["pattern"])
-    references = stix.get("external_references")
-    if isinstance(references, list):
-        made["external_references"] = [_with_hashes(reference) for reference in references]
     objects = stix.get("objects")
     if kind == "observed-data" and isinstance(objects, dict):
         made["objects"] = _observed(stix["id"], objects)
@@ -129,13 +125,6 @@ def _renamed(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
     return {name if (new := names.get(name, name)) in value else new: inner for name, inner in value.items()}
 
 
-def _with_hashes(value: Any) -> Any:
-    """The same, where hashes have their names of STIX 2.1 (section 10.7)."""
-    if not isinstance(value, dict) or not isinstance(value.get("hashes"), dict):
-        return value
-    return {**value, "hashes": _renamed(value["hashes"], _HASHES)}
-
-
 def _observed(container: str, objects: Mapping[str, Any]) -> dict[str, Any]:
     ids = {
         key: str(inner.get("id") or f"{inner['type']}--{uuid.uuid5(_INSIDE, f'{container} {key}')}")
@@ -155,7 +144,7 @@ def _linked(value: Any, ids: Mapping[str, str]) -> Any:
     if not isinstance(value, dict):
         return value
     made: dict[str, Any] = {}
-    for name, inner in _with_hashes(value).items():
+    for name, inner in value.items():
         if name.endswith("_ref") and isinstance(inner, str):
             made[name] = ids.get(inner, inner)
         elif name.endswith("_refs") and isinstance(inner, list):

@@ -71,7 +71,9 @@ class Reader:
     def some(self, ids: Sequence[str]) -> Sequence[bytes]:
         """The objects of these ids, as many as the server gives in one answer; none of the others."""
         answer: Answer = self._collection.get_objects(id=list(ids))
-        return self._envelope(answer).objects if answer.status not in ASK_AGAIN else ()
+        if answer.status in ASK_AGAIN - {HTTPStatus.NOT_FOUND}:
+            raise PeerProtocol("peer.query_refused", collection=self._name, **self._session.blame)
+        return self._envelope(answer).objects
 
     def check(self) -> None:
         """Raises unless the collection is there: an empty one is 404 at some servers."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import dns.exception
-import dns.resolver
-
 _PATIENCE = 10.0
 """Seconds for all the tries of one question."""
 
 
 def resolve(name: str) -> Sequence[tuple[str, int]]:
     """The (host, port) pairs of an SRV name, by priority and weight. Raises OSError when there are none."""
+    import dns.exception  # a tenth of a second, and few peers are found so
+    import dns.resolver
+
     try:
         answer = dns.resolver.resolve(name, "SRV", lifetime=_PATIENCE)
     except dns.exception.DNSException as error:

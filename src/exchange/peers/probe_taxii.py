@@ -102,7 +102,7 @@ def _others(notes: Notes, connection: Connection, root: str) -> None:
     named = {flow.collection for flow in (notes.entry, *peer.sources, *peer.targets)}
     seen = [row for row in rows if row.get("can_read") is True or row.get("can_write") is True]
     notes.found(collections=len(seen))
-    extra = [row for row in seen if not named & {row.get("id"), row.get("alias")}]
+    extra = [row for row in seen if not named & {text(row, "id"), text(row, "alias")}]
     if extra and not notes.access.credentials.anonymous:
         notes.remark("probe.sees_more", count=len(extra))
 

@@ -20,6 +20,7 @@ from exchange.peers.session import origin_of, shown
 
 SRV = "srv:"
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+_LONGEST = 1000
 _MOST = 8
 """API roots of one discovery resource that are looked into."""
 _PLACES = {"2.1": ("/taxii2/",), "2.0": ("/taxii/", "/taxii2/")}
@@ -81,8 +82,8 @@ class Roots:
                 return []
         listed = said.get("api_roots")
         roots = [said.get("default"), *(listed if isinstance(listed, list) else ())]
-        joined = [_joined(place, root) for root in roots if isinstance(root, str) and root.strip()]
-        return [root for root in dict.fromkeys(joined) if urlsplit(root).scheme in ("http", "https")][:_MOST]
+        joined = dict.fromkeys(_joined(place, root) for root in roots if isinstance(root, str))
+        return [root for root in joined if root][:_MOST]
 
     def places(self, flow: Source | Target) -> list[str]:
         """Where the flow's server may have its discovery resource. Raises PeerError for an unusable `srv:`."""
@@ -129,6 +130,18 @@ class Roots:
 
 
 def _joined(place: str, root: str) -> str:
-    """A root as the discovery resource writes it, made whole: some are relative, some lack their slash."""
-    whole = urljoin(place, root.strip())
+    """A root as the discovery resource writes it, made whole: some are relative, some lack their slash.
+
+    Empty for what is no web address.
+    """
+    root = root.strip()
+    if not root or len(root) > _LONGEST or not root.isprintable():
+        return ""
+    try:
+        whole = urljoin(place, root)
+        web = urlsplit(whole).scheme in ("http", "https") and bool(urlsplit(whole).hostname)
+    except ValueError:
+        return ""
+    if not web:
+        return ""
     return whole if whole.endswith("/") else whole + "/"

@@ -234,7 +234,9 @@ class Session:
         except Timeout as error:
             raise PeerUnreachable("peer.timeout", url=shown(url), **self.blame) from error
         except ProxyError as error:
-            raise PeerUnreachable("peer.proxy", proxy=shown(self.proxy), detail=_reason(error), **self.blame) from error
+            what = {"proxy": shown(self.proxy), "detail": _reason(error), **self.blame}
+            kind = PeerRefused if " 407 " in what["detail"] else PeerUnreachable  # asked again, it may lock us out
+            raise kind("peer.proxy", **what) from error
         except SSLError as error:
             raise PeerUnreachable("peer.tls", url=shown(url), detail=_reason(error), **self.blame) from error
         except ContentDecodingError as error:
