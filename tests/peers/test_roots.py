@@ -88,6 +88,24 @@ def test_what_was_found_is_remembered_by_the_client_and_by_nobody_else():
         assert len(site.asked) > before + 3
 
 
+def test_a_server_that_moves_its_root_is_found_again():
+    """Without a restart: what was found is forgotten when it is no longer there."""
+    before, after, moved = Site(), Site(["/moved/api/"]), []
+
+    def answer(asked):
+        if not moved:
+            return before(asked)
+        if asked.path.startswith("/hidden/"):
+            return Told(404)
+        return after(dataclasses.replace(asked, path=asked.path.replace("/moved/", "/hidden/")))
+
+    with serving(answer) as site:
+        one = client()
+        assert count(one.pull(source(site.url), {})) == 3
+        moved.append(True)
+        assert count(one.pull(source(site.url), {})) == 3
+
+
 def test_a_target_is_found_too():
     sent = Outgoing(id=indicator(1)["id"], version="x", body=json.dumps(indicator(1)).encode())
     with serving(Site()) as site:
@@ -112,8 +130,9 @@ def test_a_root_on_another_server_is_named_and_never_asked():
         trusting = dataclasses.replace(PEER, origins=frozenset({other.url.rstrip("/")}))
         assert count(client(peer=trusting).pull(source(site.url), {})) == 3
         other.asked.clear()
-        assert count(client(Credentials()).pull(source(site.url), {})) == 3
-        assert not any("Authorization" in asked.headers for asked in other.asked)
+        with pytest.raises(PeerProtocol):  # nor is our machine sent about by somebody's list of addresses
+            list(client(Credentials()).pull(source(site.url), {}))
+        assert other.asked == []
 
 
 @pytest.mark.parametrize(

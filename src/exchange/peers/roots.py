@@ -1,8 +1,8 @@
 """Where a collection is: the API root that is configured, or the one that discovery leads to (TAXII 2.1 section 4.1).
 
 Servers are configured by their API root, by their discovery resource or by their address alone; some say nothing but a
-domain, whose DNS names the server (section 1.6.4.1). What is learnt there is asked with our credentials only where it
-lies on a configured origin (RULES R29); where it does not, the error says what to configure.
+domain, whose DNS names the server (section 1.6.4.1). A root that lies on no configured origin is not asked (RULES R29),
+and the error says what to configure; a server that the DNS names is asked without credentials only.
 """
 
 from __future__ import annotations
@@ -37,28 +37,24 @@ class Roots:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._found: dict[tuple[str, str], str] = {}
+        self._found: dict[tuple[str, ...], str] = {}
 
     def of(self, flow: Source | Target) -> str:
         """The API root to ask: the one found out, else what is configured. Raises PeerError for an unusable `srv:`."""
-        known = self._found.get((flow.url, flow.collection))
+        known = self._found.get(_place_of(flow))
         if known is None and flow.url.startswith(SRV):
             return self.find(flow, None)
         return known or flow.url
-
-    def may_search(self, flow: Source | Target) -> bool:
-        """Whether discovery was not yet tried with success."""
-        return (flow.url, flow.collection) not in self._found
 
     def find(self, flow: Source | Target, error: PeerProtocol | None) -> str:
         """The API root that has the flow's collection, by discovery; raises `error` when there is none."""
         foreign: list[str] = []
         for place in self._places(flow):
             for root in self.named(place, version_of(flow)):
-                if not self.allowed(root, flow):
+                if origin_of(root) != origin_of(place) and origin_of(root) not in self._home(flow):
                     foreign.append(root)
                 elif self._holds(root, flow):
-                    self._found[flow.url, flow.collection] = root
+                    self._found[_place_of(flow)] = root
                     return root
         if foreign:
             raise self._error("peer.foreign_root", flow, url=shown(foreign[0]), origin=origin_of(foreign[0]))
@@ -66,12 +62,11 @@ class Roots:
             raise error
         raise self._error("peer.no_collection", flow, url=flow.url)
 
-    def allowed(self, url: str, flow: Source | Target) -> bool:
-        """Whether our credentials may go to `url`; a peer who is not told who we are may be asked anywhere."""
+    def _home(self, flow: Source | Target) -> set[str]:
+        """The origins that the configuration names."""
         peer = self._access.peer
         named = {each.url for each in (flow, *peer.sources, *peer.targets)}
-        home = {origin_of(place) for place in named | peer.origins if not place.startswith(SRV)}
-        return self._access.credentials.anonymous or origin_of(url) in home
+        return {origin_of(place) for place in named | peer.origins if not place.startswith(SRV)}
 
     def named(self, place: str, version: TaxiiVersion) -> list[str]:
         """The API roots that a discovery resource names, the default first; none when it is no such resource."""
@@ -113,7 +108,7 @@ class Roots:
         if not servers:
             raise PeerUnreachable("peer.srv", name=name, detail="-", **self._access.blame)
         for server in servers:
-            if self.allowed(server, flow):
+            if self._access.credentials.anonymous or origin_of(server) in self._home(flow):
                 return server
         raise self._error("peer.srv_origin", flow, domain=domain, origin=servers[0])
 
@@ -127,6 +122,10 @@ class Roots:
 
     def _error(self, code: str, flow: Source | Target, **fields: str) -> PeerProtocol:
         return PeerProtocol(code, collection=flow.collection, **fields, **self._access.blame)
+
+
+def _place_of(flow: Source | Target) -> tuple[str, ...]:
+    return flow.url, flow.collection, version_of(flow)
 
 
 def _joined(place: str, root: str) -> str:

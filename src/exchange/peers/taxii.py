@@ -87,7 +87,7 @@ class TaxiiClient:
                 begun = True
                 yield made
         except PeerProtocol as error:
-            if begun or error.code != "peer.no_collection" or not self._roots.may_search(flow):
+            if begun or error.code != "peer.no_collection":
                 raise
             root = self._roots.find(flow, error)
         else:
