@@ -4,14 +4,16 @@
 
 CCC (medallion) and CERT-EE (OpenTAXII) give something new for every life of the sync part, and each is handed what may
 go there. A client posts and repeats every POST until it is answered; a reader follows a collection by its last date.
-Both parts of the daemon are killed and begin again until there have been so many kills. Then the whole daemon runs
-until nothing is left to do, and `judgement` compares stores, ledgers, peers and what everybody remembers.
+Both parts of the daemon are killed and begin again until there have been so many kills. Then the whole daemon runs,
+loses both parts once more, and goes on until nothing is left to do; `judgement` compares stores, ledgers, peers and
+what everybody remembers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import signal
 import subprocess
@@ -20,12 +22,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
+from lab import proc
 from lab.node_files import Flow, Neighbour, NodeFiles, Shelf, give_login
 from lab.partners import TAXII, Partner, medallion, opentaxii
 from lab.round import account, free_port, run_exchange
@@ -113,14 +116,15 @@ class Field:
     mortals: dict[str, subprocess.Popen[str]]
     tally: Tally
     witness: Witness
+    asked: int = 0
     tokens: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     ending: threading.Event = field(default_factory=threading.Event)
 
     def before_life(self, part: str) -> None:
         """News at both sources for the sync part, and POSTs for the other."""
         if part == "serve":
-            for _ in range(2):
-                self.tokens.release()
+            self.asked += 2
+            self.tokens.release(2)
             return
         for name, collection in (("ccc", "alertes"), ("ee", "hoiatused")):
             self.partners[name].post(collection, self.givers[name].some(2))
@@ -175,6 +179,8 @@ class Field:
         while not self.ending.is_set():
             after = self._page(after)
             time.sleep(0.03)
+        while (last := self._page(after)) != after:
+            after = last
 
     def _page(self, after: str) -> str:
         wishes = {"limit": "20"} | ({"added_after": after} if after else {})
@@ -192,10 +198,16 @@ class Field:
         self.witness.read.append(PageRead(last=last, objects=page["objects"]))
         return last
 
+    def answers(self) -> bool:
+        """Whether the collection can be read."""
+        try:
+            return requests.get(self.base, headers={"Accept": TAXII}, auth=self.accounts["soc"], timeout=10).ok
+        except requests.RequestException:
+            return False
+
     def unfinished(self) -> str:
         """What is still to be done; empty: nothing."""
-        if self.tokens.acquire(blocking=False):
-            self.tokens.release()
+        if len(self.witness.answered) < self.asked:
             return "the client still posts"
         return judgement.unfinished(self.store, self.witness.quiet_since)
 
@@ -267,8 +279,11 @@ def perform(folder: Path, kills: int, seed: int) -> tuple[Field, list[str]]:
             if killer.error is not None:
                 raise killer.error
         field_.witness.quiet_since = int(time.time() * 1e6)
-        with run_exchange(field_.config, field_.port, folder / "exchange.log"):
-            _until_quiet(field_)
+        with run_exchange(field_.config, field_.port, folder / "exchange.log") as daemon:
+            for part in BOUNDARIES:  # and the supervisor brings back what dies under it
+                _kill_again(field_, daemon.pid, part)
+            _until(lambda: not field_.unfinished(), field_.unfinished)
+            _until(field_.answers, lambda: "the collection does not answer")
             faults = judgement.by_http(field_.witness, f"http://127.0.0.1:{field_.port}/", field_.accounts["csirt"])
             field_.ending.set()
             for thread in people:
@@ -276,12 +291,19 @@ def perform(folder: Path, kills: int, seed: int) -> tuple[Field, list[str]]:
         return field_, faults + judgement.by_hand(field_.witness, field_.store)
 
 
-def _until_quiet(field_: Field) -> None:
+def _kill_again(field_: Field, daemon: int, part: str) -> None:
+    """kill -9 of one part of the whole daemon, which begins it anew."""
+    old = proc.parts(daemon)[part]
+    os.kill(old, signal.SIGKILL)
+    field_.tally.died("supervised", part)
+    _until(lambda: proc.parts(daemon).get(part, old) != old, lambda: f"{part} does not come back")
+
+
+def _until(holds: Callable[[], bool], waits: Callable[[], str]) -> None:
     until = time.monotonic() + _QUIET
-    while waits := field_.unfinished():
-        assert time.monotonic() < until, f"never quiet: {waits}"
+    while not holds():
+        assert time.monotonic() < until, f"never quiet: {waits()}"
         time.sleep(0.2)
-    time.sleep(1.0)  # the reader takes its last page
 
 
 def main() -> int:

@@ -79,12 +79,11 @@ def indicator(name: str, level: str, *, creator: str = "") -> dict[str, Any]:
 
 
 def full_round(nodes: Ring) -> dict[str, dict[str, int]]:
-    """Everybody fetches, hands over, and is done; what each then holds."""
+    """Everybody who fetches does so, then hands over what it has; what each of the three then holds."""
     for node in nodes.values():
-        node.command("sync")
-        until(
-            lambda node=node: node.rows("SELECT count(*) FROM outbox WHERE state = 'pending'") == [(0,)], "handed over"
-        )
+        if any(peer.sources for peer in node.files.neighbours):
+            node.command("sync")
+        until(lambda node=node: node.rows(WAITING) == [(0,)], "handed over")
     return {name: {what: node.rows(query)[0][0] for what, query in COUNTED.items()} for name, node in nodes.items()}
 
 
