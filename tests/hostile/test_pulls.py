@@ -112,7 +112,7 @@ CASES = [
     *(case(name, held=0, error="peer.status") for name in ("500", "500 that repeats our account")),
     *(case(name, held=0, error="peer.refused") for name in ("401", "401 that repeats our account")),
     case("401 from the second page on", held=30, ticks=TIED, error="peer.refused"),
-    case("406", held=0, error="peer.media_type"),
+    case("406", held=0, error="peer.speaks_taxii20"),
     case("400 that repeats our account", held=0, error="peer.query_refused"),
     *(case(name, held=0, error="peer.redirect") for name in (
         "redirect to another host", "redirect to https", "redirect in a circle", "redirect to nowhere",

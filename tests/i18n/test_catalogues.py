@@ -80,7 +80,7 @@ def literals(node: ast.expr | None) -> Iterator[str]:
 
 PULLED = returned("sync/pull.py", "_barrier", "_drain")
 PUSHED = returned("sync/push.py", "_empty")
-STATES = returned("sync/overview.py", "_state") | PULLED | PUSHED | {"paused", "failed", "lease_lost"}
+STATES = returned("sync/overview.py", "_state") | PULLED | PUSHED | {"paused", "failed", "lease_lost", "broken_off"}
 COUNTS = (
     {"stored", "known", "touch", "conflict", "rejected", "skipped"}  # sync.accept
     | {"accepted", "refused", "pending", "stopped", "withdrawn", "delivered"}  # sync.push, the outbox and the ledger

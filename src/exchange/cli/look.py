@@ -13,6 +13,7 @@ from rich.markup import escape
 from exchange.cli.flow import outcome_text
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
+    LANGUAGE,
     AsJson,
     Folder,
     ago,
@@ -31,6 +32,7 @@ from exchange.cli.terminal import (
     tell,
 )
 from exchange.config import Settings
+from exchange.i18n import knows
 from exchange.store import accounts, handshakes, moment, originals, statements
 from exchange.store.handshakes import Shown
 from exchange.store.statements import Held
@@ -72,6 +74,9 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     for line in lines:
         if line.error:
             out.print(f"[red]{escape(line.key)}[/]: {escape(outcome_text(line))}", soft_wrap=True)
+        for remark in line.remarks:
+            words = say(remark["code"], **remark["fields"])
+            out.print(f"[yellow]{escape(line.key)}[/]: {escape(words)}", soft_wrap=True)
     for shown in ending:
         _warn_of(shown, settings)
     for brake in brakes:
@@ -164,7 +169,9 @@ def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = F
         if row.get("outcome"):
             tell("cli.why.delivered", **{**row, "at": ago(_moment(row)), "outcome": say("count." + row["outcome"])})
         else:
-            tell("cli.why.parcel", **{**row, "state": say("count." + row["state"])})
+            said = str(row.get("message") or "")
+            words = (say(said) if knows(said, LANGUAGE) else said) or "–"
+            tell("cli.why.parcel", **{**row, "state": say("count." + row["state"]), "message": words})
     for row in explanation.vanished:
         tell("cli.why.vanished", source=row["key"], ago=ago(moment(int(row["noticed"]))))
     _print_absent(explanation)

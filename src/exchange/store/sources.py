@@ -172,7 +172,8 @@ def begin_again(tx: Connection, keys: Collection[str], since: int, now: int) -> 
 
 
 def begin_run(tx: Connection, key: str, now: int) -> int:
-    """Open the record of a run."""
+    """Open the record of a run. One of the same key that is still open was somebody's who is no more."""
+    tx.execute(update(run).where(run.c.key == key, run.c.ended.is_(None)).values(ended=now, outcome="broken_off"))
     row = {"key": key, "started": now, "outcome": "running", "counts": "{}"}
     return int(tx.execute(insert(run).returning(run.c.id), [row]).scalar_one())
 
@@ -208,6 +209,20 @@ def passed_over(tx: Connection, remote_id: str) -> Sequence[Mapping[str, Any]]:
     """Why `remote_id` was not taken, by source."""
     query = select(skipped).where(skipped.c.remote_id == remote_id)
     return [{**row, "fields": json.loads(row["fields"])} for row in tx.execute(query).mappings()]
+
+
+def remarks(tx: Connection) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """Source → what was remarked of the source itself in its last run: code and fields."""
+    query = select(skipped.c.source, skipped.c.code, skipped.c.fields).where(skipped.c.remote_id == skipped.c.source)
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in tx.execute(query):
+        found.setdefault(row[0], []).append({"code": row[1], "fields": json.loads(row[2])})
+    return dict(found)
+
+
+def forget_remarks(tx: Connection, key: str) -> None:
+    """A run begins: what was remarked of the source in the one before may no longer hold."""
+    tx.execute(delete(skipped).where(skipped.c.source == key, skipped.c.remote_id == key))
 
 
 def keep_profile(tx: Connection, key: str, profile: str, now: int) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,8 @@ class Line:
     next: datetime | None
     outcome: str
     error: Mapping[str, Any] | None
+    remarks: Sequence[Mapping[str, Any]]
+    """What the last run remarked of the source itself: code and fields."""
     counts: Mapping[str, int]
     """Of the last run that moved something."""
     moved: datetime | None
@@ -62,6 +64,7 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         pending = listings.pending(tx)
         aside = quarantine.counts(tx)
         lost = inventory.vanished_counts(tx)
+        remarks = sources.remarks(tx)
         held = statements.held_counts(tx)
         entries: list[Source | Target] = []
         for peer in terms.peers.values():
@@ -73,6 +76,7 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
             entry, standings.get(entry.key), news[entry.key], brakes, now,
             waiting=waiting.get(target_channel(entry.key), 0), quarantined=aside.get(entry.key, 0),
             held=held.get(entry.key, 0), vanished=lost.get(entry.key, 0),
+            remarks=remarks.get(entry.key, ()),
             closed=terms.peers[entry.peer].closed_until(now) is not None,
         )
         for entry in entries
@@ -91,6 +95,7 @@ def _line(
     held: int,
     vanished: int,
     closed: bool,
+    remarks: Sequence[Mapping[str, Any]],
 ) -> Line:
     direction = "in" if isinstance(entry, Source) else "out"
     braked = (entry.peer, direction) in brakes or (accounts.ALL, direction) in brakes
@@ -108,6 +113,7 @@ def _line(
         else moment(standing.due),
         outcome="" if standing is None else standing.last_outcome or "",
         error=None if standing is None or standing.last_error is None else json.loads(standing.last_error),
+        remarks=remarks,
         counts={} if news is None else news[1],
         moved=None if news is None else moment(news[0]),
         waiting=waiting,

@@ -30,12 +30,13 @@ CHANCE: Draw = SystemRandom().random
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a run ended, and what was known before: `failures` in a row, and the interval in seconds (None: `every`)."""
+    """How a run that `began` then ended, and what was known before: failures in a row, the interval (None: `every`)."""
 
     outcome: str
     counts: Mapping[str, int]
     error: ExchangeError | None
     failures: int
+    began: datetime
     pace: int | None = None
 
 
@@ -52,7 +53,7 @@ def after_pull(source: Source, peer: Peer, ended: Ended, now: datetime, draw: Dr
     elif source.cron:
         due = _next(source.cron, now)
     else:
-        due = now + timedelta(seconds=interval * (1 + _JITTER * draw()))
+        due = ended.began + timedelta(seconds=interval * (1 - _JITTER * draw()))
     return peer.closed_until(due) or due, pace
 
 

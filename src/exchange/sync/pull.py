@@ -61,6 +61,7 @@ def pull(work: Work, source: Source, client: Callable[[], PeerClient], *, forced
         ):  # fmt: skip
             return None
         number = sources.begin_run(tx, source.key, micros(now))
+        sources.forget_remarks(tx, source.key)
         standing = sources.standings(tx)[source.key]
     cursor = json.loads(standing.cursor)
     if standing.again_from is not None:
@@ -151,7 +152,12 @@ def _finish(work: Work, source: Source, run: Run, number: int) -> None:
     with work.store.writing() as tx:
         before = sources.standings(tx)[source.key]
         ended = Ended(
-            outcome=run.outcome, counts=run.counts, error=run.error, failures=before.failures, pace=before.pace
+            outcome=run.outcome,
+            counts=run.counts,
+            error=run.error,
+            failures=before.failures,
+            pace=before.pace,
+            began=moment(before.last_start or micros(now)),
         )
         due, pace = after_pull(source, peer_of(work, source), ended, now, work.draw)
         sources.finish(

@@ -147,7 +147,7 @@ def _finish(work: Work, target: Target, run: Run, number: int) -> None:
     now = work.clock()
     with work.store.writing() as tx:
         failures = sources.standings(tx)[target.key].failures
-        ended = Ended(outcome=run.outcome, counts=run.counts, error=run.error, failures=failures)
+        ended = Ended(outcome=run.outcome, counts=run.counts, error=run.error, failures=failures, began=now)
         due = after_push(peer_of(work, target), ended, now, work.draw, review=REVIEW, retry=RETRY)
         sources.finish(
             tx, target.key, work.owner, now=micros(now), due=micros(due), outcome=run.outcome,
