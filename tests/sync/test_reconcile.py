@@ -157,6 +157,8 @@ def test_what_is_older_than_since_is_not_missing(store: Store) -> None:
     lister = Lister([old, new, unknown], [Entry(id=o["id"], version=o["modified"], added=at) for o, at in dates])
     assert compared(desk, lister, source) == {"listed": 3, "missing": 2, "fetched": 2}
     assert sorted(desk.world.listed("circl")) == ids([new, unknown])
+    desk.world.give(ALERTS.key, old)  # by an earlier configuration: it is listed, so it has not vanished
+    assert compared(desk, lister, source) == {"listed": 3}
 
 
 def test_events_are_compared_by_their_timestamp(store: Store) -> None:
@@ -207,6 +209,23 @@ def test_what_was_withdrawn_or_refused_is_not_lost(store: Store) -> None:
     desk.push(Taker())
     listed = [{**withdrawn, "modified": later}]
     assert compared(desk, Lister(listed), DEPOT) == {"listed": 1}
+
+
+def test_many_are_compared_a_little_at_a_time(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R18: whatever the number, a transaction writes few rows; the result is the same."""
+    monkeypatch.setattr("exchange.sync.reconcile._STEP", 3)
+    monkeypatch.setattr("exchange.sync.reconcile._BATCH", 2)
+    desk = Desk(memory)
+    there = names(*(f"n{n}" for n in range(20)))
+    desk.pull(Giver(page(*there[:13])))
+    desk.push(Taker())
+    assert compared(desk, Lister(there[5:])) == {"listed": 15, "missing": 7, "fetched": 7, "vanished": 5}
+    assert compared(desk, Lister(there)) == {"listed": 20}
+    assert desk.rows(tables.vanished) == desk.rows(tables.inventory) == []
+    desk.world.give(CIRCL, *names(*(f"m{n}" for n in range(11))))
+    taker = Taker()
+    desk.push(taker)
+    assert compared(desk, Lister(names("m0")), DEPOT) == {"listed": 1, "sent_again": 10}
 
 
 @pytest.mark.parametrize("way", ["error", "brake", "lease", "stopping"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     and_,
@@ -17,7 +16,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal,
     or_,
     select,
     text,
@@ -40,13 +38,19 @@ from exchange.store.tables import (
     vanished,
 )
 
+UNASKED = "-"
+"""In place of its date: the peer lists it, and a pull would not take it (`since`), so it is not missing here."""
 _OFTEN = 2
 """Times that a peer accepted a version before it is believed that it does not want to keep it."""
 
 
-def clear(tx: Connection, key: str) -> None:
-    """Drop the list of `key`."""
-    tx.execute(delete(inventory).where(inventory.c.key == key))
+def clear(tx: Connection, key: str, most: int) -> bool:
+    """Drop at most so much of the list of `key`; whether there may be more."""
+    some = select(inventory.c.remote_id).where(inventory.c.key == key).order_by(inventory.c.remote_id).limit(most)
+    ids = tx.execute(some).scalars().all()
+    if ids:
+        tx.execute(delete(inventory).where(inventory.c.key == key, inventory.c.remote_id <= ids[-1]))
+    return len(ids) == most
 
 
 def add(tx: Connection, key: str, entries: Sequence[Entry]) -> None:
@@ -82,11 +86,12 @@ def missing_documents(tx: Connection, key: str, after: str, most: int) -> Sequen
 
 
 def _missing(tx: Connection, key: str, after: str, most: int, lacking: ColumnElement[bool]) -> Sequence[str]:
+    asked = inventory.c.added != UNASKED
     aside = exists().where(quarantine.c.source == key, quarantine.c.stix_id == inventory.c.remote_id)
     passed = exists().where(skipped.c.source == key, skipped.c.remote_id == inventory.c.remote_id)
     query = (
         select(inventory.c.remote_id)
-        .where(inventory.c.key == key, inventory.c.remote_id > after, lacking, ~aside, ~passed)
+        .where(inventory.c.key == key, inventory.c.remote_id > after, asked, lacking, ~aside, ~passed)
         .distinct()
         .order_by(inventory.c.remote_id)
         .limit(most)
@@ -94,18 +99,29 @@ def _missing(tx: Connection, key: str, after: str, most: int, lacking: ColumnEle
     return tx.execute(query).scalars().all()
 
 
-def mark_vanished(tx: Connection, key: str, now: int, *, documents: bool) -> int:
-    """Mark what `key` once gave and no longer lists, unmark what is there again; how many are newly gone."""
-    listed = select(inventory.c.remote_id).where(inventory.c.key == key)
-    tx.execute(delete(vanished).where(vanished.c.key == key, vanished.c.remote_id.in_(listed)))
+def vanishing(tx: Connection, key: str, after: str, most: int, *, documents: bool) -> Sequence[str]:
+    """Ids behind `after` of what `key` once gave, no longer lists, and is not marked for."""
     held = document.c.document_id if documents else statement.c.stix_id
     source = document.c.source if documents else statement.c.source
     there = exists().where(inventory.c.key == key, inventory.c.remote_id == held)
     marked = exists().where(vanished.c.key == key, vanished.c.remote_id == held)
-    gone = select(source, held, literal(now, BigInteger)).where(source == key, ~there, ~marked).distinct()
-    before = vanished_counts(tx).get(key, 0)
-    tx.execute(insert(vanished).from_select(["key", "remote_id", "noticed"], gone))
-    return vanished_counts(tx).get(key, 0) - before
+    gone = select(held).where(source == key, held > after, ~there, ~marked).distinct().order_by(held).limit(most)
+    return tx.execute(gone).scalars().all()
+
+
+def mark(tx: Connection, key: str, ids: Sequence[str], now: int) -> None:
+    """These are no longer listed by `key`."""
+    if ids:
+        tx.execute(insert(vanished), [{"key": key, "remote_id": each, "noticed": now} for each in ids])
+
+
+def unmark(tx: Connection, key: str, most: int) -> int:
+    """Take the mark from what is listed again, at most so much; how much."""
+    there = exists().where(inventory.c.key == key, inventory.c.remote_id == vanished.c.remote_id)
+    ids = tx.execute(select(vanished.c.remote_id).where(vanished.c.key == key, there).limit(most)).scalars().all()
+    for some in chunks(ids):
+        tx.execute(delete(vanished).where(vanished.c.key == key, vanished.c.remote_id.in_(some)))
+    return len(ids)
 
 
 def vanished_counts(tx: Connection) -> dict[str, int]:
@@ -113,10 +129,10 @@ def vanished_counts(tx: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.execute(select(vanished.c.key, func.count()).group_by(vanished.c.key))}
 
 
-def lose(tx: Connection, key: str, channel: str) -> tuple[int, int]:
-    """Put what the target accepted and no longer lists back into its outbox; (how many, how many were left).
+def lost(tx: Connection, key: str, channel: str, after: int, most: int) -> Sequence[tuple[int, int, bool]]:
+    """What the target accepted, after this date, and no longer lists: (audience, date, whether it was accepted twice).
 
-    Left is what it has accepted twice before: it does not want to keep it.
+    Who drops a version that they accepted twice does not want to keep it.
     """
     there = exists().where(
         inventory.c.key == key,
@@ -130,18 +146,21 @@ def lose(tx: Connection, key: str, channel: str) -> tuple[int, int]:
         ledger.c.outcome == "accepted",
     )
     often = select(func.count()).where(said).scalar_subquery()
-    rows = tx.execute(
+    query = (
         select(outbox.c.audience, outbox.c.added, often)
         .join(audience, audience.c.number == outbox.c.audience)
         .join(listing, and_(listing.c.audience == outbox.c.audience, listing.c.added == outbox.c.added))
         .join(statement, statement.c.seq == listing.c.seq)
-        .where(
-            audience.c.channel == channel, outbox.c.state == "accepted", listing.c.closed.is_(None), listing.c.latest
-        )
-        .where(~there)
-    ).all()
-    again = [(row[0], row[1]) for row in rows if row[2] < _OFTEN]
-    for number, added in again:
-        place = and_(outbox.c.audience == number, outbox.c.added == added)
+        .where(audience.c.channel == channel, outbox.c.state == "accepted", outbox.c.added > after)
+        .where(listing.c.closed.is_(None), listing.c.latest, ~there)
+        .order_by(outbox.c.added)
+        .limit(most)
+    )
+    return [(row[0], row[1], row[2] >= _OFTEN) for row in tx.execute(query)]
+
+
+def send_again(tx: Connection, places: Sequence[tuple[int, int]]) -> None:
+    """Put these, (audience, date), back into the outbox, if they are still as they were."""
+    for number, added in places:
+        place = and_(outbox.c.audience == number, outbox.c.added == added, outbox.c.state == "accepted")
         tx.execute(update(outbox).where(place).values(state="pending", attempts=0, message=AGAIN))
-    return len(again), len(rows) - len(again)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from exchange.errors import StoreError
 from exchange.model.party import Peer
 from exchange.model.profile import Handshake
 from exchange.store import budgets, handshakes
@@ -38,7 +39,7 @@ def line_to(peer: Peer, work: Work, wait: Callable[[float], bool]) -> Line:
     return Line(
         wait=wait,
         spend=lambda: _spend(peer, work),
-        handshake=lambda shown: _keep(work, shown),
+        handshake=lambda shown: _note(work, shown),
     )
 
 
@@ -47,6 +48,14 @@ def _spend(peer: Peer, work: Work) -> float:
         return 0.0
     with work.store.writing() as tx:
         return budgets.spend(tx, peer.id, peer.requests_per_minute, micros(work.clock())) / 1_000_000
+
+
+def _note(work: Work, shown: Handshake) -> None:
+    """What cannot be written down now is shown again soon; it is no reason to hang up."""
+    try:
+        _keep(work, shown)
+    except StoreError as error:
+        log.warning("handshake.not_kept", peer=shown.peer, error=error)
 
 
 def _keep(work: Work, shown: Handshake) -> None:

@@ -27,6 +27,8 @@ from exchange.sync.push import audience_of
 log = structlog.get_logger()
 
 _AGAIN = timedelta(hours=1)
+_STEP = 500
+"""Rows written in one transaction: nobody waits for a comparison."""
 _BATCH = 100
 """Objects or events fetched by id at a time."""
 _MOST = 50_000
@@ -75,9 +77,9 @@ def reconcile(
     except ExchangeError as error:
         log.warning("reconcile.failed", peer=entry.peer, key=entry.key, error=error)
     finally:
+        _clear(work, entry.key)
         now = work.clock()
         with work.store.writing() as tx:
-            inventory.clear(tx, entry.key)
             if counts is not None:
                 sources.keep_difference(tx, entry.key, +counts, micros(now))
             else:
@@ -89,11 +91,10 @@ def reconcile(
 def _compare(comparison: _Comparison) -> Counter[str] | None:
     entry, work = comparison.entry, comparison.work
     counts: Counter[str] = Counter()
-    with work.store.writing() as tx:
-        inventory.clear(tx, entry.key)
+    _clear(work, entry.key)
     for entries in comparison.client.index(entry):
         with work.store.writing() as tx:
-            inventory.add(tx, entry.key, [_normal(each) for each in entries if _wanted(entry, each)])
+            inventory.add(tx, entry.key, [_normal(each, entry) for each in entries])
         counts["listed"] += len(entries)
         if not comparison.go_on():
             return None
@@ -134,9 +135,32 @@ def _of_source(comparison: _Comparison, source: Source, listed: Counter[str]) ->
         if not comparison.go_on():
             return None
     if listed["listed"]:  # a peer that lists nothing at all has not lost everything: it has a bad day
-        with work.store.writing() as tx:
-            counts["vanished"] = inventory.mark_vanished(tx, source.key, micros(work.clock()), documents=documents)
+        counts["vanished"] = _mark(comparison, source.key, documents=documents)
     return counts
+
+
+def _mark(comparison: _Comparison, key: str, *, documents: bool) -> int:
+    """Mark what is gone and unmark what is back, a little at a time; how much is newly gone."""
+    store, after, marked = comparison.work.store, "", 0
+    more = True
+    while more:
+        with store.writing() as tx:
+            more = inventory.unmark(tx, key, _STEP) == _STEP
+    while True:
+        with store.reading() as tx:
+            ids = inventory.vanishing(tx, key, after, _STEP, documents=documents)
+        if not ids:
+            return marked
+        with store.writing() as tx:
+            inventory.mark(tx, key, ids, micros(comparison.work.clock()))
+        after, marked = ids[-1], marked + len(ids)
+
+
+def _clear(work: Work, key: str) -> None:
+    more = True
+    while more:
+        with work.store.writing() as tx:
+            more = inventory.clear(tx, key, _STEP)
 
 
 def _missing(comparison: _Comparison, source: Source, *, documents: bool) -> Iterator[Sequence[str]]:
@@ -157,9 +181,16 @@ def _of_target(comparison: _Comparison, target: Target, listed: Counter[str]) ->
         return None
     if not listed["listed"]:
         return Counter()
-    with comparison.work.store.writing() as tx:
-        again, left = inventory.lose(tx, target.key, audience.channel)
-    return Counter({"sent_again": again, "vanished": left})
+    store, after, counts = comparison.work.store, -1, Counter[str]()
+    while True:
+        with store.reading() as tx:
+            rows = inventory.lost(tx, target.key, audience.channel, after, _STEP)
+        if not rows:
+            return counts
+        with store.writing() as tx:
+            inventory.send_again(tx, [(number, added) for number, added, often in rows if not often])
+        counts.update("vanished" if often else "sent_again" for _, _, often in rows)
+        after = rows[-1][1]
 
 
 def _wanted(entry: Source | Target, listed: Entry) -> bool:
@@ -175,9 +206,10 @@ def _wanted(entry: Source | Target, listed: Entry) -> bool:
         return True
 
 
-def _normal(listed: Entry) -> Entry:
+def _normal(listed: Entry, entry: Source | Target) -> Entry:
     """With its version as the store writes it; what is no timestamp (a MISP event's number) stays as it is."""
+    added = listed.added if _wanted(entry, listed) else inventory.UNASKED
     try:
-        return replace(listed, version=instant(listed.version))
+        return replace(listed, version=instant(listed.version), added=added)
     except ContentError:
-        return listed
+        return replace(listed, added=added)
