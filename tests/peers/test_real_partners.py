@@ -14,7 +14,7 @@ from exchange.errors import PeerProtocol, PeerRefused
 from exchange.model.envelope import Outgoing
 from exchange.model.party import Credentials, Source, Target
 from exchange.model.stix import parse
-from exchange.peers import probe
+from exchange.peers.probe import probe
 
 partners = pytest.importorskip("lab.partners")
 SIZE = 430

@@ -47,16 +47,13 @@ def test_a_bundle_is_taken_as_an_envelope(house: House) -> None:
     assert house.post(WRITABLE, bundle).json["success_count"] == 1
 
 
-def test_r6_stix_20_is_taken_and_read_back_as_stix_21(house: House) -> None:
-    """Whoever still writes STIX 2.0 is understood; whoever reads gets STIX 2.1 only."""
+def test_stix_20_is_refused_to_who_posts_it(house: House) -> None:
+    """The collection says that it holds STIX 2.1, and what is posted is read back value for value: so it is told."""
     old = {name: value for name, value in indicator().items() if name not in ("spec_version", "pattern_type")}
-    broken = {"type": "malware", "id": f"malware--{uuid.uuid4()}"}
-    body = house.post(WRITABLE, {"objects": [old, broken]}).json
-    assert (body["success_count"], body["failure_count"]) == (1, 1)
-    assert body["failures"][0]["message"].endswith("[content.stix20]")
-    (read,) = house.get(WRITABLE).json["objects"]
-    assert read == indicator()
-    assert house.get(WRITABLE, params={"match[spec_version]": "2.0"}).json == {}
+    body = house.post(WRITABLE, {"objects": [old]}).json
+    assert (body["success_count"], body["failure_count"]) == (0, 1)
+    assert body["failures"][0]["message"].endswith("[content.spec_version]")
+    assert house.get(WRITABLE).json == {}
 
 
 def test_again_is_a_success_and_moves_nothing(house: House) -> None:

@@ -290,12 +290,15 @@ def _commas_between(text: bytes, elements: Sequence[bytes]) -> None:
         raise ContentError("content.envelope", detail="the list of objects is malformed")
 
 
-def sift(raws: Iterable[bytes]) -> tuple[list[StixObject], list[Rejected]]:
-    """Parse each object by itself: one bad object is set aside with its reason, the others go on."""
+def sift(raws: Iterable[bytes], *, stix20: bool = True) -> tuple[list[StixObject], list[Rejected]]:
+    """Parse each object by itself: one bad object is set aside with its reason, the others go on.
+
+    `stix20`: whether objects of STIX 2.0 may be among them.
+    """
     good, bad = [], []
     for raw in raws:
         try:
-            good.append(stix.parse(raw))
+            good.append(stix.parse(raw, stix20=stix20))
         except ContentError as error:
             bad.append(Rejected(raw=raw, code=error.code, fields=error.fields, id=id_in(raw)))
     return good, bad

@@ -359,13 +359,15 @@ def _dump(stix: Mapping[str, Any]) -> bytes:
         raise ContentError("content.json", detail=str(error)[:200]) from None
 
 
-def parse(raw: bytes) -> StixObject:
-    """One STIX object from its bytes, one of STIX 2.0 in the form of STIX 2.1.
+def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
+    """One STIX object from its bytes, one of STIX 2.0 in the form of STIX 2.1 if `stix20` may be given.
 
     Raises ContentError; nothing of the input is lost by that.
     """
     given, body, look = _decoded(raw)
     stix, repairs = _repair(given)
+    if upgrade.CODE in repairs and not stix20:
+        raise ContentError("content.spec_version", value=str(given.get("spec_version", "2.0")))
     if repairs:
         body = _dump(stix)
     if upgrade.CODE in repairs:

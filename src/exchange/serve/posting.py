@@ -88,7 +88,8 @@ class Poster:
         raws = unpack(read(req, self.site.max_content_length))
         source_key, channel = f"{visit.peer}/post:{collection.alias}", collection_channel(collection.id)
         known = recognise(self.site.store, raws, source_key, visit.peer, channel)
-        objects, rejected = sift(raw for place, raw in enumerate(raws) if place not in known)
+        # Who posts is told at once that these collections hold STIX 2.1 (TAXII 2.1 sections 5.2.1 and 5.5).
+        objects, rejected = sift((raw for place, raw in enumerate(raws) if place not in known), stix20=False)
         outcomes = [
             Outcome(id=id_in(raws[place]), version=version, precision=precision, code="known")
             for place, (version, precision) in known.items()

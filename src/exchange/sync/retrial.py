@@ -90,7 +90,7 @@ def _state(store: Store, key: str, origin: _Origin, now: datetime) -> tuple[bool
 def _judge(store: Store, rules: Rules, entry: Entry, origin: _Origin, now: datetime, *, complete: bool) -> str:
     """Through the door with it. An entry that comes back with a reason stays what it was, under the new reason."""
     refused = False
-    for page in _pages(entry, origin.source, now):
+    for page in _pages(entry, origin, now):
         accepted = accept(
             store, rules, replace(page, last=complete), entry.source, origin.source.peer, now, posted=origin.posted
         )
@@ -102,12 +102,12 @@ def _judge(store: Store, rules: Rules, entry: Entry, origin: _Origin, now: datet
     return "taken"
 
 
-def _pages(entry: Entry, source: Source, now: datetime) -> Iterator[Page]:
-    event = event_in(entry.raw, source, now)
+def _pages(entry: Entry, origin: _Origin, now: datetime) -> Iterator[Page]:
+    event = None if origin.posted else event_in(entry.raw, origin.source, now)
     if event is not None:
         yield from event
         return
-    objects, rejected = sift([entry.raw])
+    objects, rejected = sift([entry.raw], stix20=not origin.posted)
     yield Page(objects=objects, rejected=rejected)
 
 
