@@ -47,6 +47,26 @@ FACTS = (
     "latency",
 )  # fmt: skip
 """What of a profile is told, in this order."""
+WORDS = {
+    "honoured": "cli.word.honoured",
+    "cut": "cli.word.cut",
+    "ignored": "cli.word.ignored",
+    "refused": "cli.word.refused",
+    "timestamp": "cli.word.timestamp",
+    "opaque": "cli.word.opaque",
+    "range": "cli.word.range",
+    "missing": "cli.word.missing",
+    "six digits": "cli.word.six_digits",
+    "other digits": "cli.word.other_digits",
+    "offset": "cli.word.offset",
+    "http": "cli.word.http",
+    "javascript": "cli.word.javascript",
+    "unreadable": "cli.word.unreadable",
+    "dated": "cli.word.dated",
+    "undated": "cli.word.undated",
+}
+"""What a profile says in words of its own: word → message id."""
+_WORDED = frozenset({"limit", "following", "dates", "manifest"})
 Who = Annotated[str, typer.Argument(help=say("cli.inquiry.peer"))]
 
 
@@ -73,7 +93,8 @@ def _tell(line: Line, peer: Peer) -> None:
     for fact in FACTS:
         value = getattr(line.profile, fact)
         if value not in (None, "", ()):
-            out.print("  " + escape(say(f"cli.profile.{fact}", value=_value(value))), soft_wrap=True)
+            words = say(WORDS[value]) if fact in _WORDED and value in WORDS else _value(value)
+            out.print("  " + escape(say(f"cli.profile.{fact}", value=words)), soft_wrap=True)
     for remark in line.profile.remarks:
         out.print("  [yellow]! " + escape(text(remark.code, LANGUAGE, **remark.fields)) + "[/]", soft_wrap=True)
 
