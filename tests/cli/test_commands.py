@@ -398,6 +398,9 @@ def test_sync_from_a_time_drains_anew(person: Person, monkeypatch: pytest.Monkey
     assert [line["counts"] for line in lines if line["key"] == "circl/osint"] == [{"known": 1}]
     assert giver.cursors == [{}, {}]
     assert "2026-11-01T06:00" in person.types("sync", "circl", "--from", "yesterday", code=64).stderr
+    later = (terminal.now() + timedelta(days=1)).isoformat()
+    assert "circl/osint" in person.types("sync", "circl", "--from", later, code=64).stderr  # would leave something out
+    assert giver.cursors == [{}, {}]
     assert "--from" in person.types("sync", "--from", "2026-11-01", code=64).stderr
 
 
@@ -406,8 +409,13 @@ def test_probe_and_reconcile_by_hand(person: Person, monkeypatch: pytest.MonkeyP
     giver = answering(monkeypatch, page(indicator("a.example")))
     remark = Remark(code="probe.skew", fields={"seconds": 9})
     profile = Profile(
-        key="circl/osint", kind="misp-feed", at=terminal.now(), speaks="MISP feed", etag=True, remarks=(remark,)
-    )
+        key="circl/osint",
+        kind="misp-feed",
+        at=terminal.now() + timedelta(hours=1),
+        speaks="MISP feed",
+        etag=True,
+        remarks=(remark,),
+    )  # fmt: skip
     monkeypatch.setattr(Giver, "probe", lambda *_: profile, raising=False)
     monkeypatch.setattr(Giver, "index", lambda *_: iter([[]]), raising=False)
     person.types("sync", "circl")

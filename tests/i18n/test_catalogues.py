@@ -78,7 +78,7 @@ def literals(node: ast.expr | None) -> Iterator[str]:
             yield from literals(value)
 
 
-PULLED = returned("sync/pull.py", "_barrier", "_drain")
+PULLED = returned("sync/pull.py", "barrier", "_drain")
 PUSHED = returned("sync/push.py", "_empty")
 STATES = returned("sync/overview.py", "_state") | PULLED | PUSHED | {"paused", "failed", "lease_lost", "broken_off"}
 COUNTS = (

@@ -208,6 +208,14 @@ def test_inside_observed_data_references_are_ids_and_selectors_follow_names() ->
     assert made["granular_markings"][0]["selectors"] == ["objects.a.ctime", "objects.a.name"]
 
 
+def test_what_only_looks_like_a_reference_is_left_as_it_is() -> None:
+    """In dictionaries whose names are anybody's (environment variables, header fields) a value is a value."""
+    process = {"type": "process", "environment_variables": {"CONFIG_ref": "0", "PATH_refs": ["0"]}}
+    more = {"first_observed": WHEN, "last_observed": WHEN, "number_observed": 1}
+    made = made_of("observed-data", objects={"0": process}, **more)
+    assert made["objects"]["0"]["environment_variables"] == process["environment_variables"]
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

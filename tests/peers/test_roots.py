@@ -191,6 +191,15 @@ def test_credentials_do_not_follow_the_dns():
         assert "https://taxii.elsewhere.example:8443" in said
 
 
+def test_what_we_hand_over_does_not_follow_the_dns():
+    """A reader without secrets may be led anywhere; intelligence goes only to servers that are configured."""
+    asked = client(Credentials(), resolver=lambda _: [("evil.example", 443)])
+    given = Outgoing(id="x", version="", body=b"{}")
+    with pytest.raises(PeerProtocol) as failed:
+        asked.push(dataclasses.replace(target("https://unused.example/"), url="srv:ccc.example"), [given])
+    assert failed.value.code == "peer.srv_origin"
+
+
 def test_a_domain_leads_to_its_server(tmp_path):
     """With the origin configured, or without anything to give away."""
     authority = Authority(tmp_path)

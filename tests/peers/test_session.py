@@ -1,5 +1,6 @@
 """What no partner can do to us over HTTP: hold us, fill us, send us elsewhere, or learn a secret."""
 
+import dataclasses
 import gzip
 import time
 
@@ -8,6 +9,7 @@ from doubles import NOW, Asked, Told, Waits, access, dripping, serving
 
 from exchange.errors import PeerBusy, PeerProtocol, PeerRefused, PeerUnreachable
 from exchange.model.party import Credentials
+from exchange.peers.session import NOWHERE, origin_of
 
 
 class Turns:
@@ -105,6 +107,50 @@ def test_credentials_never_follow_a_redirect_to_another_origin():
         get(site.url)
     assert failed.value.code == "peer.redirect"
     assert other.asked == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://127.0.0.1:{evil}\\@{home}/", "http://127.0.0.1:{evil}\t@{home}/", "http://127.0.0.1:{evil} @{home}/"],
+)
+def test_r29_an_address_that_two_readers_take_for_two_is_none(address):
+    """It names our server to the one who looks, and another one to the one who connects."""
+    with serving(Turns(Told())) as other, serving(Turns(Told())) as home:
+        server = home.url.removeprefix("http://").rstrip("/")
+        leads = address.format(evil=other.url.rstrip("/").rpartition(":")[2], home=server)
+        assert origin_of(leads) == NOWHERE
+        with serving(Turns(Told(302, headers={"Location": leads}))) as site, pytest.raises(PeerProtocol):
+            get(site.url)
+        with access().session(leads) as session, pytest.raises(PeerProtocol) as failed:
+            session.get(leads)
+        assert failed.value.code == "peer.foreign_origin"
+        assert other.asked == home.asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("https://A.example/x", "https://a.example:443"), ("http://[::1]:8080/", "http://::1:8080"),
+        ("https://u:p@b.example", "https://b.example:443"), ("http://b.example:99999/", NOWHERE),
+    ],
+)  # fmt: skip
+def test_an_origin_is_scheme_host_and_port(address, origin):
+    assert origin_of(address) == origin
+
+
+def test_a_request_waits_for_its_turn_and_does_not_wait_for_ever():
+    """The budget of the peer: a short wait is waited, a long one is left to the schedule."""
+    waits = Waits()
+    with serving(Turns(Told(body=b"ok"))) as site:
+        turn = dataclasses.replace(access(waits), spend=lambda: 2.0)
+        with turn.session(site.url) as session:
+            session.get(site.url)
+        assert waits.seconds == [2.0]
+        long = dataclasses.replace(access(waits), spend=lambda: 61.0)
+        with long.session(site.url) as session, pytest.raises(PeerBusy) as failed:
+            session.get(site.url)
+    assert (failed.value.code, failed.value.retry_after) == ("peer.budget", 61.0)
+    assert waits.seconds == [2.0]
 
 
 def test_a_redirect_at_home_is_followed_with_our_account():

@@ -13,7 +13,7 @@ from exchange.errors import PeerRefused, PeerUnreachable
 from exchange.model.envelope import Rejected
 from exchange.model.party import Peer, Source, Terms, Window
 from exchange.store import Store, moment, quarantine, sources
-from exchange.sync.breaker import TRIPS, may_try
+from exchange.sync.breaker import TRIPS, able, may_try
 from exchange.sync.pace import Ended, after_pull
 from tests.sync.partners import ALERTS, DEPOT, OTHER, Desk, Giver, Taker
 from tests.world import NOW, indicator, page, terms
@@ -134,6 +134,21 @@ def test_a_poll_that_would_fall_into_a_window_comes_after_it(memory: Store) -> N
     assert moment(desk.standing().due) == NOW.replace(hour=6, minute=0, second=0) + timedelta(days=1)
 
 
+def test_a_drain_that_a_window_breaks_off_goes_on_at_its_end(memory: Store) -> None:
+    """Not an interval later."""
+    daily = replace(ALERTS, every=86_400.0)
+    desk = Desk(memory, gentle(terms(), "ccc", closed=(NIGHT,)), daily)
+    desk.world.now = NOW.replace(hour=21, minute=59)
+
+    def later() -> None:
+        desk.world.now += timedelta(minutes=2)
+
+    run = desk.pull(Giver(later, page(cursor={"next": 1}, last=False), page()), daily)
+    assert run is not None
+    assert run.outcome == "closed"
+    assert moment(desk.standing().due) == NOW.replace(hour=6, minute=0, second=0) + timedelta(days=1)
+
+
 def test_a_peer_is_worked_on_by_no_more_than_it_bears(memory: Store) -> None:
     """Over all daemons together: what would be one too many is left until another is done."""
     second = Source(peer="ccc", id="second", kind="taxii")
@@ -183,25 +198,66 @@ def test_a_full_quarantine_stops_its_source_and_no_other(memory: Store, monkeypa
     assert (again.outcome, again.counts) == ("complete", {"stored": 1})
 
 
-def test_the_breaker_lets_one_try_and_then_all(memory: Store) -> None:
-    """A peer out of reach is tried by what failed, not by what never did; once it gets through, all go on."""
-    second = Source(peer="ccc", id="second", kind="taxii")
-    desk = Desk(memory, None, ALERTS, second, OTHER)
+HERE, THERE = "https://taxii.ccc.example/api1/", "https://misp.ccc.example/"
 
-    def may(key: str) -> bool:
+
+def test_the_breaker_lets_one_try_and_then_all(memory: Store) -> None:
+    """A server out of reach is tried by what failed, not by what never did; once it gets through, all go on."""
+    first = replace(ALERTS, url=HERE)
+    second, elsewhere = replace(first, id="second"), replace(first, id="elsewhere", url=THERE)
+    desk = Desk(memory, None, first, second, elsewhere, OTHER)
+    desk.world.give(OTHER.key, indicator("z.example"))
+
+    def may(*keys: str) -> list[bool]:
         with memory.reading() as tx:
-            return may_try(key, sources.standings(tx), desk.world.now)
+            able_now = able(tx, desk.world.rules, outbound=True)
+            return [may_try(key, able_now, sources.standings(tx), desk.world.now) for key in keys]
 
     for _ in range(TRIPS):
-        assert (may(ALERTS.key), may(second.key)) == (True, True)
-        desk.pull(Giver(GONE), forced=True)
-    assert (may(ALERTS.key), may(second.key), may(DEPOT.key), may(OTHER.key)) == (True, False, False, True)
+        assert may(first.key, second.key) == [True, True]
+        desk.pull(Giver(GONE), first, forced=True)
+    assert may(first.key, second.key, DEPOT.key, elsewhere.key, OTHER.key) == [True, False, False, True, True]
 
     def in_the_trial() -> None:
-        assert not may(second.key)
+        assert may(second.key) == [False]
 
-    desk.pull(Giver(in_the_trial, page()), forced=True)
-    assert all(may(key) for key in (ALERTS.key, second.key, DEPOT.key))
+    desk.pull(Giver(in_the_trial, page()), first, forced=True)
+    assert all(may(first.key, second.key, DEPOT.key))
+
+
+@pytest.mark.parametrize("way", ["switched off", "braked", "gone"])
+def test_what_cannot_try_holds_up_nobody(memory: Store, way: str) -> None:
+    """A circuit is opened and closed by what could try now."""
+    first = replace(ALERTS, url=HERE)
+    second = replace(first, id="second")
+    desk = Desk(memory, None, first, second)
+    for _ in range(TRIPS):
+        desk.pull(Giver(GONE), first, forced=True)
+    peer = desk.world.terms.peers["ccc"]
+    left = (second,) if way == "gone" else (replace(first, enabled=False), second)
+    if way == "braked":
+        desk.brake("ccc", "in")
+    else:
+        desk.world.follow(
+            replace(desk.world.terms, peers={**desk.world.terms.peers, "ccc": replace(peer, sources=left)})
+        )
+    with memory.reading() as tx:
+        able_now = able(tx, desk.world.rules, outbound=True)
+        assert may_try(second.key, able_now, sources.standings(tx), desk.world.now) == (way != "braked")
+        assert not may_try(first.key, able_now, sources.standings(tx), desk.world.now)
+
+
+def test_a_target_with_nothing_to_send_holds_up_no_source(memory: Store) -> None:
+    """It failed five times, and then what it had to send was withdrawn."""
+    first = replace(ALERTS, url=HERE)
+    desk = Desk(memory, None, first, OTHER)
+    desk.world.give(OTHER.key, indicator("z.example"))
+    for _ in range(TRIPS):
+        desk.push(Taker(raises=[GONE]), forced=True)
+    with memory.reading() as tx:
+        standings = sources.standings(tx)
+        assert not may_try(first.key, able(tx, desk.world.rules, outbound=True), standings, desk.world.now)
+        assert may_try(first.key, able(tx, desk.world.rules, outbound=False), standings, desk.world.now)
 
 
 def test_what_waited_for_the_peer_to_come_back_is_due_at_once(memory: Store) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from exchange.errors import PeerUnreachable
-from exchange.model.envelope import Entry, Page
+from exchange.model.envelope import Entry, Page, Skipped
 from exchange.model.party import Source, Target
-from exchange.store import Store, micros, sources, tables
+from exchange.store import Store, inventory, micros, sources, tables
 from exchange.sync.explain import explain
 from exchange.sync.overview import overview
 from exchange.sync.reconcile import reconcile
@@ -228,7 +228,7 @@ def test_many_are_compared_a_little_at_a_time(memory: Store, monkeypatch: pytest
     assert compared(desk, Lister(names("m0")), DEPOT) == {"listed": 1, "sent_again": 10}
 
 
-@pytest.mark.parametrize("way", ["error", "brake", "lease", "stopping"])
+@pytest.mark.parametrize("way", ["error", "brake", "agreement", "stopping"])
 def test_one_that_breaks_off_changes_nothing_and_is_made_again(memory: Store, way: str) -> None:
     """Nothing is called vanished by half a list; it is tried again in an hour, and nothing stays behind."""
     desk = Desk(memory)
@@ -240,9 +240,8 @@ def test_one_that_breaks_off_changes_nothing_and_is_made_again(memory: Store, wa
             raise PeerUnreachable("peer.timeout", url="x")
         if way == "brake":
             desk.brake("ccc", "in")
-        if way == "lease":
-            with memory.writing() as tx:
-                tx.execute(tables.source.update().values(lease_owner="another"))
+        if way == "agreement":
+            desk.world.follow(replace(desk.world.terms, agreements=()))
         desk.stopping = desk.stopping or way == "stopping"
 
     assert compared(desk, Lister(there[:2], at_a_time=1, during=happens)) is None
@@ -252,10 +251,86 @@ def test_one_that_breaks_off_changes_nothing_and_is_made_again(memory: Store, wa
     assert due - micros(desk.world.now) == 3_600_000_000
 
 
-def test_nothing_is_compared_while_somebody_drains(memory: Store) -> None:
-    """Both would move the same things."""
+def test_what_comes_and_goes_meanwhile_is_neither_missing_nor_gone(memory: Store) -> None:
+    """A pull and a push go on beside it: only what was there before it began can be missed."""
     desk = Desk(memory)
-    other = desk.worker("second")
+    there = names("a", "b")
+    desk.pull(Giver(page(*there)))
+
+    def meanwhile() -> None:
+        desk.world.now += timedelta(seconds=1)
+        desk.pull(Giver(page(*names("new"))), forced=True)
+
+    assert compared(desk, Lister(there, at_a_time=9, during=meanwhile)) == {"listed": 2}
+    desk.world.now += timedelta(seconds=1)
+    desk.world.give(CIRCL, *names("x", "y"))
+
+    def pushed() -> None:
+        desk.world.now += timedelta(seconds=1)
+        desk.push(Taker())
+
+    assert compared(desk, Lister(names("other"), during=pushed), DEPOT) == {"listed": 1}
+
+
+def test_two_daemons_compare_once(memory: Store) -> None:
+    """Who begins says so first; lists that somebody left behind are dropped when they are old."""
+    desk = Desk(memory)
+    desk.pull(Giver(page()))
     results: list[object] = []
-    desk.pull(Giver(lambda: results.append(reconcile(other, ALERTS, Lister(names("a")), WEEK)), page()))
-    assert results == [None]
+    other = desk.worker("second")
+
+    def beside() -> None:
+        with memory.reading() as tx:
+            known = sources.standings(tx)[ALERTS.key].reconciled
+        with memory.writing() as tx:
+            results.append(sources.claim_comparison(tx, ALERTS.key, 0, micros(desk.world.now)))
+        results.append(known == micros(desk.world.now))
+
+    with memory.writing() as tx:
+        inventory.add(tx, f"{ALERTS.key} 0 dead", [Entry(id="x", version="", added="")])
+    assert compared(desk, Lister(names("a"), during=beside)) == {"listed": 1, "missing": 1, "fetched": 1}
+    assert results == [False, True]
+    assert desk.rows(tables.inventory) == []
+    assert other.owner == "second"
+
+
+def test_r32_a_full_day_ends_a_comparison_too(memory: Store) -> None:
+    """What it fetches counts like what a pull brings."""
+    source = replace(ALERTS, max_day=1)
+    desk = Desk(memory, None, source)
+    desk.pull(Giver(page()), source)
+    assert reconcile(desk.work, source, Lister(names("a", "b", "c")), WEEK) is None
+    assert len(desk.rows(tables.statement)) == 3  # the batch at hand
+    assert reconcile(desk.work, source, Lister(names("d")), WEEK) is None
+    assert len(desk.rows(tables.statement)) == 3
+
+
+def test_a_version_that_nobody_names_is_none(memory: Store) -> None:
+    """A manifest without versions, or with what is no version, is compared by ids."""
+    desk = Desk(memory)
+    there = names("a", "b")
+    desk.pull(Giver(page(*there)))
+    entries = [Entry(id=each["id"], version=text, added="") for each, text in zip(there, ("", "latest"), strict=True)]
+    assert compared(desk, Lister(there, entries)) == {"listed": 2}
+
+
+def test_what_was_gone_once_is_asked_for_again(memory: Store) -> None:
+    """Only what is passed over whenever it comes is left out."""
+    desk = Desk(memory)
+    (made,) = names("back")
+    desk.pull(Giver(page(skipped=(Skipped(id=made["id"], code="peer.gone", fields={}),))))
+    assert compared(desk, Lister([made])) == {"listed": 1, "missing": 1, "fetched": 1}
+
+
+def test_what_goes_again_goes_until_it_is_settled(memory: Store) -> None:
+    """A peer that says *pending* in between has not got it."""
+    desk = Desk(memory)
+    desk.world.give(CIRCL, *names("a"))
+    desk.push(Taker())
+    assert compared(desk, Lister(names("other")), DEPOT) == {"listed": 1, "sent_again": 1}
+    desk.push(Taker(say=lambda _: "pending"))
+    desk.world.now += timedelta(minutes=2)
+    taker = Taker()
+    desk.push(taker)
+    assert len(taker.taken) == 1
+    assert desk.outbox() == ["accepted"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from exchange.model.envelope import Page, Rejected
 from exchange.model.party import Terms
 from exchange.policy.audience import collection_channel
 from exchange.store import Store, micros, quarantine, sources, tables
+from exchange.store.pages import Versions
 from exchange.sync import retrial
 from exchange.sync.accept import accept
+from exchange.sync.withdrawal import withdraw
 from tests.sync.partners import ALERTS, MISP, Desk
-from tests.world import OPEN_WRITE, collection, indicator, terms
+from tests.world import OPEN_WRITE, collection, indicator, page, terms
 
 CODE = "content.schema"
 
@@ -63,7 +66,7 @@ def test_what_can_be_taken_now_is_listed_and_leaves(memory: Store) -> None:
     good, bad = aside(desk, raw(indicator("a.example"))), aside(desk, b'{"type": 7}')
     assert again(desk, good, bad, 999) == {"taken": 1, "rejected": 1}
     assert desk.world.listed("circl") == [indicator("a.example")["id"]]
-    assert entries(desk) == [("content.type", 2)]
+    assert entries(desk) == [("content.type", 1)]
 
 
 def test_a_misp_event_is_converted_again(memory: Store) -> None:
@@ -155,6 +158,45 @@ def test_what_is_posted_pushes_out_the_oldest(memory: Store, monkeypatch: pytest
     for n in range(7):
         aside(desk, b"{%d}" % n, "cert-ee/post:recolte", posted=collection_channel(OPEN_WRITE))
     assert sorted(row["raw"] for row in desk.rows(tables.quarantine)) == [b"{4}", b"{5}", b"{6}"]
+
+
+def test_r22_what_was_withdrawn_since_stays_withdrawn(memory: Store) -> None:
+    """A retry is no later POST: it brings back nothing that its peer took out, whatever becomes of the entry."""
+    desk = Desk(memory, room())
+    channel = collection_channel(OPEN_WRITE)
+    made = indicator("a.example")
+    number = aside(desk, raw({**made, "name": "first"}), "cert-ee/post:recolte", posted=channel)
+    accept(memory, desk.world.rules, page(made), "cert-ee/post:recolte", "cert-ee", desk.world.now, posted=channel)
+    audience = next(a.key for a in desk.world.rules.audiences if a.channel == channel and "cert-ee" in a.members)
+    withdraw(
+        memory, desk.world.rules, peer="cert-ee", audience=audience, stix_id=made["id"], versions=Versions(every=True),
+        now=desk.world.now,
+    )  # fmt: skip
+    assert len(desk.rows(tables.withdrawal)) == 1
+    assert again(desk, number) == {"rejected": 1}
+    assert len(desk.rows(tables.withdrawal)) == 1
+
+
+def test_who_may_no_longer_write_there_posts_nothing_by_a_retry(memory: Store) -> None:
+    """It runs exactly when the terms change."""
+    desk = Desk(memory, room())
+    number = aside(desk, raw(indicator()), "cert-ee/post:recolte", posted=collection_channel(OPEN_WRITE))
+    given = room()
+    shut = replace(given.collections[OPEN_WRITE], writers=())
+    desk.world.follow(replace(given, collections={**given.collections, OPEN_WRITE: shut}))
+    assert again(desk, number) == {"waiting": 1}
+
+
+def test_a_damaged_event_does_not_stop_the_others(memory: Store) -> None:
+    """It stays refused, and what stands behind it is judged; what has no bytes is not judged at all."""
+    desk = Desk(memory)
+    aside(desk, b'{"Event": {"info": "cut', MISP.key, code="content.json")
+    aside(desk, b"", MISP.key, code="peer.too_large")
+    good = aside(desk, raw(indicator("a.example")))
+    assert by_itself(desk) == {"rejected": 1, "waiting": 1, "taken": 1}
+    with memory.reading() as tx:
+        assert quarantine.entry(tx, good) is None
+    assert sorted(code for code, _ in entries(desk)) == ["content.json", "peer.too_large"]
 
 
 def test_nothing_is_dropped_without_a_word_which(memory: Store) -> None:

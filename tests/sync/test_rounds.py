@@ -242,6 +242,29 @@ def test_a_source_is_drained_anew_and_nothing_is_doubled(memory: Store) -> None:
     assert len(desk.world.listed("circl")) == 2
 
 
+def test_who_drains_while_an_operator_begins_anew_has_lost_the_work(memory: Store) -> None:
+    """Its next page would write the old cursor back, and what was asked for would be forgotten in silence."""
+    desk = Desk(memory)
+    desk.pull(Giver(page(cursor={"next": 5})))
+
+    def asked() -> None:
+        with memory.writing() as tx:
+            sources.begin_again(tx, [ALERTS.key], micros(NOW), micros(desk.world.now))
+
+    run = desk.pull(Giver(*[page()] * 5, asked, page(indicator(), cursor={"next": 99})), forced=True)
+    assert run is not None
+    assert run.outcome == "lease_lost"
+    assert (desk.cursor(), desk.standing().again_from) == ({}, micros(NOW))
+
+
+def test_a_look_that_breaks_is_told_and_not_repeated_every_second(memory: Store, time: Time) -> None:
+    """A mistake of ours is no reason to ask a peer a thousand times."""
+    peers = Peers()
+    peers.fails = ValueError("a mistake")
+    assert len(rounds(memory, peers, time, probe=WEEK)) == 3
+    assert rounds(memory, peers, time, probe=WEEK) == []
+
+
 def test_the_overview_says_what_an_operator_asks(memory: Store) -> None:
     """Last success beside last failure, the peer out of reach, the closed window, next run."""
     desk = Desk(memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,8 @@ from exchange.config import Settings
 from exchange.errors import UsageError
 from exchange.i18n import text
 from exchange.store import Store, audiences, micros, sources
-from exchange.sync.breaker import may_try
+from exchange.store.sources import Standing
+from exchange.sync.breaker import able, may_try
 from exchange.sync.imports import import_files
 from exchange.sync.overview import Line, overview
 from exchange.sync.pull import pull
@@ -65,6 +67,7 @@ def sync(
         names = {p.id for p in peers}
         if again_from:
             with store.writing() as tx:
+                _check_from(again_from, [sources.standings(tx).get(key) for key in _pulled(settings, names)])
                 sources.begin_again(tx, _pulled(settings, names), micros(again_from), micros(now()))
         if is_running(store):
             _by_the_daemon(store, settings, names)
@@ -78,7 +81,7 @@ def sync(
             ("cli.column.where", "cli.column.outcome", "cli.column.counts"),
             [(line.key, outcome_text(line), counts_text(line.counts)) for line in lines if line.kind != "file"],
         )
-    return 1 if any(line.state == "failing" for line in lines) else 0
+    return 1 if any(line.state in ("failing", "tripped") for line in lines) else 0
 
 
 def is_running(store: Store) -> bool:
@@ -103,15 +106,16 @@ def _by_the_daemon(store: Store, settings: Settings, peers: set[str]) -> None:
     keys = _pulled(settings, peers)
     asked = micros(now())
     with store.writing() as tx:
-        sources.hurry(tx, keys, asked)
+        sources.hurry(tx, keys | {target.key for name in peers for target in settings.terms.peers[name].targets}, asked)
     deadline = time.monotonic() + _PATIENCE
     watch = store.watch()
     with err.status(say("cli.sync.waiting")):
         while time.monotonic() < deadline:
             with store.reading() as tx:
                 standings = sources.standings(tx)
+                able_now = able(tx, rules_of(settings), outbound=settings.sync.outbound)
             late = [key for key in keys if key in standings and (standings[key].last_end or 0) < asked]
-            if not any(may_try(key, standings, now()) for key in late):
+            if not any(may_try(key, able_now, standings, now()) for key in late):
                 break  # all done; or the peer is out of reach, and what is late waits for it
             watch.wait(0.2)
     watch.close()
@@ -120,6 +124,13 @@ def _by_the_daemon(store: Store, settings: Settings, peers: set[str]) -> None:
 def _pulled(settings: Settings, peers: set[str]) -> set[str]:
     """The keys of what is pulled from these peers."""
     return {s.key for name in peers for s in settings.terms.peers[name].sources if s.enabled and s.kind != "file"}
+
+
+def _check_from(again_from: datetime, standings: Sequence[Standing | None]) -> None:
+    """Back is the only way: to begin later than everything was read up to would leave something out."""
+    for standing in standings:
+        if standing is not None and (standing.last_complete is None or micros(again_from) > standing.last_complete):
+            raise UsageError("cli.sync.from_later", source=standing.key, value=again_from.isoformat(timespec="minutes"))
 
 
 def _moment(text: str) -> datetime:

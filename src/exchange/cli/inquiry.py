@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ from exchange.cli.terminal import (
     show_table,
 )
 from exchange.config import Settings
+from exchange.errors import UsageError
 from exchange.i18n import text
 from exchange.model.party import Peer, Source, Target
 from exchange.store import Store, sources
@@ -74,20 +76,33 @@ Who = Annotated[str, typer.Argument(help=say("cli.inquiry.peer"))]
 def probe(peer: Who, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
     """Find out what a partner is and how it behaves; nothing is written there."""
     settings = load(folder)
-    asked = peer_of(settings, peer)
+    asked, began = _asked(settings, peer), now()
     with opened(settings) as store:
         _have(store, settings, asked, "probed", lambda s, e: look(s.work, e, s.client(e)))
         lines = [line for line in overview(store, settings.terms, now()) if line.peer == peer and line.kind != "file"]
     if as_json:
         show_json([{"key": line.key, "probed": line.probed, "profile": line.profile} for line in lines])
     for line in lines if not as_json else ():
-        _tell(line, asked)
-    return 0 if all(line.profile is not None for line in lines) else 1
+        _tell(line, asked, began)
+    return 0 if all(_is_new(line, began) for line in lines) else 1
 
 
-def _tell(line: Line, peer: Peer) -> None:
+def _asked(settings: Settings, name: str) -> Peer:
+    """The peer, unless it is to be left alone now."""
+    peer = peer_of(settings, name)
+    until = peer.closed_until(now())
+    if until is not None:
+        raise UsageError("cli.inquiry.closed", peer=name, until=until.strftime("%Y-%m-%d %H:%M UTC"))
+    return peer
+
+
+def _is_new(line: Line, began: datetime) -> bool:
+    return line.profile is not None and line.profile.at >= began
+
+
+def _tell(line: Line, peer: Peer, began: datetime) -> None:
     out.print(f"[bold]{escape(line.key)}[/]", soft_wrap=True)
-    if line.profile is None:
+    if line.profile is None or not _is_new(line, began):
         out.print(escape(say("cli.probe.nothing", key=line.key, contact=peer.contact or peer.name)), soft_wrap=True)
         return
     for fact in FACTS:
@@ -111,7 +126,7 @@ def _value(value: object) -> str:
 def reconcile(peer: Who, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
     """Compare what a partner lists with what we hold and sent; what is missing is fetched or sent again."""
     settings = load(folder)
-    asked = peer_of(settings, peer)
+    asked, began = _asked(settings, peer), now()
     log.configure(LANGUAGE, "console")
     with opened(settings) as store:
         every = settings.sync.reconcile
@@ -122,7 +137,10 @@ def reconcile(peer: Who, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson 
     else:
         columns = ("cli.column.where", "cli.column.since", "cli.column.counts")
         show_table(columns, [(each.key, ago(each.reconciled), counts_text(each.difference)) for each in lines])
-    return 0
+    late = [each.key for each in lines if each.reconciled is None or each.reconciled < began]
+    for key in late if not as_json else ():
+        err.print(f"[red]{escape(say('cli.reconcile.nothing', key=key))}[/]", soft_wrap=True)
+    return 1 if late else 0
 
 
 def _have(

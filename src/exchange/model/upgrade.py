@@ -95,6 +95,13 @@ def upgrade(stix: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+# Dictionaries whose names are anybody's: what looks like a reference there is none.
+_FREE = frozenset({
+    "environment_variables", "additional_header_fields", "request_header", "document_info_dict", "exif_tags", "options",
+    "startup_info", "ipfix", "hashes",
+})  # fmt: skip
+
+
 def timestamps(pattern: str) -> str:
     """A STIX 2.0 pattern whose START and STOP name timestamps; what is no pattern stays as it is."""
     if "START" not in pattern:
@@ -150,7 +157,7 @@ def _linked(value: Any, ids: Mapping[str, str]) -> Any:
         elif name.endswith("_refs") and isinstance(inner, list):
             made[name] = [ids.get(each, each) if isinstance(each, str) else each for each in inner]
         else:
-            made[name] = _linked(inner, ids)
+            made[name] = inner if name in _FREE else _linked(inner, ids)
     return made
 
 

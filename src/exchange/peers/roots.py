@@ -108,7 +108,9 @@ class Roots:
         if not servers:
             raise PeerUnreachable("peer.srv", name=name, detail="-", **self._access.blame)
         for server in servers:
-            if self._access.credentials.anonymous or origin_of(server) in self._home(flow):
+            # The DNS may send a reader without secrets anywhere; what we hand over goes only where we were told to.
+            free = self._access.credentials.anonymous and isinstance(flow, Source)
+            if free or origin_of(server) in self._home(flow):
                 return server
         raise self._error("peer.srv_origin", flow, domain=domain, origin=servers[0])
 

@@ -24,6 +24,8 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 from requests.exceptions import ConnectionError as Broken
 from requests.exceptions import ContentDecodingError, ProxyError, RequestException, SSLError, Timeout
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from exchange.errors import PeerBusy, PeerProtocol, PeerRefused, PeerUnreachable
 from exchange.model.party import Credentials
@@ -49,6 +51,8 @@ _LONGEST_URL = 500
 _DAY = 86_400.0
 """The longest that a peer may make us wait: nobody means the thirty years that some digits too many would be."""
 _random = SystemRandom()
+_ODD = re.compile(r"[\\\s\x00-\x1f\x7f]")
+"""What stands in no address: readers differ on where it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +182,10 @@ class Session:
     def _take_turn(self) -> None:
         """Wait until the peer may be asked once more."""
         due = self.spend()
-        while due > 0:
+        if due > self.limits.longest_pause:
+            raise PeerBusy("peer.budget", retry_after=due, **self.blame)
+        if due > 0:
             self.rest(due)
-            due -= self.limits.longest_pause
 
     def detail(self, answer: Answer) -> str:
         """The first words of a body for an error text, without any of our secrets that it may repeat."""
@@ -191,12 +196,14 @@ class Session:
         """`text` of the peer's without any of our secrets that it may repeat."""
         given = self.credentials
         basic = base64.b64encode(f"{given.user}:{given.password}".encode()).decode() if given.password else ""
-        for secret in filter(None, (basic, given.password, given.token, given.key, given.proxy_password)):
+        proxied = base64.b64encode(f"{given.proxy_user}:{given.proxy_password}".encode()).decode()
+        mine = (basic, proxied if given.proxy_password else "")
+        for secret in filter(None, (*mine, given.password, given.token, given.key, given.proxy_password)):
             text = text.replace(secret, "…").replace(quote(secret, safe=""), "…")
         return text
 
     def _only_home(self, url: str) -> None:
-        if origin_of(url) != self.origin:
+        if self.origin == NOWHERE or origin_of(url) != self.origin:
             raise PeerProtocol("peer.foreign_origin", url=shown(url), origin=self.origin, **self.blame)
 
     def _follow(self, request: _Request) -> Answer:
@@ -298,15 +305,23 @@ class Session:
         raise PeerProtocol("peer.status", **what)
 
 
+NOWHERE = "nowhere"
+
+
 def origin_of(url: str) -> str:
-    """Scheme, host and port: what credentials are bound to (RULES R29)."""
+    """Scheme, host and port: what credentials are bound to (RULES R29); NOWHERE for what two readers take for two.
+
+    `https://a.example\\@b.example/` is b to the one who looks and a to the one who connects. So both are asked.
+    """
     try:
-        parts = urlsplit(url)
+        parts, other = urlsplit(url), parse_url(url)
         scheme = parts.scheme.lower()
         port = parts.port or {"http": 80, "https": 443}.get(scheme, 0)
-    except ValueError:
-        return "nowhere"
-    return f"{scheme}://{(parts.hostname or '').lower()}:{port}"
+        host = (parts.hostname or "").lower()
+    except (ValueError, LocationParseError):
+        return NOWHERE
+    same = (host, parts.port) == ((other.host or "").strip("[]").lower(), other.port)
+    return f"{scheme}://{host}:{port}" if same and not _ODD.search(url) else NOWHERE
 
 
 def shown(url: str) -> str:

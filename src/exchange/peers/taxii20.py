@@ -43,7 +43,8 @@ class Connection20(Connection):
         if not place:
             return super().get(url, wanted, params)
         answer = super().get(url, {**wanted, "Range": f"items{self._sign}{place}"}, params)
-        if answer.status == HTTPStatus.BAD_REQUEST and self._sign == " ":
+        first = answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and place.startswith("0-")
+        if (first or answer.status == HTTPStatus.BAD_REQUEST) and self._sign == " ":
             second = super().get(url, {**wanted, "Range": f"items={place}"}, params)
             if second.status < HTTPStatus.BAD_REQUEST:
                 self._sign = "="

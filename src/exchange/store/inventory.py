@@ -16,9 +16,9 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal_column,
     or_,
     select,
-    text,
     update,
 )
 
@@ -40,27 +40,34 @@ from exchange.store.tables import (
 
 UNASKED = "-"
 """In place of its date: the peer lists it, and a pull would not take it (`since`), so it is not missing here."""
+_FOR_GOOD = ("misp.org_not_allowed", "misp.protected", "peer.before_since")
+"""Why something is passed over whenever it comes; other reasons may have gone since."""
 _OFTEN = 2
 """Times that a peer accepted a version before it is believed that it does not want to keep it."""
 
 
-def clear(tx: Connection, key: str, most: int) -> bool:
-    """Drop at most so much of the list of `key`; whether there may be more."""
-    some = select(inventory.c.remote_id).where(inventory.c.key == key).order_by(inventory.c.remote_id).limit(most)
+def clear(tx: Connection, name: str, most: int) -> bool:
+    """Drop at most so much of a list; whether there may be more."""
+    some = select(inventory.c.remote_id).where(inventory.c.key == name).order_by(inventory.c.remote_id).limit(most)
     ids = tx.execute(some).scalars().all()
     if ids:
-        tx.execute(delete(inventory).where(inventory.c.key == key, inventory.c.remote_id <= ids[-1]))
+        tx.execute(delete(inventory).where(inventory.c.key == name, inventory.c.remote_id <= ids[-1]))
     return len(ids) == most
 
 
-def add(tx: Connection, key: str, entries: Sequence[Entry]) -> None:
+def lists(tx: Connection) -> Sequence[str]:
+    """The names of the lists that there are."""
+    return tx.execute(select(inventory.c.key).distinct()).scalars().all()
+
+
+def add(tx: Connection, name: str, entries: Sequence[Entry]) -> None:
     """Write down what the peer lists; what it lists twice is there once."""
     rows = {(entry.id, entry.version): entry for entry in entries}
     for some in chunks(rows):
-        same = and_(inventory.c.key == key, inventory.c.remote_id.in_({remote_id for remote_id, _ in some}))
+        same = and_(inventory.c.key == name, inventory.c.remote_id.in_({remote_id for remote_id, _ in some}))
         known = {(row[0], row[1]) for row in tx.execute(select(inventory.c.remote_id, inventory.c.version).where(same))}
         fresh = [
-            {"key": key, "remote_id": rows[place].id, "version": rows[place].version, "added": rows[place].added}
+            {"key": name, "remote_id": rows[place].id, "version": rows[place].version, "added": rows[place].added}
             for place in some
             if place not in known
         ]
@@ -68,30 +75,32 @@ def add(tx: Connection, key: str, entries: Sequence[Entry]) -> None:
             tx.execute(insert(inventory), fresh)
 
 
-def missing_objects(tx: Connection, key: str, after: str, most: int) -> Sequence[str]:
-    """Ids behind `after` of which the peer lists a version that we hold neither as a statement nor aside."""
+def missing_objects(tx: Connection, key: str, name: str, after: str, most: int) -> Sequence[str]:
+    """On the list `name` of `key`: ids behind `after` of which we hold a version neither as a statement nor aside."""
     same = and_(statement.c.source == key, statement.c.stix_id == inventory.c.remote_id)
-    held = exists().where(same, or_(statement.c.version == inventory.c.version, statement.c.version == text("''")))
-    return _missing(tx, key, after, most, ~held)
+    held = exists().where(same, _same_version())
+    return _missing(tx, key, name, after, most, ~held)
 
 
-def missing_documents(tx: Connection, key: str, after: str, most: int) -> Sequence[str]:
+def missing_documents(tx: Connection, key: str, name: str, after: str, most: int) -> Sequence[str]:
     """The same for MISP events: uuids of those that we do not hold as they are now."""
     held = exists().where(
         document.c.source == key,
         document.c.document_id == inventory.c.remote_id,
         document.c.version == inventory.c.version,
     )
-    return _missing(tx, key, after, most, ~held)
+    return _missing(tx, key, name, after, most, ~held)
 
 
-def _missing(tx: Connection, key: str, after: str, most: int, lacking: ColumnElement[bool]) -> Sequence[str]:
+def _missing(tx: Connection, key: str, name: str, after: str, most: int, lacking: ColumnElement[bool]) -> Sequence[str]:
     asked = inventory.c.added != UNASKED
     aside = exists().where(quarantine.c.source == key, quarantine.c.stix_id == inventory.c.remote_id)
-    passed = exists().where(skipped.c.source == key, skipped.c.remote_id == inventory.c.remote_id)
+    passed = exists().where(
+        skipped.c.source == key, skipped.c.remote_id == inventory.c.remote_id, skipped.c.code.in_(_FOR_GOOD)
+    )
     query = (
         select(inventory.c.remote_id)
-        .where(inventory.c.key == key, inventory.c.remote_id > after, asked, lacking, ~aside, ~passed)
+        .where(inventory.c.key == name, inventory.c.remote_id > after, asked, lacking, ~aside, ~passed)
         .distinct()
         .order_by(inventory.c.remote_id)
         .limit(most)
@@ -99,14 +108,23 @@ def _missing(tx: Connection, key: str, after: str, most: int, lacking: ColumnEle
     return tx.execute(query).scalars().all()
 
 
-def vanishing(tx: Connection, key: str, after: str, most: int, *, documents: bool) -> Sequence[str]:
-    """Ids behind `after` of what `key` once gave, no longer lists, and is not marked for."""
+def _same_version() -> ColumnElement[bool]:
+    """What either side gives no version is told apart by its id alone."""
+    none: ColumnElement[str] = literal_column("''")
+    return or_(statement.c.version == inventory.c.version, statement.c.version == none, inventory.c.version == none)
+
+
+def vanishing(
+    tx: Connection, key: str, name: str, after: str, most: int, *, before: int, documents: bool
+) -> Sequence[str]:
+    """Ids behind `after` of what `key` gave `before` it made the list `name`, is not on it, and is not marked for."""
     held = document.c.document_id if documents else statement.c.stix_id
     source = document.c.source if documents else statement.c.source
-    there = exists().where(inventory.c.key == key, inventory.c.remote_id == held)
+    came = document.c.received if documents else statement.c.received
+    there = exists().where(inventory.c.key == name, inventory.c.remote_id == held)
     marked = exists().where(vanished.c.key == key, vanished.c.remote_id == held)
-    gone = select(held).where(source == key, held > after, ~there, ~marked).distinct().order_by(held).limit(most)
-    return tx.execute(gone).scalars().all()
+    gone = select(held).where(source == key, held > after, came <= before, ~there, ~marked)
+    return tx.execute(gone.distinct().order_by(held).limit(most)).scalars().all()
 
 
 def mark(tx: Connection, key: str, ids: Sequence[str], now: int) -> None:
@@ -115,9 +133,9 @@ def mark(tx: Connection, key: str, ids: Sequence[str], now: int) -> None:
         tx.execute(insert(vanished), [{"key": key, "remote_id": each, "noticed": now} for each in ids])
 
 
-def unmark(tx: Connection, key: str, most: int) -> int:
+def unmark(tx: Connection, key: str, name: str, most: int) -> int:
     """Take the mark from what is listed again, at most so much; how much."""
-    there = exists().where(inventory.c.key == key, inventory.c.remote_id == vanished.c.remote_id)
+    there = exists().where(inventory.c.key == name, inventory.c.remote_id == vanished.c.remote_id)
     ids = tx.execute(select(vanished.c.remote_id).where(vanished.c.key == key, there).limit(most)).scalars().all()
     for some in chunks(ids):
         tx.execute(delete(vanished).where(vanished.c.key == key, vanished.c.remote_id.in_(some)))
@@ -129,15 +147,19 @@ def vanished_counts(tx: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.execute(select(vanished.c.key, func.count()).group_by(vanished.c.key))}
 
 
-def lost(tx: Connection, key: str, channel: str, after: int, most: int) -> Sequence[tuple[int, int, bool]]:
-    """What the target accepted, after this date, and no longer lists: (audience, date, whether it was accepted twice).
+def lost(
+    tx: Connection, name: str, channel: str, after: int, most: int, *, before: int
+) -> Sequence[tuple[int, int, bool]]:
+    """What the target accepted `before` it made the list `name`, listed here after this date, and is not on it.
+
+    (audience, date, whether it was accepted twice).
 
     Who drops a version that they accepted twice does not want to keep it.
     """
     there = exists().where(
-        inventory.c.key == key,
+        inventory.c.key == name,
         inventory.c.remote_id == statement.c.stix_id,
-        or_(inventory.c.version == statement.c.version, statement.c.version == text("''")),
+        _same_version(),
     )
     said = and_(
         ledger.c.channel == channel,
@@ -146,13 +168,14 @@ def lost(tx: Connection, key: str, channel: str, after: int, most: int) -> Seque
         ledger.c.outcome == "accepted",
     )
     often = select(func.count()).where(said).scalar_subquery()
+    since = exists().where(said, ledger.c.at > before)
     query = (
         select(outbox.c.audience, outbox.c.added, often)
         .join(audience, audience.c.number == outbox.c.audience)
         .join(listing, and_(listing.c.audience == outbox.c.audience, listing.c.added == outbox.c.added))
         .join(statement, statement.c.seq == listing.c.seq)
         .where(audience.c.channel == channel, outbox.c.state == "accepted", outbox.c.added > after)
-        .where(listing.c.closed.is_(None), listing.c.latest, ~there)
+        .where(listing.c.closed.is_(None), listing.c.latest, ~there, ~since)
         .order_by(outbox.c.added)
         .limit(most)
     )

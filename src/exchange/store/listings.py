@@ -228,7 +228,7 @@ def settle(tx: Connection, outcomes: Sequence[tuple[Parcel, str, str]], *, peer:
         .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("when"), outbox.c.state == "pending")
         .values(state=bindparam("became"), message=bindparam("said"), attempts=outbox.c.attempts + 1),
         [
-            {"who": parcel.audience, "when": parcel.added, "became": state, "said": message[:500]}
+            {"who": parcel.audience, "when": parcel.added, "became": state, "said": _said(parcel, state, message)}
             for parcel, state, message in outcomes
         ],
     )
@@ -242,6 +242,11 @@ def settle(tx: Connection, outcomes: Sequence[tuple[Parcel, str, str]], *, peer:
     ]  # fmt: skip
     if entries:
         tx.execute(insert(ledger), entries)
+
+
+def _said(parcel: Parcel, state: str, message: str) -> str:
+    """What stands beside the parcel: that it goes again, until it is settled."""
+    return AGAIN if parcel.again and state == "pending" else message[:500]
 
 
 def accepted(tx: Connection, channel: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:

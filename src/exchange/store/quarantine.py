@@ -21,10 +21,15 @@ MOST_BYTES = 1 << 30
 """Bytes of the same."""
 
 
+def _digest(item: Rejected) -> str:
+    """By which it is known again; what was too large to be fetched has no bytes, only a name."""
+    return hashlib.sha256(item.raw or item.id.encode()).hexdigest()
+
+
 def set_aside(tx: Connection, key: str, rejected: Sequence[Rejected], now: int) -> None:
     """Quarantine these with their reasons; bytes that are there already are only counted."""
-    times = Counter(hashlib.sha256(item.raw).hexdigest() for item in rejected)
-    fresh = {hashlib.sha256(item.raw).hexdigest(): item for item in rejected}
+    times = Counter(_digest(item) for item in rejected)
+    fresh = {_digest(item): item for item in rejected}
     for digests in chunks(fresh):
         same = (quarantine.c.source == key) & quarantine.c.digest.in_(digests)
         known = set(tx.execute(select(quarantine.c.digest).where(same)).scalars())
@@ -114,6 +119,14 @@ def mark(tx: Connection, numbers: Collection[int], judge: str) -> None:
     """These were looked at by `judge`."""
     for some in chunks(numbers):
         tx.execute(update(quarantine).where(quarantine.c.id.in_(some)).values(tried=judge))
+
+
+def renew(tx: Connection, number: int, reasons: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """The reason that holds now, beside what was known of it (the file it came in)."""
+    known = tx.execute(select(quarantine.c.fields).where(quarantine.c.id == number)).scalar()
+    for code, fields in reasons:
+        merged = json.dumps({**json.loads(known or "{}"), **fields}, default=str)
+        tx.execute(update(quarantine).where(quarantine.c.id == number).values(code=code, fields=merged))
 
 
 def drop(tx: Connection, *, key: str = "", number: int = 0) -> int:

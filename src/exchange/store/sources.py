@@ -167,8 +167,12 @@ def hurry(tx: Connection, keys: Collection[str], now: int) -> None:
 
 
 def begin_again(tx: Connection, keys: Collection[str], since: int, now: int) -> None:
-    """Drain these anew from `since`, at once: the cursor is forgotten, nothing else is."""
-    tx.execute(update(source).where(source.c.key.in_(list(keys))).values(cursor="{}", again_from=since, due=now))
+    """Drain these anew from `since`, at once: the cursor is forgotten, nothing else is.
+
+    Whoever drains one of them now has lost its lease: its next page would write the old cursor back.
+    """
+    values = {"cursor": "{}", "again_from": since, "due": now, "lease_owner": None, "lease_until": 0}
+    tx.execute(update(source).where(source.c.key.in_(list(keys))).values(**values))
 
 
 def begin_run(tx: Connection, key: str, now: int) -> int:
@@ -250,6 +254,12 @@ def keep_difference(tx: Connection, key: str, difference: Mapping[str, int], now
     """Write down what a comparison with the peer found."""
     values = {"difference": json.dumps(dict(difference)), "reconciled": now}
     tx.execute(update(source).where(source.c.key == key).values(**values))
+
+
+def claim_comparison(tx: Connection, key: str, known: int | None, now: int) -> bool:
+    """Begin a comparison that was last made at `known`; False: somebody else has begun it."""
+    same = source.c.reconciled.is_(None) if known is None else source.c.reconciled == known
+    return tx.execute(update(source).where(source.c.key == key, same).values(reconciled=now)).rowcount == 1
 
 
 def compared(tx: Connection, key: str, at: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from sqlalchemy import Connection
 
 from exchange.errors import StoreError, StoreOutdated
@@ -36,6 +37,8 @@ from exchange.store.statements import Held, Worth, indexed
 from exchange.sync.intake import Intake, Outcome, sort
 from exchange.sync.listing import Lister
 from exchange.sync.subjects import horizon_at
+
+log = structlog.get_logger()
 
 STEP = 500
 """Statements judged in one transaction; RULES R18 allows a thousand."""
@@ -66,19 +69,21 @@ def accept(
     now: datetime,
     *,
     posted: str = "",
+    again: bool = False,
     lease: tuple[str, int] | None = None,
 ) -> Accepted:
     """Take `page` from the source `source_key` of `peer`. Twice is once.
 
-    `posted`: the channel to which the peer wrote it. `lease`: (owner, until in µs) of the pull that brings it; it is
-    prolonged in the same transaction. Raises StoreBusy when the writer lock is not free, StoreOutdated when the
-    policy that this process holds is not the one that the store was decided under, and LeaseLost.
+    `posted`: the channel to which the peer wrote it; `again`: not now but earlier, so what it has withdrawn there stays
+    withdrawn (RULES R22). `lease`: (owner, until in µs) of the pull that brings it; it is prolonged in the same
+    transaction. Raises StoreBusy when the writer lock is not free, StoreOutdated when the policy that this process
+    holds is not the one that the store was decided under, and LeaseLost.
     """
     with store.writing() as tx:
         if lease is not None and not sources.extend(tx, source_key, *lease):
             raise LeaseLost("store.lease_lost", source=source_key)
         require(tx, rules)
-        intake, lister = _take(tx, rules, page, source_key, peer, posted, now)
+        intake, lister = _take(tx, rules, page, source_key, peer, posted, now, again=again)
         if page.cursor is not None:
             sources.save_cursor(tx, source_key, page.cursor)
         more = page.last and _settle(tx, rules, source_key, lister)
@@ -102,7 +107,7 @@ def require(tx: Connection, rules: Rules) -> None:
 
 
 def _take(
-    tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime
+    tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime, *, again: bool
 ) -> tuple[Intake, Lister]:
     at = micros(now)
     document = None
@@ -125,7 +130,9 @@ def _take(
     if aside:
         quarantine.set_aside(tx, source_key, aside, at)
         if posted:  # whoever posts is told at once, and keeps what they posted
-            quarantine.trim(tx, source_key)
+            dropped = quarantine.trim(tx, source_key)
+            if dropped:
+                log.warning("quarantine.trimmed", source=source_key, count=dropped)
     for skipped in page.skipped:
         sources.pass_over(tx, source_key, skipped.id, skipped.code, skipped.fields, at)
     if news:
@@ -136,7 +143,7 @@ def _take(
     alone = [item.stix_id not in known and times[item.stix_id] == 1 for item in held]
     fresh = [(item, new.object.body) for item, new, first in zip(held, news, alone, strict=True) if first]
     changed = dict.fromkeys(item.stix_id for item, first in zip(held, alone, strict=True) if not first)
-    if posted:
+    if posted and not again:
         given = {(item.id, item.version) for item in page.objects if item.id in known}
         changed |= dict.fromkeys(withdrawals.undo(tx, peer, posted, given))
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake))

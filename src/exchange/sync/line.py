@@ -72,7 +72,7 @@ def _keep(work: Work, shown: Handshake) -> None:
         before = known.get((each.peer, each.side, each.origin))
         if before is None or before.not_after != each.not_after or each.seen - before.seen >= day:
             fresh.append(each)
-            days = (each.not_after - each.seen) // day
+            days = max(0, (each.not_after - each.seen) // day)
             if days < WARNED[0]:
                 _say(each, days)
     if fresh:

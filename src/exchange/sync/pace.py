@@ -46,8 +46,8 @@ def after_pull(source: Source, peer: Peer, ended: Ended, now: datetime, draw: Dr
     interval = source.every if pace is None else float(pace)
     if ended.outcome == "day_full":
         due = datetime.combine(now.date() + _DAY, datetime.min.time(), tzinfo=now.tzinfo)
-    elif ended.outcome == "paused":
-        due = now  # `resume` lets it go on at once (RULES R31)
+    elif ended.outcome in ("paused", "closed", "stopping"):
+        due = now  # it goes on as soon as it may: when somebody resumes it (RULES R31), at the window's end
     elif ended.error is not None:
         due = now + _backoff(ended.error, ended.failures, source.every, draw)
     elif source.cron:

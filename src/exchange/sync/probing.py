@@ -12,7 +12,7 @@ from exchange.model.party import Source, Target
 from exchange.model.profile import Profile, drift, from_text, to_text
 from exchange.store import sources
 from exchange.store.clock import micros
-from exchange.sync.pull import Work
+from exchange.sync.pull import Work, unforeseen
 
 log = structlog.get_logger()
 
@@ -22,7 +22,8 @@ def probe(work: Work, entry: Source | Target, client: Callable[[], PeerClient]) 
     now = work.clock()
     try:
         found = client().probe(entry, now)
-    except ExchangeError as error:
+    except Exception as broken:  # noqa: BLE001 (told with its trace; else it would be made again every second)
+        error = broken if isinstance(broken, ExchangeError) else unforeseen(entry.key, broken)
         log.warning("probe.failed", peer=entry.peer, key=entry.key, error=error)
         with work.store.writing() as tx:
             sources.probed(tx, entry.key, micros(now))

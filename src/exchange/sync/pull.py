@@ -70,7 +70,7 @@ def pull(work: Work, source: Source, client: Callable[[], PeerClient], *, forced
     outcome: str = "complete"
     error: ExchangeError | None = None
     try:
-        outcome = _barrier(work, source) or _drain(work, source, client(), cursor, counts)
+        outcome = barrier(work, source) or _drain(work, source, client(), cursor, counts)
     except LeaseLost as lost:
         outcome, error = "lease_lost", lost
     except ExchangeError as failed:
@@ -82,7 +82,7 @@ def pull(work: Work, source: Source, client: Callable[[], PeerClient], *, forced
     return run
 
 
-def _barrier(work: Work, source: Source) -> str:
+def barrier(work: Work, source: Source) -> str:
     """Why nothing may be taken from this source now; empty: nothing stands in the way."""
     if not work.rules().receives(source.peer):
         return "no_agreement"
@@ -117,7 +117,7 @@ def _drain(work: Work, source: Source, client: PeerClient, cursor: dict[str, obj
             counts.update(accepted.counts)
             for stix_id, audience in accepted.stopped:
                 log.error("gate.stopped", source=source.key, id=stix_id, audience=audience)
-        stop = "" if brought.last else _barrier(work, source)
+        stop = "" if brought.last else barrier(work, source)
         if stop:
             return stop
     return "complete"

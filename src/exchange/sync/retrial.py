@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 
-from exchange.model.envelope import Page, sift
+from exchange.errors import ContentError
+from exchange.model.envelope import Page, Rejected, sift
 from exchange.model.party import Source
 from exchange.policy import Rules
 from exchange.policy.audience import collection_channel
 from exchange.store import Store, accounts, quarantine, sources
 from exchange.store.clock import micros
 from exchange.store.quarantine import Entry
+from exchange.sync import leases
 from exchange.sync.accept import accept
 from exchange.sync.imports import event_in
+from exchange.sync.pull import LEASE
 
 _POSTED = "post:"
 _AT_ONCE = 100
@@ -67,39 +70,50 @@ def retry(store: Store, rules: Rules, numbers: Iterable[int], clock: Callable[[]
 
 def _retry(store: Store, rules: Rules, entry: Entry, now: datetime) -> str:
     origin = _origin(rules, entry.source)
-    outcome = "waiting"
-    if origin is not None and rules.receives(origin.source.peer):
-        free, complete = _state(store, entry.source, origin, now)
-        if free:
-            outcome = _judge(store, rules, entry, origin, now, complete=complete)
-    if outcome == "rejected":
+    if origin is None or not entry.raw or not rules.receives(origin.source.peer):
+        return "waiting"
+    owner = f"{leases.owner()}-retry"
+    with store.writing() as tx:
+        standing = sources.standings(tx).get(entry.source)
+        braked = accounts.braked(tx, origin.source.peer, "in")
+        until = micros(now + LEASE)
+        # Nothing is settled beside a drain under way, nor before one is complete (RULES R11).
+        if braked or (standing and not sources.lease(tx, entry.source, owner, micros(now), until, forced=True)):
+            return "waiting"
+    try:
+        complete = standing is None or standing.last_outcome == "complete"
+        outcome = _judge(store, rules, entry, origin, now, complete=complete)
+    finally:
         with store.writing() as tx:
+            sources.release(tx, entry.source, owner)
+    with store.writing() as tx:
+        if outcome == "taken":
+            quarantine.remove(tx, [entry.number])
+        else:
             quarantine.mark(tx, [entry.number], judge_of(rules))
     return outcome
 
 
-def _state(store: Store, key: str, origin: _Origin, now: datetime) -> tuple[bool, bool]:
-    """Whether something may come in there now, and whether its last drain reached the end (RULES R11)."""
-    with store.reading() as tx:
-        standing = sources.standings(tx).get(key)
-        braked = accounts.braked(tx, origin.source.peer, "in")
-    busy = standing is not None and standing.lease_owner is not None and standing.lease_until > micros(now)
-    return not braked and not busy, standing is None or standing.last_outcome == "complete"
-
-
 def _judge(store: Store, rules: Rules, entry: Entry, origin: _Origin, now: datetime, *, complete: bool) -> str:
     """Through the door with it. An entry that comes back with a reason stays what it was, under the new reason."""
-    refused = False
-    for page in _pages(entry, origin, now):
-        accepted = accept(
-            store, rules, replace(page, last=complete), entry.source, origin.source.peer, now, posted=origin.posted
-        )
-        refused |= any(outcome.code in ("rejected", "conflict") for outcome in accepted.outcomes)
-    if refused:
+    try:
+        found = list(_pages(entry, origin, now))
+    except ContentError as error:
+        found = [Page(rejected=[Rejected(raw=entry.raw, code=error.code, fields=error.fields)])]
+    if not any(page.objects or page.document for page in found):
+        whole = [rejected for page in found for rejected in page.rejected if rejected.raw == entry.raw]
+        with store.writing() as tx:
+            quarantine.renew(tx, entry.number, [(each.code, each.fields) for each in whole][:1])
         return "rejected"
-    with store.writing() as tx:
-        quarantine.remove(tx, [entry.number])
-    return "taken"
+    refused = False
+    for number, page in enumerate(found, 1):
+        last = complete and number == len(found)
+        accepted = accept(
+            store, rules, replace(page, last=last), entry.source, origin.source.peer, now,
+            posted=origin.posted, again=True,
+        )  # fmt: skip
+        refused |= any(outcome.code in ("rejected", "conflict") for outcome in accepted.outcomes)
+    return "rejected" if refused else "taken"
 
 
 def _pages(entry: Entry, origin: _Origin, now: datetime) -> Iterator[Page]:
@@ -121,6 +135,8 @@ def _origin(rules: Rules, key: str) -> _Origin | None:
         alias = name.removeprefix(_POSTED)
         found = next((each for each in rules.terms.collections.values() if each.alias == alias), None)
         posted = Source(peer=peer_id, id=name, kind="taxii", internal=peer.home)
-        return None if found is None else _Origin(source=posted, posted=collection_channel(found.id))
+        if found is None or peer_id not in found.writers:
+            return None
+        return _Origin(source=posted, posted=collection_channel(found.id))
     found_source = next((each for each in peer.sources if each.key == key), None)
     return None if found_source is None else _Origin(source=found_source)

@@ -46,11 +46,11 @@ class Rounds:
         return jobs
 
     def _of(self, schedule: Schedule, entry: Source | Target, standing: Standing, now: datetime) -> Iterator[Job]:
-        """One look at a peer at a time, and one comparison at all: it may be of a million objects."""
+        """One look and one comparison at a time: what is due besides comes when they are done."""
         work, client = schedule.work, schedule.client(entry)
         usual = entry.enabled and not is_open(standing)
         if standing.probed == ASKED or (usual and _is_old(standing.probed, self._probe, now)):
-            yield f"probe {entry.peer}", partial(probe, work, entry, client)
+            yield "probe", partial(probe, work, entry, client)
         compared = standing.last_complete is not None and _is_old(standing.reconciled, self._reconcile, now)
         if standing.reconciled == ASKED or (usual and compared):
             every = self._reconcile or 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -26,16 +26,15 @@ from exchange.model.envelope import PeerClient
 from exchange.model.party import Peer, Source, SourceKind, Target, Terms
 from exchange.policy import Rules
 from exchange.store import Store, Watch, audiences, listings, sources, statements
-from exchange.store.accounts import ALL, braked, brakes
 from exchange.store.clock import micros
 from exchange.store.sources import Standing
 from exchange.sync import leases
 from exchange.sync.accept import settle
-from exchange.sync.breaker import may_try
+from exchange.sync.breaker import Able, able, may_try
 from exchange.sync.line import Line, line_to
 from exchange.sync.pace import CHANCE, Draw
 from exchange.sync.pull import Work, pull
-from exchange.sync.push import audience_of, push
+from exchange.sync.push import push
 from exchange.sync.rounds import Rounds
 from exchange.sync.terms import adopt
 
@@ -146,13 +145,13 @@ class Schedule:
             self._beat(now)
             with self.store.reading() as tx:
                 standings = sources.standings(tx)
-                braked_peers = {row["peer"] for row in brakes(tx) if row["direction"] == "in"}
-            due = self._due(standings, braked_peers, now)
+                able_now = able(tx, self._rules, outbound=self.outbound)
+            due = self._due(standings, able_now, now)
             seldom = self._rounds.due(self, standings, now)
         except ExchangeError as error:
             log.error("schedule.tick_failed", error=error)
             return
-        if due and self._space_low():
+        if (due or seldom) and self._space_low():
             return
         for source in due:
             self._submit(source.key, partial(pull, self.work, source, self.client(source)))
@@ -165,18 +164,15 @@ class Schedule:
                 audiences.set_note(tx, HEARTBEAT, str(micros(now)))
             self._beaten = now
 
-    def _due(self, standings: Mapping[str, Standing], braked_peers: Collection[str], now: datetime) -> list[Source]:
-        if ALL in braked_peers:
-            return []
+    def _due(self, standings: Mapping[str, Standing], able_now: Able, now: datetime) -> list[Source]:
         at = micros(now)
         return [
             source
             for source in self.sources().values()
-            if source.peer not in braked_peers
-            and (standing := standings.get(source.key))
+            if (standing := standings.get(source.key))
             and standing.due <= at
             and standing.lease_until <= at
-            and may_try(source.key, standings, now)
+            and may_try(source.key, able_now, standings, now)
         ]
 
     def sources(self) -> Mapping[str, Source]:
@@ -247,14 +243,14 @@ class Schedule:
         moment = self.clock()
         now = micros(moment)
         with self.store.reading() as tx:
-            waiting = listings.pending(tx)
-            standings = sources.standings(tx) if waiting else {}
-            stopped = {t.key for t in self.targets().values() if waiting and braked(tx, t.peer, "out")}
+            if not listings.pending(tx):
+                return
+            standings = sources.standings(tx)
+            able_now = able(tx, self._rules, outbound=self.outbound)
         for target in self.targets().values():
-            audience, standing = audience_of(self.work, target), standings.get(target.key)
-            if audience is None or not waiting.get(audience.key) or target.key in stopped:
+            standing = standings.get(target.key)
+            if standing is None or standing.due > now or standing.lease_until > now:
                 continue
-            if self.terms.peers[target.peer].closed_until(moment) or not may_try(target.key, standings, moment):
-                continue
-            if standing and standing.due <= now and standing.lease_until <= now:
+            closed = self.terms.peers[target.peer].closed_until(moment)
+            if not closed and may_try(target.key, able_now, standings, moment):
                 self._submit(target.key, partial(push, self.work, target, self.client(target)))

@@ -29,8 +29,8 @@ def upgrade() -> None:
         sa.Column("difference", sa.Text(), nullable=True, comment="JSON: what that comparison found → number"),
     ):
         op.add_column("source", column)
-    # An upgrade is no reason to compare everything with everybody at once.
-    op.execute("UPDATE source SET reconciled = last_end")
+    # An upgrade is no reason to compare everything with everybody at once, nor to look at everybody.
+    op.execute("UPDATE source SET reconciled = last_end, probed = last_end")
     op.add_column(
         "quarantine",
         sa.Column(
