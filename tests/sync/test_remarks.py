@@ -55,3 +55,16 @@ def test_a_source_is_due_by_when_it_was_begun(memory: Store) -> None:
     assert desk.due_in() == ALERTS.every - 1200
     desk.pull(Giver(slow, PeerUnreachable("peer.timeout", url="x")), forced=True)
     assert desk.due_in() == 30.0
+
+
+def test_a_success_does_not_forget_the_failure_before_it(memory: Store) -> None:
+    """An operator who looks in the morning sees what happened at night."""
+    desk = Desk(memory)
+    desk.pull(Giver(PeerUnreachable("peer.timeout", url="x")))
+    failed = desk.world.now
+    desk.world.now += timedelta(hours=3)
+    desk.pull(Giver(page()))
+    line = next(each for each in overview(memory, desk.world.terms, desk.world.now) if each.key == ALERTS.key)
+    assert (line.state, line.error, line.failed, line.succeeded) == ("ok", None, failed, desk.world.now)
+    assert line.failure is not None
+    assert line.failure["code"] == "peer.timeout"

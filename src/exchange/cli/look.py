@@ -74,6 +74,10 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     for line in lines:
         if line.error:
             out.print(f"[red]{escape(line.key)}[/]: {escape(outcome_text(line))}", soft_wrap=True)
+        elif line.failure:
+            words = say(line.failure["code"], **line.failure["fields"])
+            told = say("cli.peers.failed", key=line.key, ago=ago(line.failed), reason=words)
+            out.print(f"[dim]{escape(told)}[/]", soft_wrap=True)
         for remark in line.remarks:
             words = say(remark["code"], **remark["fields"])
             out.print(f"[yellow]{escape(line.key)}[/]: {escape(words)}", soft_wrap=True)

@@ -34,6 +34,9 @@ class Standing:
     day: str
     day_count: int
     day_bytes: int
+    last_failed: int | None
+    last_failure: str | None
+    """JSON: the error of the last run that failed, whatever came after it."""
     pace: int | None
     """Seconds between two polls, as far as they have moved from what is configured."""
     again_from: int | None
@@ -147,6 +150,8 @@ def finish(
         "failures": 0 if error is None else source.c.failures + 1,
         "pace": pace,
     }
+    if error is not None:
+        values |= {"last_failed": now, "last_failure": error}
     if complete:
         values |= {"last_complete": now, "again_from": None}
     tx.execute(update(source).where(source.c.key == key, source.c.lease_owner == owner).values(**values))

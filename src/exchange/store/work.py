@@ -23,6 +23,8 @@ source = Table(
     Column("day", String, nullable=False, comment="the UTC day that `day_count` counts (R32)"),
     Column("day_count", Integer, nullable=False),
     Column("day_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("last_failed", BigInteger, nullable=True, comment="when a run last failed; a success does not forget it"),
+    Column("last_failure", Text, nullable=True, comment="JSON: code and fields of that"),
     Column("pace", Integer, nullable=True, comment="seconds between two polls, as far as they have moved; null: every"),
     Column("again_from", BigInteger, nullable=True, comment="drained anew from here: what an operator asked for"),
     Column("profile", Text, nullable=True, comment="JSON: how the peer behaves, by the last probe"),

@@ -45,6 +45,9 @@ class Line:
     """Objects that nobody gets because nothing says what they are worth (RULES R11)."""
     vanished: int
     """Objects or events that it once gave and no longer lists."""
+    failed: datetime | None
+    failure: Mapping[str, Any] | None
+    """When a run last failed and why, whatever came after it."""
     succeeded: datetime | None
     """When a run last went through to the end."""
     profile: Profile | None
@@ -120,6 +123,8 @@ def _line(
         quarantined=quarantined,
         held=held,
         vanished=vanished,
+        failed=None if standing is None or standing.last_failed is None else moment(standing.last_failed),
+        failure=None if standing is None or standing.last_failure is None else json.loads(standing.last_failure),
         succeeded=complete,
         profile=None if standing is None or standing.profile is None else from_text(standing.profile),
         probed=None if standing is None or standing.probed is None else moment(standing.probed),

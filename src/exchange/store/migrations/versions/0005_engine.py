@@ -13,6 +13,13 @@ def upgrade() -> None:
     for column in (
         sa.Column("day_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
+            "last_failed",
+            sa.BigInteger(),
+            nullable=True,
+            comment="when a run last failed; a success does not forget it",
+        ),
+        sa.Column("last_failure", sa.Text(), nullable=True, comment="JSON: code and fields of that"),
+        sa.Column(
             "pace",
             sa.Integer(),
             nullable=True,
