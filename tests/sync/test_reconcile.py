@@ -21,7 +21,6 @@ from tests.sync.partners import ALERTS, DEPOT, MISP, Desk, Giver, Taker
 from tests.world import NOW, indicator, malware, page
 
 CIRCL = "circl/autres"
-WEEK = 7 * 86_400.0
 
 
 @dataclass
@@ -55,7 +54,7 @@ class Lister:
 
 def compared(desk: Desk, lister: Lister, entry: Source | Target = ALERTS) -> dict[str, int] | None:
     """The counts of a comparison; None: it broke off."""
-    counts = reconcile(desk.work, entry, lister, WEEK)
+    counts = reconcile(desk.work, entry, lister)
     return None if counts is None else dict(+counts)
 
 
@@ -247,8 +246,7 @@ def test_one_that_breaks_off_changes_nothing_and_is_made_again(memory: Store, wa
     assert compared(desk, Lister(there[:2], at_a_time=1, during=happens)) is None
     assert desk.rows(tables.inventory) == desk.rows(tables.vanished) == []
     assert desk.standing().difference is None
-    due = (desk.standing().reconciled or 0) + int(WEEK * 1_000_000)
-    assert due - micros(desk.world.now) == 3_600_000_000
+    assert desk.standing().comparing == micros(desk.world.now)
 
 
 def test_what_comes_and_goes_meanwhile_is_neither_missing_nor_gone(memory: Store) -> None:
@@ -280,11 +278,9 @@ def test_two_daemons_compare_once(memory: Store) -> None:
     other = desk.worker("second")
 
     def beside() -> None:
-        with memory.reading() as tx:
-            known = sources.standings(tx)[ALERTS.key].reconciled
         with memory.writing() as tx:
-            results.append(sources.claim_comparison(tx, ALERTS.key, 0, micros(desk.world.now)))
-        results.append(known == micros(desk.world.now))
+            results.append(sources.claim_comparison(tx, ALERTS.key, None, micros(desk.world.now)))
+            results.append(sources.standings(tx)[ALERTS.key].comparing == micros(desk.world.now))
 
     with memory.writing() as tx:
         inventory.add(tx, f"{ALERTS.key} 0 dead", [Entry(id="x", version="", added="")])
@@ -299,10 +295,18 @@ def test_r32_a_full_day_ends_a_comparison_too(memory: Store) -> None:
     source = replace(ALERTS, max_day=1)
     desk = Desk(memory, None, source)
     desk.pull(Giver(page()), source)
-    assert reconcile(desk.work, source, Lister(names("a", "b", "c")), WEEK) is None
+    assert reconcile(desk.work, source, Lister(names("a", "b", "c"))) is None
     assert len(desk.rows(tables.statement)) == 3  # the batch at hand
-    assert reconcile(desk.work, source, Lister(names("d")), WEEK) is None
+    assert reconcile(desk.work, source, Lister(names("d"))) is None
     assert len(desk.rows(tables.statement)) == 3
+
+
+def test_what_is_switched_off_is_not_compared(memory: Store) -> None:
+    """Nothing is taken from it by another door."""
+    off = replace(ALERTS, enabled=False)
+    desk = Desk(memory, None, off)
+    assert compared(desk, Lister(names("a")), off) is None
+    assert desk.rows(tables.statement) == []
 
 
 def test_a_version_that_nobody_names_is_none(memory: Store) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from exchange import daemon, log
 from exchange.cli.terminal import (
@@ -25,6 +26,7 @@ from exchange.cli.terminal import (
     opened,
     out,
     peer_of,
+    plain,
     rules_of,
     say,
     show_json,
@@ -64,7 +66,7 @@ def sync(
     peers = [peer_of(settings, peer)] if peer else list(settings.terms.peers.values())
     log.configure(LANGUAGE, "console")
     with opened(settings) as store:
-        names = {p.id for p in peers}
+        names, asked = {p.id for p in peers}, micros(now())
         if again_from:
             with store.writing() as tx:
                 _check_from(again_from, [sources.standings(tx).get(key) for key in _pulled(settings, names)])
@@ -74,14 +76,23 @@ def sync(
         else:
             _by_ourselves(store, settings, names)
         lines = [line for line in overview(store, settings.terms, now()) if line.peer in names]
+        with store.reading() as tx:
+            standings, brought = sources.standings(tx), sources.counts_since(tx, asked)
+    late = [key for key in _pulled(settings, names) if key in standings and (standings[key].last_end or 0) < asked]
     if as_json:
-        show_json(lines)
+        show_json([{**plain(line), "brought": brought.get(line.key, {})} for line in lines])
     else:
         show_table(
             ("cli.column.where", "cli.column.outcome", "cli.column.counts"),
-            [(line.key, outcome_text(line), counts_text(line.counts)) for line in lines if line.kind != "file"],
+            [_row(line, brought.get(line.key, {})) for line in lines if line.kind != "file"],
         )
-    return 1 if any(line.state in ("failing", "tripped") for line in lines) else 0
+        for key in late:
+            err.print(f"[red]{escape(say('cli.sync.not_run', key=key))}[/]", soft_wrap=True)
+    return 1 if late or any(line.error for line in lines) else 0
+
+
+def _row(line: Line, brought: Mapping[str, int]) -> tuple[str, str, str]:
+    return escape(line.key), escape(outcome_text(line)), escape(counts_text(brought))
 
 
 def is_running(store: Store) -> bool:
@@ -115,8 +126,9 @@ def _by_the_daemon(store: Store, settings: Settings, peers: set[str]) -> None:
                 standings = sources.standings(tx)
                 able_now = able(tx, rules_of(settings), outbound=settings.sync.outbound)
             late = [key for key in keys if key in standings and (standings[key].last_end or 0) < asked]
-            if not any(may_try(key, able_now, standings, now()) for key in late):
-                break  # all done; or the peer is out of reach, and what is late waits for it
+            tried = any(standing.lease_until > micros(now()) for standing in standings.values())
+            if not late or not (tried or any(may_try(key, able_now, standings, now()) for key in late)):
+                break  # all done; or the peer is braked or out of reach, and what is late waits for it
             watch.wait(0.2)
     watch.close()
 
@@ -129,7 +141,9 @@ def _pulled(settings: Settings, peers: set[str]) -> set[str]:
 def _check_from(again_from: datetime, standings: Sequence[Standing | None]) -> None:
     """Back is the only way: to begin later than everything was read up to would leave something out."""
     for standing in standings:
-        if standing is not None and (standing.last_complete is None or micros(again_from) > standing.last_complete):
+        if standing is not None and standing.last_complete is None:
+            raise UsageError("cli.sync.from_never", source=standing.key)
+        if standing is not None and micros(again_from) > (standing.last_complete or 0):
             raise UsageError("cli.sync.from_later", source=standing.key, value=again_from.isoformat(timespec="minutes"))
 
 

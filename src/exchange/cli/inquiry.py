@@ -77,6 +77,7 @@ def probe(peer: Who, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = Fa
     """Find out what a partner is and how it behaves; nothing is written there."""
     settings = load(folder)
     asked, began = _asked(settings, peer), now()
+    log.configure(LANGUAGE, "console")
     with opened(settings) as store:
         _have(store, settings, asked, "probed", lambda s, e: look(s.work, e, s.client(e)))
         lines = [line for line in overview(store, settings.terms, now()) if line.peer == peer and line.kind != "file"]
@@ -84,7 +85,7 @@ def probe(peer: Who, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = Fa
         show_json([{"key": line.key, "probed": line.probed, "profile": line.profile} for line in lines])
     for line in lines if not as_json else ():
         _tell(line, asked, began)
-    return 0 if all(_is_new(line, began) for line in lines) else 1
+    return 0 if all(_is_new(line, began) and line.profile and line.profile.speaks for line in lines) else 69
 
 
 def _asked(settings: Settings, name: str) -> Peer:
@@ -129,9 +130,9 @@ def reconcile(peer: Who, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson 
     asked, began = _asked(settings, peer), now()
     log.configure(LANGUAGE, "console")
     with opened(settings) as store:
-        every = settings.sync.reconcile
-        _have(store, settings, asked, "reconciled", lambda s, e: compare(s.work, e, s.client(e), every))
+        _have(store, settings, asked, "reconciled", lambda s, e: compare(s.work, e, s.client(e)))
         lines = [line for line in overview(store, settings.terms, now()) if line.peer == peer and line.kind != "file"]
+        lines = [line for line in lines if line.state != "disabled"]
     if as_json:
         show_json([{"key": each.key, "at": each.reconciled, "counts": each.difference} for each in lines])
     else:
@@ -149,6 +150,8 @@ def _have(
     """Have it done by the daemon, which alone can read the partner's secrets, else by this command itself."""
     entries: list[Source | Target] = [each for each in peer.sources if each.kind != "file"]
     entries += peer.targets
+    if what == "reconciled":  # what is switched off may be looked at, and nothing is taken from it
+        entries = [each for each in entries if each.enabled]
     if not is_running(store):
         schedule = Schedule(store, settings.terms, daemon.clients, clock=daemon.clock, outbound=settings.sync.outbound)
         schedule.prepare()

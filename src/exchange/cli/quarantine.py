@@ -27,8 +27,10 @@ from exchange.cli.terminal import (
     say,
     show_json,
     show_table,
+    source_of,
     tell,
 )
+from exchange.config import Settings
 from exchange.errors import UsageError
 from exchange.store import Store, moment, quarantine
 from exchange.sync import retrial
@@ -47,6 +49,7 @@ def list_(
 ) -> int:
     """The newest first."""
     settings = load(folder)
+    _known(settings, source)
     with opened(settings) as store, store.reading() as tx:
         rows = quarantine.entries(tx, key=source, most=most)
         total = sum(n for key, n in quarantine.counts(tx).items() if not source or key == source)
@@ -70,7 +73,7 @@ def list_(
 @app.command("show", help=say("cli.quarantine.show.help"))
 @guarded
 def show(
-    number: Annotated[int, typer.Argument(help=say("cli.quarantine.number"))],
+    number: Annotated[int, typer.Argument(min=1, max=2**62, help=say("cli.quarantine.number"))],
     folder: Folder = Path(DEFAULT_FOLDER),
     as_json: AsJson = False,
 ) -> int:
@@ -93,7 +96,7 @@ def show(
 @app.command("retry", help=say("cli.quarantine.retry.help"))
 @guarded
 def retry(
-    number: Annotated[int, typer.Argument(help=say("cli.quarantine.number"))] = 0,
+    number: Annotated[int, typer.Argument(min=0, max=2**62, help=say("cli.quarantine.number"))] = 0,
     source: Annotated[str, typer.Option("--source", help=say("cli.import.source"), metavar="PEER/SOURCE")] = "",
     folder: Folder = Path(DEFAULT_FOLDER),
     as_json: AsJson = False,
@@ -101,6 +104,7 @@ def retry(
     """Judge entries again, by the release and the terms of now; what is taken leaves the quarantine."""
     settings = load(folder)
     _one_or_source(number, source)
+    _known(settings, source)
     log.configure(LANGUAGE, "console")
     counts: Counter[str] = Counter()
     with opened(settings) as store:
@@ -121,7 +125,7 @@ def retry(
 @app.command("drop", help=say("cli.quarantine.drop.help"))
 @guarded
 def drop(
-    number: Annotated[int, typer.Argument(help=say("cli.quarantine.number"))] = 0,
+    number: Annotated[int, typer.Argument(min=0, max=2**62, help=say("cli.quarantine.number"))] = 0,
     source: Annotated[str, typer.Option("--source", help=say("cli.import.source"), metavar="PEER/SOURCE")] = "",
     folder: Folder = Path(DEFAULT_FOLDER),
     as_json: AsJson = False,
@@ -129,6 +133,7 @@ def drop(
     """Take entries out for good, with their bytes; who did it is logged."""
     settings = load(folder)
     _one_or_source(number, source)
+    _known(settings, source)
     with opened(settings) as store, store.writing() as tx:
         dropped = quarantine.drop(tx, key=source, number=number)
     if number and not dropped:
@@ -138,6 +143,12 @@ def drop(
     if as_json:
         show_json({"dropped": dropped})
     return 0
+
+
+def _known(settings: Settings, source: str) -> None:
+    """A source that nobody has would look like one without entries; what was posted has a name of its own."""
+    if source and "/post:" not in source:
+        source_of(settings, source)
 
 
 def _one_or_source(number: int, source: str) -> None:

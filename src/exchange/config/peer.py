@@ -144,6 +144,9 @@ def mistakes(form: PeerForm, file: str) -> Iterator[Problem]:
     for number, source in enumerate(form.source):
         yield from _of_source(form, source, file, f"source[{number}]")
     for number, target in enumerate(form.target):
+        if "/collections/" in target.url:
+            fixed = target.url.partition("collections/")[0]
+            yield problem("config.url_of_collection", file, f"target[{number}].url", fixed=fixed)
         yield from _in_clear(form, target.url, file, f"target[{number}].url")
     for number, origin in enumerate(form.auth.origins):
         yield from _in_clear(form, origin, file, f"auth.origins[{number}]")
@@ -177,6 +180,8 @@ def _of_source(form: PeerForm, source: SourceTable, file: str, key: str) -> Iter
         yield problem("config.misp_without_orgs", file, f"{key}.orgs")
     if source.url and source.url.startswith(_SRV) and source.kind != "taxii":
         yield problem("config.srv_not_taxii", file, f"{key}.url", kind=source.kind)
+    if source.url and source.kind == "taxii" and "/collections/" in source.url:
+        yield problem("config.url_of_collection", file, f"{key}.url", fixed=source.url.partition("collections/")[0])
     if source.url:
         yield from _in_clear(form, source.url, file, f"{key}.url")
 

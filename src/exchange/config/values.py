@@ -29,7 +29,7 @@ _DAYS = {
     "lun": 0, "mar": 1, "mer": 2, "jeu": 3, "ven": 4, "sam": 5, "dim": 6,
 }  # fmt: skip
 _CLOCK = "((?:[01][0-9]|2[0-3]):[0-5][0-9])"
-_WINDOW = re.compile(rf"(?:({'|'.join(_DAYS)})(?:-({'|'.join(_DAYS)}))? )?{_CLOCK}-{_CLOCK}")
+_WINDOW = re.compile(rf"(?:({'|'.join(_DAYS)})(?:-({'|'.join(_DAYS)}))? )?{_CLOCK}-({_CLOCK[1:-1]}|24:00)")
 _SIZE = re.compile(r"([0-9]{1,9}) ?(B|[kKMGT]i?B)")
 _TYPE = re.compile(r"[a-z][a-z0-9-]{2,249}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -110,7 +110,7 @@ def _cron(value: object) -> str:
 
 def _window(value: object) -> Window:
     match = _WINDOW.fullmatch(_string(value).casefold())
-    if not match:
+    if not match or match[3] == match[4]:
         raise wrong("config.bad_window", value=shown(value))
     begin, end = match[3], match[4]
     start = _DAYS.get(match[1] or "", 0)

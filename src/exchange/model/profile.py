@@ -90,6 +90,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[Remark, ...] = ()
 
 
+_OF_CONTENT = {"probe.ties"}
+"""Remarks that depend on what lies there, not on the peer's ways."""
 _PASSING = frozenset({"at", "remarks", "skew", "latency", "size", "page", "ties", "complete"})
 """What differs between two probes without the peer having changed its ways."""
 
@@ -113,7 +115,7 @@ def drift(old: Profile, new: Profile) -> list[tuple[str, Mapping[str, Any]]]:
         if name not in _PASSING and known and before != after:
             found.append(("probe.changed", {"name": name, "old": _shown(before), "new": _shown(after)}))
     codes = {remark.code for remark in old.remarks}
-    found += [(r.code, r.fields) for r in new.remarks if r.code not in codes]
+    found += [(r.code, r.fields) for r in new.remarks if r.code not in codes | _OF_CONTENT]
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 from exchange.errors import PeerProtocol, PeerRefused, PeerUnreachable
@@ -73,8 +74,14 @@ class Roots:
         with self._access.session(place) as session:
             try:
                 said = Connection(session, version).get(place)
-            except (PeerProtocol, PeerRefused):
+            except PeerRefused as error:
+                if error.fields.get("status") == HTTPStatus.UNAUTHORIZED:
+                    raise  # a wrong secret is no missing collection
                 return []
+            except PeerProtocol:
+                return []
+        if not isinstance(said, dict):  # the address of a page of objects
+            return []
         listed = said.get("api_roots")
         roots = [said.get("default"), *(listed if isinstance(listed, list) else ())]
         joined = dict.fromkeys(_joined(place, root) for root in roots if isinstance(root, str))
@@ -118,7 +125,11 @@ class Roots:
         with self._access.session(root) as session:
             try:
                 open_collection(Connection(session, version_of(flow)), root, flow.collection)
-            except (PeerProtocol, PeerRefused):
+            except PeerRefused as error:
+                if error.fields.get("status") == HTTPStatus.UNAUTHORIZED:
+                    raise
+                return False
+            except PeerProtocol:
                 return False
         return True
 

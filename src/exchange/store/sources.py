@@ -6,6 +6,7 @@ The schedule is data: *due* is a column, a lease says who works on it, and sever
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,8 @@ class Standing:
     profile: str | None
     probed: int | None
     reconciled: int | None
+    comparing: int | None
+    """When the last comparison was begun, whatever became of it."""
     difference: str | None
 
 
@@ -199,6 +202,14 @@ def end_run(tx: Connection, number: int, now: int, outcome: str, counts: Mapping
     tx.execute(delete(run).where(idle))
 
 
+def counts_since(tx: Connection, at: int) -> dict[str, Mapping[str, int]]:
+    """Key → what its runs that ended since then brought."""
+    found: dict[str, Counter[str]] = {}
+    for row in tx.execute(select(run.c.key, run.c.counts).where(run.c.ended >= at)):
+        found.setdefault(row[0], Counter()).update(json.loads(row[1]))
+    return dict(found)
+
+
 def last_news(tx: Connection, key: str) -> tuple[int, Mapping[str, int]] | None:
     """When `key` last moved something, and the counts of that run."""
     moved = (run.c.key == key) & (run.c.counts != "{}") & run.c.ended.is_not(None)
@@ -247,7 +258,8 @@ ASKED = 0
 
 def ask(tx: Connection, keys: Collection[str], what: str) -> None:
     """Have `what` (probed, reconciled) done for these at once, by whoever runs."""
-    tx.execute(update(source).where(source.c.key.in_(list(keys))).values({what: ASKED}))
+    values: dict[str, int | None] = {what: ASKED} | ({"comparing": None} if what == "reconciled" else {})
+    tx.execute(update(source).where(source.c.key.in_(list(keys))).values(values))
 
 
 def probed(tx: Connection, key: str, at: int) -> None:
@@ -262,14 +274,15 @@ def keep_difference(tx: Connection, key: str, difference: Mapping[str, int], now
 
 
 def claim_comparison(tx: Connection, key: str, known: int | None, now: int) -> bool:
-    """Begin a comparison that was last made at `known`; False: somebody else has begun it."""
-    same = source.c.reconciled.is_(None) if known is None else source.c.reconciled == known
-    return tx.execute(update(source).where(source.c.key == key, same).values(reconciled=now)).rowcount == 1
+    """Begin a comparison; `known`: when the last one was begun. False: somebody else has begun it since."""
+    same = source.c.comparing.is_(None) if known is None else source.c.comparing == known
+    return tx.execute(update(source).where(source.c.key == key, same).values(comparing=now)).rowcount == 1
 
 
-def compared(tx: Connection, key: str, at: int) -> None:
-    """Count the last comparison as made at this time, without a result."""
-    tx.execute(update(source).where(source.c.key == key).values(reconciled=at))
+def not_compared(tx: Connection, key: str) -> None:
+    """A comparison broke off; who asked for it has their answer."""
+    asked = (source.c.key == key) & (source.c.reconciled == ASKED)
+    tx.execute(update(source).where(asked).values(reconciled=None))
 
 
 def gone(tx: Connection, remote_id: str) -> Sequence[Mapping[str, Any]]:

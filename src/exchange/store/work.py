@@ -30,6 +30,7 @@ source = Table(
     Column("profile", Text, nullable=True, comment="JSON: how the peer behaves, by the last probe"),
     Column("probed", BigInteger, nullable=True),
     Column("reconciled", BigInteger, nullable=True, comment="when it was last compared with what the peer lists"),
+    Column("comparing", BigInteger, nullable=True, comment="when the last comparison was begun"),
     Column("difference", Text, nullable=True, comment="JSON: what that comparison found → number"),
     comment="sources and targets: when due, who works on them, where they stand",
 )

@@ -28,9 +28,16 @@ def probe(work: Work, entry: Source | Target, client: Callable[[], PeerClient]) 
         with work.store.writing() as tx:
             sources.probed(tx, entry.key, micros(now))
         return None
+    with work.store.reading() as tx:
+        known = sources.standings(tx)[entry.key].profile
+    if not found.complete and known is not None:  # half a look is no change of the peer's
+        log.warning("probe.incomplete", peer=entry.peer, key=entry.key)
+        with work.store.writing() as tx:
+            sources.probed(tx, entry.key, micros(now))
+        return found
     with work.store.writing() as tx:
         before = sources.keep_profile(tx, entry.key, to_text(found), micros(now))
-    if before is not None:
+    if before is not None and from_text(before).complete:
         for code, fields in drift(from_text(before), found):
             log.error("probe.drift", peer=entry.peer, key=entry.key, error=PeerProtocol(code, **fields))
     return found

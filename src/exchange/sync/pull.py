@@ -72,14 +72,21 @@ def pull(work: Work, source: Source, client: Callable[[], PeerClient], *, forced
     try:
         outcome = barrier(work, source) or _drain(work, source, client(), cursor, counts)
     except LeaseLost as lost:
-        outcome, error = "lease_lost", lost
+        outcome, error = "lease_lost", None if _is_free(work, source.key) else lost
     except ExchangeError as failed:
-        outcome, error = "failed", failed
+        interrupted = failed.code == "peer.interrupted"
+        outcome, error = ("stopping", None) if interrupted else ("failed", failed)
     except Exception as broken:  # noqa: BLE001 (told with its trace; the lease and the record must not stay open)
         outcome, error = "failed", unforeseen(source.key, broken)
     run = Run(key=source.key, outcome=outcome, counts=dict(counts), error=error)
     _finish(work, source, run, number)
     return run
+
+
+def _is_free(work: Work, key: str) -> bool:
+    """Whether nobody has the lease: then it was not taken over, but an operator had the source begun anew."""
+    with work.store.reading() as tx:
+        return sources.standings(tx)[key].lease_owner is None
 
 
 def barrier(work: Work, source: Source) -> str:

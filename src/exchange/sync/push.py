@@ -64,7 +64,8 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
     try:
         outcome = _empty(work, target, audience, client(), counts)
     except ExchangeError as failed:
-        outcome, error = "failed", failed
+        interrupted = failed.code == "peer.interrupted"
+        outcome, error = ("stopping", None) if interrupted else ("failed", failed)
     except Exception as broken:  # noqa: BLE001 (told with its trace; the lease and the record must not stay open)
         outcome, error = "failed", unforeseen(target.key, broken)
     run = Run(key=target.key, outcome=outcome, counts=dict(counts), error=error)

@@ -28,7 +28,6 @@ from exchange.sync.push import audience_of
 
 log = structlog.get_logger()
 
-_AGAIN = timedelta(hours=1)
 _STEP = 500
 """Rows written in one transaction: nobody waits for a comparison."""
 _BATCH = 100
@@ -52,6 +51,8 @@ class _Comparison:
     def may_go_on(self) -> bool:
         """Whether nothing stands in the way, by the same rules as for a pull or a push."""
         work, entry = self.work, self.entry
+        if not entry.enabled:
+            return False
         if isinstance(entry, Source):
             return not barrier(work, entry)
         with work.store.reading() as tx:
@@ -59,16 +60,11 @@ class _Comparison:
         return not braked and not work.stopping() and not peer_of(work, entry).closed_until(work.clock())
 
 
-def reconcile(
-    work: Work, entry: Source | Target, client: Callable[[], PeerClient], every: float
-) -> Counter[str] | None:
-    """Compare; counts of listed, missing, fetched, vanished, sent_again. None: somebody else does, or it broke off.
-
-    `every`: seconds between two comparisons; one that broke off is made again after an hour.
-    """
+def reconcile(work: Work, entry: Source | Target, client: Callable[[], PeerClient]) -> Counter[str] | None:
+    """Compare; counts of listed, missing, fetched, vanished, sent_again. None: somebody else does, or it broke off."""
     began = work.clock()
     with work.store.writing() as tx:
-        known = sources.standings(tx)[entry.key].reconciled
+        known = sources.standings(tx)[entry.key].comparing
         if not sources.claim_comparison(tx, entry.key, known, micros(began)):
             return None
     name = f"{entry.key} {micros(began)} {uuid.uuid4().hex[:8]}"
@@ -85,7 +81,7 @@ def reconcile(
             if counts is not None:
                 sources.keep_difference(tx, entry.key, +counts, micros(now))
             else:
-                sources.compared(tx, entry.key, micros(now - timedelta(seconds=every) + _AGAIN))
+                sources.not_compared(tx, entry.key)
     return counts
 
 
@@ -105,6 +101,8 @@ def _compare(comparison: _Comparison) -> Counter[str] | None:
         if found is None:
             return None
         counts.update(found)
+    else:
+        log.warning("reconcile.lists_nothing", peer=entry.peer, key=entry.key)
     if any(counts[name] for name in ("missing", "vanished", "sent_again")):
         log.warning("reconcile.differs", peer=entry.peer, key=entry.key, counts=dict(+counts))
     else:

@@ -51,10 +51,10 @@ class Rounds:
         usual = entry.enabled and not is_open(standing)
         if standing.probed == ASKED or (usual and _is_old(standing.probed, self._probe, now)):
             yield "probe", partial(probe, work, entry, client)
+        again = _is_old(standing.comparing, _HOUR.total_seconds(), now)
         compared = standing.last_complete is not None and _is_old(standing.reconciled, self._reconcile, now)
-        if standing.reconciled == ASKED or (usual and compared):
-            every = self._reconcile or 0.0
-            yield "reconcile", partial(reconcile, work, entry, client, every)
+        if again and (standing.reconciled == ASKED or (usual and compared)):
+            yield "reconcile", partial(reconcile, work, entry, client)
 
     def _judging(self, schedule: Schedule, now: datetime) -> Iterator[Job]:
         """At the start, under new terms, and every hour for what was in the way then."""

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column(
             "reconciled", sa.BigInteger(), nullable=True, comment="when it was last compared with what the peer lists"
         ),
+        sa.Column("comparing", sa.BigInteger(), nullable=True, comment="when the last comparison was begun"),
         sa.Column("difference", sa.Text(), nullable=True, comment="JSON: what that comparison found → number"),
     ):
         op.add_column("source", column)
