@@ -50,6 +50,8 @@ _COLOURS = {
     "running": "cyan",
 }
 _VERDICTS = {"release": "green", "hold": "yellow", "deny": "red"}
+_WIDE = 100
+"""Columns of a terminal from which on everything fits."""
 Raw = Annotated[bool, typer.Option("--raw", help=say("cli.show.raw"))]
 Asked = Annotated[str, typer.Argument(help=say("cli.show.asked"))]
 
@@ -67,7 +69,10 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
         show_json({"lines": lines, "brakes": brakes, "certificates": ending})
         return 0
     columns = ("where", "state", "lag", "succeeded", "moved", "held", "quarantine", "next")
-    show_table([f"cli.column.{name}" for name in columns], [_line(line) for line in lines], folds=False)
+    # On a narrow terminal what can be told from the rest is left out, instead of the ends of all words.
+    fitting = [n for n, name in enumerate(columns) if out.width >= _WIDE or name not in ("lag", "moved")]
+    rows = [_line(line) for line in lines]
+    show_table([f"cli.column.{columns[n]}" for n in fitting], [[row[n] for n in fitting] for row in rows], folds=False)
     for line in lines:
         if line.counts or line.waiting:
             out.print(f"[dim]{escape(_arrow(line))}: {escape(_moved(line))}[/]", soft_wrap=True)

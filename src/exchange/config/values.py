@@ -28,6 +28,8 @@ _DAYS = {
     "mon": 0, "tue": 1, "wed": 2, "thu": 3, "fri": 4, "sat": 5, "sun": 6,
     "lun": 0, "mar": 1, "mer": 2, "jeu": 3, "ven": 4, "sam": 5, "dim": 6,
 }  # fmt: skip
+_IN_ENGLISH = {"lun": "mon", "mar": "tue", "mer": "wed", "jeu": "thu", "ven": "fri", "sam": "sat", "dim": "sun"}
+_SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 _CLOCK = "((?:[01][0-9]|2[0-3]):[0-5][0-9])"
 _WINDOW = re.compile(rf"(?:({'|'.join(_DAYS)})(?:-({'|'.join(_DAYS)}))? )?{_CLOCK}-({_CLOCK[1:-1]}|24:00)")
 _SIZE = re.compile(r"([0-9]{1,9}) ?(B|[kKMGT]i?B)")
@@ -100,11 +102,15 @@ def _size(value: object) -> int:
 def _cron(value: object) -> str:
     from apscheduler.triggers.cron import CronTrigger  # an HTTP process reads no such line and needs no scheduler
 
-    text = " ".join(_string(value).split())
+    fields = _string(value).casefold().split()
+    fields[4:] = [re.sub(r"[a-z]{3}", lambda word: _IN_ENGLISH.get(word[0], word[0]), each) for each in fields[4:]]
+    text = " ".join(fields)
     try:
-        CronTrigger.from_crontab(text, UTC)
+        trigger = CronTrigger.from_crontab(text, UTC)
     except ValueError:
         raise wrong("config.bad_cron", value=shown(value)) from None
+    if trigger.get_next_fire_time(None, _SOME_DAY) is None:  # the 31st of February
+        raise wrong("config.cron_never", value=shown(value))
     return text
 
 
