@@ -6,6 +6,7 @@ import pytest
 from valid_folder import VALID
 
 from exchange.config import credentials, load
+from exchange.config.values import _cron, _window
 from exchange.errors import ConfigError
 from exchange.i18n import LANGUAGES, describe
 
@@ -81,3 +82,13 @@ def test_the_password_of_the_proxy_is_had_by_name(spoil):
     with pytest.raises(ConfigError) as caught:
         credentials(found, {})
     assert [(each.file, each.key) for each in caught.value.problems] == [(CCC, "proxy.password")]
+
+
+def test_days_are_understood_in_both_languages():
+    """In French `mar` is a day of the week and a month: each field takes its own."""
+    assert _cron("30 6 * * LUN-ven") == "30 6 * * mon-fri"
+    assert _cron("0 0 1 mar mar") == "0 0 1 mar tue"
+    assert _window("dim 22:00-06:00") == _window("SUN 22:00-06:00")
+    assert _window("sam 00:00-24:00").end == 24 * 60
+    assert _window("22:00-06:00").days == frozenset(range(7))
+    assert _window("sat-mon 01:00-02:00").days == {5, 6, 0}
