@@ -153,7 +153,7 @@ class Field:
                 while not self._posted(
                     [*objects, *(o for o in again if o["id"] not in {new["id"] for new in objects})]
                 ):
-                    time.sleep(0.03)
+                    threading.Event().wait(0.03)
 
     def _posted(self, objects: list[Object]) -> bool:
         headers = {"Accept": TAXII, "Content-Type": TAXII}
@@ -178,7 +178,7 @@ class Field:
         after = ""
         while not self.ending.is_set():
             after = self._page(after)
-            time.sleep(0.03)
+            self.ending.wait(0.03)
         while (last := self._page(after)) != after:
             after = last
 
@@ -303,7 +303,7 @@ def _until(holds: Callable[[], bool], waits: Callable[[], str]) -> None:
     until = time.monotonic() + _QUIET
     while not holds():
         assert time.monotonic() < until, f"never quiet: {waits()}"
-        time.sleep(0.2)
+        threading.Event().wait(0.2)
 
 
 def main() -> int:

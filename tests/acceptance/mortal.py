@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +25,6 @@ from exchange import config, daemon, log
 from exchange.store import Store
 
 _PR_SET_PDEATHSIG = 1
-_LOOK = 0.005
 
 
 class Boundaries:
@@ -79,14 +78,12 @@ def _life(part: str, folder: Path, boundaries: Boundaries) -> None:
 
 def _ended(child: int, seconds: float) -> int | None:
     """Its status as soon as it has ended; None when it still lives after `seconds`."""
-    until = time.monotonic() + seconds
-    while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return status
-        if time.monotonic() > until:
-            return None
-        time.sleep(_LOOK)
+    watched = os.pidfd_open(child)
+    try:
+        ended, _, _ = select.select([watched], [], [], seconds)
+    finally:
+        os.close(watched)
+    return os.waitpid(child, 0)[1] if ended else None
 
 
 def lead(part: str, folder: Path, seconds: float, die_at: int, when: str) -> str:
