@@ -206,6 +206,11 @@ def of_tags(names: Iterable[str]) -> Label:
     return label
 
 
+def tags_of(label: Label) -> tuple[str, ...]:
+    """The MISP tags that say what the markings of `label` say."""
+    return () if label.tlp is None else (label.tlp.tag,)
+
+
 def of_distribution(distribution: int | None, *, internal: bool) -> Label:
     """How far MISP's `distribution` lets an entity go from here (RULES R4, R26; hop downgrade on our side).
 

@@ -1,0 +1,34 @@
+"""How a STIX object carries the MISP entity that it stands for: a property extension of ours (STIX 2.1 section 7.3).
+
+The unit that is released is the entity: an attribute, an object, an event's frame, a report, a sighting (RULES R26).
+Each has one STIX object that carries it, under the entity's own uuid, so whoever may have the STIX object may have the
+entity, and nothing else of the event. What stands in the extension are MISP's own fields, as their creator wrote them,
+without what is said elsewhere: `uuid` (the object's id), `timestamp` (its `modified`), `distribution` and sharing
+groups (its label; never passed on), `deleted`, and the tags that its markings say.
+
+    {"extension_type": "property-extension", "event": UUID of the event, and one of
+     "attribute": {"type", "category", "value", "to_ids", …, "Tag": [{"name", "colour"}]},
+     "objects":   [{"uuid", "name", "template_uuid", …, "Attribute": […], "ObjectReference": […]}, …]
+     "frame":     {"info", "date", "threat_level_id", "analysis", "extends_uuid", "Tag"},
+     "report":    {"name", "content"},
+     "sighting":  {"type", "source", "date_sighting", "attribute_uuid"},
+     "note", "opinion", "proposal", "cluster": {…}}
+
+An object that belongs to an event without carrying an entity (the observable beside an indicator) has `event` alone.
+The extension speaks only for an object that still says the same: who reads it checks (`convert.parts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+EXTENSION = "extension-definition--8f6a6c1e-3f5b-4d0e-9d2f-6b1f0a7c2e54"
+KINDS = ("attribute", "objects", "frame", "report", "sighting", "note", "opinion", "proposal", "cluster")
+
+
+def carried(stix: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Our extension on `stix`; None: it has none, or none that is one."""
+    extensions = stix.get("extensions")
+    found = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
+    return found if isinstance(found, dict) and isinstance(found.get("event"), str) else None
