@@ -24,6 +24,14 @@ from benchmarks.postgresql import cluster
 from benchmarks.servers import LIMIT, Server, answers, weigh
 
 _HOST, _SETTINGS = "127.0.0.1", "OPENTAXII_CONFIG"
+_READY = """\
+from pathlib import Path
+
+
+def post_worker_init(worker):
+    Path({folder!r}, f"ready.{{worker.age}}").touch()
+"""
+"""gunicorn's settings: each worker tells that it has loaded the application."""
 _PATH = f"/taxii2/{opentaxii_store.API_ROOT}/collections/{POSTKAST}/"
 App = tuple[Path, str, Mapping[str, str]]
 """Interpreter, application and environment."""
@@ -109,13 +117,19 @@ def _account() -> tuple[str, str]:
 
 @contextmanager
 def _gunicorn(server: Server, app: App, folder: Path, *, workers: int) -> Iterator[Server]:
-    """Start the application; the server, with its process."""
+    """Start the application; the server, with its process, when every worker has loaded it.
+
+    A worker that loads OpenTAXII looks at its tables. One that still does so while they are filled finds SQLite locked
+    and ends, and gunicorn ends with it; that another worker answers says nothing about this one.
+    """
     python, name, env = app
     host, port = server.address
-    options = ["--bind", f"{host}:{port}", "--workers", str(workers), "--timeout", "600"]
+    settings = folder / "gunicorn.py"
+    settings.write_text(_READY.format(folder=str(folder)))
+    options = ["--config", str(settings), "--bind", f"{host}:{port}", "--workers", str(workers), "--timeout", "600"]
     quiet = ["--no-control-socket", "--log-level", "warning"]
     command: list[str | Path] = [python, "-I", "-m", "gunicorn", *options, *quiet, name]
     with Child(command, log=folder / "gunicorn.log", cwd=folder, env=env) as child:
         running = replace(server, pids=(child.pid, *server.pids))
-        child.wait_until(lambda: answers(running))
+        child.wait_until(lambda: len(list(folder.glob("ready.*"))) >= workers and answers(running))
         yield running
