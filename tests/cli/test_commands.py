@@ -9,12 +9,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from exchange import daemon
@@ -79,6 +81,13 @@ readers = ["soc"]
 ceiling = "TLP:GREEN"
 """,
 }
+TARGET = """
+[[target]]
+id = "depot"
+kind = "taxii"
+url = "https://taxii.soc.example/api1/"
+collection = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
+"""
 RUNNER = CliRunner()
 
 
@@ -317,6 +326,28 @@ def test_why_tells_for_whom_and_under_which_agreement(person: Person, monkeypatc
     assert "never.example" in never
     assert "circl/osint" in never
     assert person.asks("why", "never.example", code=1)["statements"] == []
+
+
+def test_what_a_partner_is_still_deciding_on_is_told(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`why` names the partner's status, `peers` how many wait for one; in each language, and as JSON."""
+    with (person.config / "peers/soc.toml").open("a", encoding="utf-8") as file:
+        file.write(TARGET)
+    person.imports(indicator("a.example"), indicator("b.example"))
+    a = indicator("a.example")["id"]
+    with closing(open_store(person.database)) as store, store.writing() as tx:
+        seqs = select(tables.statement.c.seq).where(tables.statement.c.stix_id == a)
+        places = select(tables.listing.c.added).where(tables.listing.c.seq.in_(seqs))
+        tx.execute(update(tables.outbox).where(tables.outbox.c.added.in_(places)).values(status="7d1c"))
+    for language in ("en", "fr"):
+        speak(monkeypatch, language)
+        assert "7d1c" in person.types("why", a).stdout
+        assert "7d1c" not in person.types("why", "b.example").stdout
+        told = person.types("peers").stdout
+        assert not re.search(r"\b(state|cli|count)\.[a-z]", told)
+        assert {"en": "1 of them with the peer", "fr": "dont 1 chez le partenaire"}[language] in told
+    lines = {line["key"]: line for line in person.asks("peers")["lines"]}
+    assert (lines["soc/depot"]["waiting"], lines["soc/depot"]["followed"]) == (2, 1)
+    assert {row["status"] for row in person.asks("why", a)["deliveries"]} == {"7d1c"}
 
 
 def test_why_says_that_an_object_came_as_stix_20(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

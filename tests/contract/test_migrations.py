@@ -107,6 +107,25 @@ def test_everything_of_the_first_schema_is_there_after_it(early: Store) -> None:
     early.close()
 
 
+def test_what_was_pending_before_there_were_statuses_is_sent_again(store_url: str) -> None:
+    """0005 to 0006: a parcel that waits keeps its place, its attempts and the peer's words, and has no status."""
+    store = Store(store_url)
+    config = _config()
+    with store.writing() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0005")
+        _put(tx, "outbox", audience=1, added=7, state="pending", attempts=3, message="peer.unsettled")
+        _put(tx, "outbox", audience=1, added=8, state="accepted", attempts=1, message="")
+    assert migrate(store) == ("0005", newest())
+    with store.reading() as tx:
+        rows = tx.execute(select(tables.outbox).order_by(tables.outbox.c.added)).all()
+    assert [tuple(row) for row in rows] == [
+        (1, 7, "pending", 3, "peer.unsettled", ""),
+        (1, 8, "accepted", 1, "", ""),
+    ]
+    store.close()
+
+
 def test_the_newest_revision_is_that_of_the_last_migration() -> None:
     """It is read from the names of the files, so that an HTTP process need not load Alembic."""
     assert newest() == ScriptDirectory.from_config(_config()).get_current_head()

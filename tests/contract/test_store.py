@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from exchange.errors import StoreBusy, StoreError, StoreOutdated
@@ -23,7 +25,7 @@ from exchange.store import (
     pages,
     sources,
 )
-from exchange.store.tables import metadata
+from exchange.store.tables import metadata, outbox
 from exchange.sync.accept import accept
 from tests.world import FOLDED, NOW, SHARED, World, indicator, malware, page, report
 
@@ -228,6 +230,33 @@ def test_a_report_of_many_does_not_break_the_statement_limits(store: Store) -> N
         world.give("ccc/alertes", *members[start : start + 500], last=False)
     world.give("ccc/alertes", report(*members))
     assert len(world.listed("cert-ee")) == 1501
+
+
+def test_a_parcel_keeps_its_status_while_it_is_pending(store: Store) -> None:
+    """Written with what became of it, given back with it, counted, and gone once it is settled."""
+    world = World(store)
+    world.give("circl/misp", indicator(), indicator("b.example"))
+
+    def settle(*told: tuple[str, str]) -> list[str]:
+        with store.writing() as tx:
+            row = audiences.of_reader(tx, "ccc", "target:ccc/depot")
+            assert row is not None
+            parcels = listings.parcels(tx, row.key, micros(NOW), 10)
+            outcomes = [
+                (replace(parcel, status=status), state, "")
+                for parcel, (state, status) in zip(parcels, told, strict=True)
+            ]
+            listings.settle(tx, outcomes, peer="ccc", channel="target:ccc/depot", now=micros(NOW))
+            waiting = listings.parcels(tx, row.key, micros(NOW), 10)
+            assert sum(listings.followed(tx).values()) == sum(parcel.status != "" for parcel in waiting)
+            return [parcel.status for parcel in waiting]
+
+    assert settle(("pending", "7"), ("pending", "7")) == ["7", "7"]
+    assert settle(("pending", "8"), ("pending", "")) == ["8", ""]
+    assert settle(("accepted", "8"), ("pending", "9")) == ["9"]
+    assert settle(("refused", "9")) == []
+    with store.reading() as tx:
+        assert {row.status for row in tx.execute(select(outbox)).all()} == {""}
 
 
 def test_time_passes_and_agreements_end(store: Store) -> None:

@@ -14,7 +14,7 @@ from exchange.i18n import LANGUAGES, knows
 from exchange.model.marking import Tlp
 from exchange.store import Store, tables
 from exchange.sync import push as push_module
-from tests.hostile.push_ways import ECHO, PUSH_WAYS, posts
+from tests.hostile.push_ways import ECHO, PUSH_WAYS, posts, statuses
 from tests.hostile.room import Killed, Room, readable
 from tests.hostile.server import ROOT, Server
 from tests.hostile.test_pulls import shared
@@ -192,3 +192,22 @@ def test_what_is_pending_for_a_day_is_refused_with_its_reason(shared: Store, mon
             ("refused", "peer.unsettled")
         }
         assert sum(map(posts, room.server.asked)) == 4
+
+
+def test_what_a_peer_is_still_deciding_on_is_asked_about_and_not_sent_again(
+    shared: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One envelope, then one look a run; after a day it counts as refused all the same (RULES R21)."""
+    monkeypatch.setattr(push_module, "MOST_ATTEMPTS", 3)
+    with room_of(shared, Case(("pending for ever", "a status for ever pending"))) as room:
+        room.push()
+        assert {row["status"] for row in room.desk.rows(tables.outbox)} == {"2d086da7"}
+        looks = sum(map(statuses, room.server.asked))
+        for _ in range(4):
+            room.next_turn(room.target.key)
+            room.push()
+        assert sum(map(posts, room.server.asked)) == 1
+        assert sum(map(statuses, room.server.asked)) == looks + 3
+        assert {(row["state"], row["message"], row["status"]) for row in room.desk.rows(tables.outbox)} == {
+            ("refused", "peer.unsettled", "")
+        }

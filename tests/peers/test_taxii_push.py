@@ -1,11 +1,12 @@
 """Objects are handed over in envelopes that fit, and each ends with what the partner said of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from doubles import Asked, Told, Waits, client, indicator, serving, target
 
-from exchange.errors import PeerRefused, PeerUnreachable
+from exchange.errors import PeerBusy, PeerRefused, PeerUnreachable
 from exchange.model.envelope import Outgoing
 from exchange.model.stix import instant
 
@@ -23,6 +24,7 @@ class Letterbox:
         self.held: dict[str, dict] = {}
         self.sizes: list[int] = []
         self.statuses: list[dict] = []
+        self.told: dict[str, Told] = {}
 
     def __call__(self, asked: Asked) -> Told:
         parts = [part for part in asked.path.split("/") if part]
@@ -30,6 +32,8 @@ class Letterbox:
             self.sizes.append(len(json.loads(asked.body)["objects"]))
             return self.judge(json.loads(asked.body)["objects"], asked.body)
         if "status" in parts:
+            if parts[-1] in self.told:
+                return self.told[parts[-1]]
             return Told(body=json.dumps(self.statuses.pop(0) if self.statuses else {}).encode())
         if "objects" in parts:
             found = self.held.get(parts[-1])
@@ -152,7 +156,173 @@ def test_a_status_that_stays_pending_is_pending():
     box.statuses = [pending([indicator(n) for n in range(3)]) for _ in range(50)]
     waits = Waits()
     assert outcomes(push(box, waits=waits)) == ["pending"] * 3
-    assert sum(waits.seconds) < 60
+    assert sum(waits.seconds) < 10
+
+
+def given(name, count=3):
+    """Objects that the partner has, and is still deciding on under `name`."""
+    return [replace(sent, status=name) for sent in outgoing(count)]
+
+
+def hand_over(box, objects):
+    """The receipts, and the paths of the statuses that were looked at."""
+    with serving(box) as site:
+        receipts = client("taxii", Waits()).push(target(site.url + "api1/"), objects)
+        return receipts, [asked.path for asked in site.asked if "/status/" in asked.path]
+
+
+def answer(name, state="complete", code=200, **lists):
+    body = json.loads(status(**{listed: [detail(o) for o in found] for listed, found in lists.items()}).body)
+    return Told(code, json.dumps(body | {"id": name, "status": state}).encode())
+
+
+def test_a_status_is_followed_from_one_push_to_the_next():
+    """What the partner has is not sent again while it says pending; then its word counts."""
+    all_three = [indicator(n) for n in range(3)]
+    box = Letterbox(lambda o, _: Told(202, json.dumps(pending(o)).encode()))
+    box.told["7"] = answer("7", "pending", pendings=all_three)
+    first, _ = hand_over(box, outgoing(3))
+    assert {(r.outcome, r.message, r.status) for r in first} == {("pending", "peer.unsettled", "7")}
+    again = [replace(sent, status=said.status) for sent, said in zip(outgoing(3), first, strict=True)]
+    second, looks = hand_over(box, again)
+    assert [(r.outcome, r.status) for r in second] == [("pending", "7")] * 3
+    assert looks == ["/api1/status/7/"]
+    box.told["7"] = answer("7", successes=all_three)
+    third, looks = hand_over(box, again)
+    assert [(r.outcome, r.status) for r in third] == [("accepted", "")] * 3
+    assert looks == ["/api1/status/7/"]
+    assert box.sizes == [3]
+
+
+def test_each_object_has_its_outcome_at_the_end_of_a_status():
+    box = Letterbox()
+    names = [indicator(n) for n in range(4)]
+    box.told["7"] = Told(
+        body=json.dumps(
+            json.loads(
+                status(
+                    successes=[detail(names[0])], failures=[detail(names[1], "no")], pendings=[detail(names[2])]
+                ).body
+            )
+            | {"id": "7"}
+        ).encode()
+    )
+    receipts, _ = hand_over(box, given("7", 4))
+    assert [(r.id, r.outcome, r.message) for r in receipts] == [
+        (names[0]["id"], "accepted", ""),
+        (names[1]["id"], "refused", "no"),
+        (names[2]["id"], "accepted", ""),
+        (names[3]["id"], "accepted", ""),
+    ]
+    assert list(box.held) == [names[2]["id"], names[3]["id"]]  # nothing final was said of these: sent again
+    assert box.sizes == [2]
+
+
+def test_a_failure_at_the_end_of_a_status_is_checked_against_the_collection():
+    box = Letterbox()
+    box.held = {indicator(0)["id"]: indicator(0)}
+    box.told["7"] = answer("7", failures=[indicator(0), indicator(1)])
+    receipts, _ = hand_over(box, given("7", 2))
+    assert [(r.outcome, r.message) for r in receipts] == [
+        ("accepted", "peer.already_there"),
+        ("refused", "peer.no_reason"),
+    ]
+    assert box.sizes == []
+
+
+def test_what_is_named_in_a_status_that_is_still_pending_is_settled():
+    box = Letterbox()
+    names = [indicator(n) for n in range(3)]
+    box.told["7"] = answer("7", "pending", successes=names[:1], failures=names[1:2], pendings=names[2:])
+    receipts, _ = hand_over(box, given("7"))
+    assert [(r.outcome, r.status) for r in receipts] == [("accepted", ""), ("refused", ""), ("pending", "7")]
+    assert box.sizes == []
+
+
+def test_what_is_there_all_the_same_is_accepted_while_its_status_is_pending():
+    box = Letterbox()
+    box.held = {indicator(n)["id"]: indicator(n) for n in range(3)}
+    box.told["7"] = answer("7", "pending", pendings=[indicator(n) for n in range(3)])
+    receipts, _ = hand_over(box, given("7"))
+    assert {(r.outcome, r.message, r.status) for r in receipts} == {("accepted", "peer.already_there", "")}
+    assert box.sizes == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Told(404),
+        Told(410),
+        Told(500),
+        Told(403),
+        Told(body=b"<h1>Sign in</h1>"),
+        Told(body=b"{}"),
+        Told(body=b'{"id": "7", "status": "failed"}'),
+        Told(body=b'{"id": "7", "status": "complete"}'),
+        Told(body=b'{"id": "8", "status": "pending", "pending_count": 3, "total_count": 3}'),
+    ],
+)
+def test_what_a_status_says_nothing_of_is_sent_again(told):
+    """Gone, not to be read, broken, of something else, complete without a word: as if there were none."""
+    box = Letterbox()
+    box.told["7"] = told
+    receipts, looks = hand_over(box, given("7"))
+    assert [(r.outcome, r.status) for r in receipts] == [("accepted", "")] * 3
+    assert looks == ["/api1/status/7/"]
+    assert box.sizes == [3]
+
+
+def test_counts_of_a_status_speak_of_the_whole_envelope():
+    """Three of a hundred are left: that five failed does not say that these did; that all did says it."""
+    counts = {"id": "7", "status": "complete", "total_count": 100, "pending_count": 0}
+    box = Letterbox()
+    box.told["7"] = Told(body=json.dumps(counts | {"success_count": 95, "failure_count": 5}).encode())
+    receipts, _ = hand_over(box, given("7"))
+    assert outcomes(receipts) == ["accepted"] * 3
+    assert box.sizes == [3]
+    box = Letterbox()
+    box.told["7"] = Told(body=json.dumps(counts | {"success_count": 0, "failure_count": 100}).encode())
+    assert outcomes(hand_over(box, given("7"))[0]) == ["refused"] * 3
+    box = Letterbox()
+    box.told["7"] = Told(body=json.dumps(counts | {"success_count": 100, "failure_count": 0}).encode())
+    assert outcomes(hand_over(box, given("7"))[0]) == ["accepted"] * 3
+    assert box.sizes == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../collections", "..", ".", "a/b", "7?x=1", "7#", "é", "7 ", "7\n", "", "-", "x" * 101, {}]
+)
+def test_only_a_plain_id_goes_into_a_url(name):
+    box = Letterbox(lambda o, _: Told(202, json.dumps(pending(o) | {"id": name}).encode()))
+    receipts, looks = hand_over(box, outgoing(3))
+    assert [(r.outcome, r.status) for r in receipts] == [("pending", "")] * 3
+    assert looks == []
+    _, looks = hand_over(box, given(str(name)))
+    assert looks == []
+    assert box.sizes == [3, 3]
+
+
+def test_every_status_is_looked_at_once_and_what_has_none_is_sent():
+    box = Letterbox()
+    box.told = {"a": answer("a", successes=[indicator(0), indicator(2)]), "b": Told(404)}
+    names = ["a", "b", "a", ""]
+    receipts, looks = hand_over(box, [replace(o, status=n) for o, n in zip(outgoing(4), names, strict=True)])
+    assert [r.id for r in receipts] == [o.id for o in outgoing(4)]
+    assert outcomes(receipts) == ["accepted"] * 4
+    assert looks == ["/api1/status/a/", "/api1/status/b/"]
+    assert box.sizes == [2]
+    assert list(box.held) == [indicator(1)["id"], indicator(3)["id"]]
+
+
+def test_while_the_partner_is_busy_its_status_is_not_forgotten():
+    box = Letterbox()
+    busy = Told(503, headers={"Retry-After": "3600"})
+    box.told = {"a": answer("a", successes=[indicator(0)]), "b": busy}
+    receipts, _ = hand_over(box, [replace(o, status=n) for o, n in zip(outgoing(2), "ab", strict=True)])
+    assert [(r.outcome, r.message, r.status) for r in receipts] == [("accepted", "", ""), ("pending", "peer.busy", "b")]
+    with pytest.raises(PeerBusy):
+        hand_over(box, given("b"))
+    assert box.sizes == []
 
 
 def pending(objects):

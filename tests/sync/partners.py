@@ -79,6 +79,10 @@ class Taker:
         self.envelopes: list[list[str]] = []
         self.bodies: list[bytes] = []
         self.during: Callable[[], object] = lambda: None
+        self.status = ""
+        """Where it can be asked about what it says now."""
+        self.followed: list[str] = []
+        """The statuses that came with what it was handed."""
 
     def __call__(self) -> Taker:
         """The client, made when its turn comes."""
@@ -92,12 +96,19 @@ class Taker:
         """One receipt for each, unless the answer is lost."""
         self.envelopes.append([item.id for item in objects])
         self.bodies += [item.body for item in objects]
+        self.followed += [item.status for item in objects]
         self.during()
         lost = self.raises.pop(0) if self.raises else None
         if lost is not None:
             raise lost
         return [
-            Receipt(id=item.id, version=item.version, outcome=self.say(item), message="said")  # type: ignore[arg-type]
+            Receipt(
+                id=item.id,
+                version=item.version,
+                outcome=self.say(item),  # type: ignore[arg-type]
+                message="said",
+                status=self.status,
+            )
             for item in objects
         ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from exchange.errors import PeerBusy, PeerRefused, PeerUnreachable
 from exchange.model.envelope import Outgoing
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Send
-from exchange.store import Store, audiences, blocks, listings, micros, statements, tables
+from exchange.store import Store, audiences, blocks, listings, micros, open_store, statements, tables
 from exchange.sync import push as push_module
+from exchange.sync.explain import explain
+from exchange.sync.overview import overview
 from exchange.sync.push import RETRY, REVIEW
 from exchange.sync.schedule import Schedule
 from tests.sync.partners import ALERTS, DEPOT, OTHER, Desk, Taker
@@ -318,6 +322,48 @@ def test_pending_is_asked_again_and_given_up_at_last(memory: Store, monkeypatch:
     assert desk.outbox() == ["refused"]
     assert desk.ledger() == [(indicator()["id"], "refused")]
     assert 5 <= len(taker.taken) <= 5 + 1
+
+
+def test_the_status_of_what_is_pending_is_kept_over_a_restart(tmp_path: Path) -> None:
+    """It comes with the object the next time, whoever sends it; once the object is settled it is forgotten."""
+    url = f"sqlite:///{tmp_path}/exchange.db"
+    with closing(open_store(url)) as store:
+        desk = Desk(store)
+        desk.world.give(CIRCL, *names(2))
+        taker = Taker(lambda _: "pending")
+        taker.status = "7"
+        desk.push(taker)
+        assert taker.followed == ["", ""]
+        later = desk.world.now + timedelta(seconds=REVIEW)
+    with closing(open_store(url)) as store:
+        desk = Desk(store)
+        desk.world.now = later
+        assert [row["status"] for row in desk.rows(tables.outbox)] == ["7", "7"]
+        (line,) = [line for line in overview(store, desk.world.terms, later) if line.key == DEPOT.key]
+        assert (line.waiting, line.followed) == (2, 2)
+        told = explain(store, desk.world.rules, "0.example", later).deliveries
+        assert [(row["state"], row["status"]) for row in told] == [("pending", "7")]
+        taker = Taker(lambda item: "accepted" if item.id == names(1)[0]["id"] else "refused")
+        taker.status = "8"  # a status of what is settled means nothing
+        desk.push(taker)
+        assert taker.followed == ["7", "7"]
+        assert [(row["state"], row["status"]) for row in desk.rows(tables.outbox)] == [
+            ("accepted", ""),
+            ("refused", ""),
+        ]
+        (line,) = [line for line in overview(store, desk.world.terms, later) if line.key == DEPOT.key]
+        assert (line.waiting, line.followed) == (0, 0)
+
+
+def test_what_is_withdrawn_is_no_longer_asked_about(memory: Store) -> None:
+    """R8: the peer's status of what became stricter is forgotten with it."""
+    desk = Desk(memory)
+    desk.world.give(CIRCL, indicator())
+    taker = Taker(lambda _: "pending")
+    taker.status = "7"
+    desk.push(taker)
+    desk.world.give(CIRCL, indicator(tlp=Tlp.RED, modified=LATER))
+    assert [(row["state"], row["status"]) for row in desk.rows(tables.outbox)] == [("withdrawn", "")]
 
 
 def test_pending_does_not_hold_back_the_rest(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:

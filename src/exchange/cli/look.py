@@ -124,7 +124,9 @@ def _arrow(line: Line) -> str:
 
 def _moved(line: Line) -> str:
     counts = counts_text(line.counts)
-    return f"{say('cli.peers.waiting', n=line.waiting)}, {counts}" if line.waiting else counts
+    waiting = [say("cli.peers.waiting", n=line.waiting)] if line.waiting else []
+    followed = [say("cli.peers.followed", n=line.followed)] if line.followed else []
+    return ", ".join([*waiting, *followed, *filter(None, [counts])])
 
 
 def _line(line: Line) -> tuple[str, ...]:
@@ -181,6 +183,8 @@ def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = F
             said = str(row.get("message") or "")
             words = (say(said) if knows(said, LANGUAGE) else said) or "–"
             tell("cli.why.parcel", **{**row, "state": say("count." + row["state"]), "message": words})
+            if row["status"]:
+                tell("cli.why.followed", status=row["status"])
     for row in explanation.vanished:
         tell("cli.why.vanished", source=row["key"], ago=ago(moment(int(row["noticed"]))))
     _print_absent(explanation)

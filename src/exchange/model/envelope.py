@@ -92,6 +92,8 @@ class Outgoing:
     id: str
     version: str
     body: bytes
+    status: str = ""
+    """The partner's name for what it is still doing with it, from the last receipt; empty: it has said nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,8 @@ class Receipt:
     version: str
     outcome: Literal["accepted", "refused", "pending"]
     message: str = ""
+    status: str = ""
+    """Where a *pending* can be asked about again, by the partner's name; empty: nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

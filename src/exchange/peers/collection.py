@@ -140,6 +140,11 @@ def open_collection(connection: Connection, root: str, name: str) -> Any:
     return v21.Collection(url, conn=connection, collection_info=_assumed(name) | told)
 
 
+def open_status(connection: Connection, root: str, name: str) -> Any:
+    """The status resource `name` (TAXII 2.1 section 4.3), as it is now; `name` has to be fit for a URL."""
+    return v21.Status(f"{root.rstrip('/')}/status/{name}/", conn=connection)
+
+
 def max_content_length(connection: Connection, url: str) -> int:
     """The API root's limit in bytes; ApiRoot itself refuses one without title (seen at OpenCTI)."""
     try:

@@ -4,12 +4,16 @@ An answer that speaks of the whole envelope only (413, 400, 422, counts without 
 sending halves. medallion counts what it already has as failures and does not say so: a failure is checked against the
 collection before it is believed, and so is silence. Nothing counts as accepted because an answer speaks of something
 else; nothing counts as refused because the server fails.
+
+An envelope that the peer has taken and not decided on has a status resource (TAXII 2.1 section 4.3). It is asked about
+again, run after run, and what it stands for is not sent again before it says so or is gone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -25,8 +29,10 @@ MOST = 100
 ANY_STATUS = "-"
 """The id of a status that has none."""
 _FRAME = (b'{"objects":[', b"]}")
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between looks at a status that is still pending."""
+_NAME = re.compile(r"(?!\.+$)(?!-$)[A-Za-z0-9._~-]{1,100}")
+"""A status id that may stand in a URL; a peer writes what it likes."""
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between looks at a status that is still pending; after that it is asked about in the next run."""
 _CHECKS = 200
 """Failures of one handover that are checked against the collection; the rest is believed."""
 _WHOLE = frozenset({
@@ -40,11 +46,31 @@ _MISSES = 3
 _ALREADY = re.compile(r"already|duplicate|exist", re.I)
 
 
-class Handover:
-    """One push to one collection (taxii2-client's `Collection` on our connection)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Word:
+    """A status, and the objects that it is asked about."""
 
-    def __init__(self, collection: Any, session: Session, largest: int) -> None:
-        self._collection, self._session, self._largest = collection, session, largest
+    status: Any
+    objects: Sequence[Outgoing]
+    count: int
+    """Objects of the envelope; some may have been settled before."""
+    name: str = ""
+    """Where it can be asked about again; empty: nowhere, or it has nothing more to say."""
+
+    def same(self, sent: Outgoing) -> int:
+        """How many objects of the envelope have this id, or may have it."""
+        whole = self.count <= len(self.objects)
+        return sum(other.id == sent.id for other in self.objects) if whole else self.count
+
+
+class Handover:
+    """One push to one collection (taxii2-client's `Collection` on our connection).
+
+    `ask` gives the status resource of a name, at the API root of the collection.
+    """
+
+    def __init__(self, collection: Any, session: Session, largest: int, ask: Callable[[str], Any]) -> None:
+        self._collection, self._session, self._largest, self._ask = collection, session, largest, ask
         self._checks = _CHECKS
         self._misses = 0
         self._crashes = 0
@@ -55,15 +81,48 @@ class Handover:
         When the peer fails in the middle, what it said so far counts and the rest is pending: it is sent again later.
         A server that only fails raises.
         """
-        said: list[Receipt] = []
-        for batch in self._envelopes(objects):
-            try:
-                said += self._settle(batch)
-            except PeerError as error:
-                if not said:
-                    raise
-                return said + [_receipt(o, "pending", error.code) for o in objects[len(said) :]]
-        return said
+        said: dict[int, Receipt] = {}
+        code = ""
+        try:
+            said.update(self._followed(objects))
+            self._misses = 0
+            left = [place for place in range(len(objects)) if place not in said]
+            for batch in self._envelopes([objects[place] for place in left]):
+                places, left = left[: len(batch)], left[len(batch) :]
+                said.update(zip(places, self._settle(batch), strict=True))
+        except PeerError as error:
+            if not said:
+                raise
+            code = error.code
+        return [said.get(n) or _receipt(sent, "pending", code, sent.status) for n, sent in enumerate(objects)]
+
+    def _followed(self, objects: Sequence[Outgoing]) -> Iterator[tuple[int, Receipt]]:
+        """(place, receipt) of what the peer has already and says something of; each status is looked at once."""
+        waiting: dict[str, list[int]] = {}
+        for place, sent in enumerate(objects):
+            if _NAME.fullmatch(sent.status):
+                waiting.setdefault(sent.status, []).append(place)
+        for name, places in waiting.items():
+            receipts = self._look([objects[place] for place in places], name)
+            yield from ((place, said) for place, said in zip(places, receipts, strict=True) if said is not None)
+
+    def _look(self, objects: Sequence[Outgoing], name: str) -> Sequence[Receipt | None]:
+        """What has become of these at the status `name`; None: it does not say, so the object is sent again."""
+        nothing = [None] * len(objects)
+        try:
+            status = self._ask(name)
+        except (PeerProtocol, PeerRefused):  # gone, or not to be read
+            return nothing
+        if str(status.id) != name or status.status not in ("pending", "complete"):
+            return nothing
+        count = max(len(objects), status.total_count)
+        if status.status == "pending":
+            word = _Word(status=status, objects=objects, count=count, name=name)
+            return [self._of(sent, word) for sent in objects]
+        silent = not status.total_count or _vague(status, count)
+        word = _Word(status=status, objects=objects, count=count)
+        said = [self._unsettled(sent) if silent else self._of(sent, word) for sent in objects]
+        return [None if receipt.outcome == "pending" else receipt for receipt in said]
 
     def _envelopes(self, objects: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
         """Batches of at most MOST objects and `max_content_length` bytes; a larger object goes alone, to be refused."""
@@ -89,9 +148,11 @@ class Handover:
         self._crashes = 0
         if not self._await(status):
             return [self._unsettled(sent) for sent in batch]
-        if _vague(status, len(batch)) and (halves := self._halves(batch)):
+        name = str(status.id) if status.status == "pending" and _NAME.fullmatch(str(status.id)) else ""
+        if not name and _vague(status, len(batch)) and (halves := self._halves(batch)):
             return halves
-        return [self._of(sent, status, batch) for sent in batch]
+        word = _Word(status=status, objects=batch, count=len(batch), name=name)
+        return [self._of(sent, word) for sent in batch]
 
     def _failed(self, batch: list[Outgoing], error: PeerProtocol) -> list[Receipt]:
         """The envelope was refused as a whole, or the answer cannot be read: what of it is there counts as accepted."""
@@ -117,12 +178,14 @@ class Handover:
         return self._settle(batch[:middle]) + self._settle(batch[middle:])
 
     def _await(self, status: Any) -> bool:
-        """Look at a pending status for half a minute; one that is not there stays as it was. False: it is not ours."""
+        """Look at a pending status for some seconds; one that is not there stays as it was. False: it is not ours."""
         ours = status.id
         for pause in _PAUSES:
             if status.status == "complete":
                 break
             self._session.rest(pause)
+            if not _NAME.fullmatch(str(ours)):
+                break
             try:
                 status.refresh()
             except PeerError:
@@ -131,11 +194,11 @@ class Handover:
                 return False
         return True
 
-    def _of(self, sent: Outgoing, status: Any, batch: Sequence[Outgoing]) -> Receipt:
+    def _of(self, sent: Outgoing, word: _Word) -> Receipt:
+        status, same = word.status, word.same(sent)
         extra = status.custom_properties
-        same = sum(other.id == sent.id for other in batch)
         failure = _entry(extra.get("known_failures", ()), sent, same)
-        if failure is None and status.failure_count >= len(batch):
+        if failure is None and status.failure_count >= word.count:
             failure = {}
         if failure is not None:
             message = self._session.clean(str(failure.get("message") or failure.get("details") or ""))
@@ -148,15 +211,15 @@ class Handover:
         counted = _unnamed(status, "success") or not status.total_count  # it may say no more than that all is well
         if waiting is None and status.status == "complete" and counted and not _unnamed(status, "pending"):
             return _receipt(sent, "accepted")
-        return self._unsettled(sent, self._session.clean(str((waiting or {}).get("message") or "")))
+        return self._unsettled(sent, self._session.clean(str((waiting or {}).get("message") or "")), word.name)
 
-    def _unsettled(self, sent: Outgoing, message: str = "") -> Receipt:
+    def _unsettled(self, sent: Outgoing, message: str = "", name: str = "") -> Receipt:
         """Nothing was said of it, or nothing final: if it is there all the same, that will do."""
         if self._misses < _MISSES:
             if self._has(sent):
                 return _receipt(sent, "accepted", "peer.already_there")
             self._misses += 1
-        return _receipt(sent, "pending", message or "peer.unsettled")
+        return _receipt(sent, "pending", message or "peer.unsettled", name)
 
     def _has(self, sent: Outgoing) -> bool:
         """Whether the collection holds this version already."""
@@ -217,5 +280,5 @@ def _version_is(text: str, version: str) -> bool:
         return text == version
 
 
-def _receipt(sent: Outgoing, outcome: Any, message: str = "") -> Receipt:
-    return Receipt(id=sent.id, version=sent.version, outcome=outcome, message=message[:500])
+def _receipt(sent: Outgoing, outcome: Any, message: str = "", status: str = "") -> Receipt:
+    return Receipt(id=sent.id, version=sent.version, outcome=outcome, message=message[:500], status=status)

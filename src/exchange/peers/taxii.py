@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from exchange.errors import PeerProtocol, PeerRefused
@@ -16,7 +17,7 @@ from exchange.model.party import Source, Target
 from exchange.model.profile import Profile
 from exchange.peers import inventory
 from exchange.peers.access import Access
-from exchange.peers.collection import Reader, max_content_length, open_collection
+from exchange.peers.collection import Reader, max_content_length, open_collection, open_status
 from exchange.peers.connection import Connection
 from exchange.peers.drain import Drain
 from exchange.peers.handover import Handover
@@ -53,7 +54,8 @@ class TaxiiClient:
             if not collection.can_write:
                 raise PeerRefused("peer.read_only", collection=target.collection, **session.blame)
             largest = max_content_length(connection, root)
-            yield from Handover(collection, session, largest).receipts(objects)
+            ask = partial(open_status, connection, root)
+            yield from Handover(collection, session, largest, ask).receipts(objects)
 
         return list(self._at_root(target, handed_over)) if objects else []
 

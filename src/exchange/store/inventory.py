@@ -186,4 +186,4 @@ def send_again(tx: Connection, places: Sequence[tuple[int, int]]) -> None:
     """Put these, (audience, date), back into the outbox, if they are still as they were."""
     for number, added in places:
         place = and_(outbox.c.audience == number, outbox.c.added == added, outbox.c.state == "accepted")
-        tx.execute(update(outbox).where(place).values(state="pending", attempts=0, message=AGAIN))
+        tx.execute(update(outbox).where(place).values(state="pending", attempts=0, message=AGAIN, status=""))

@@ -122,7 +122,7 @@ def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
     tx.execute(
         update(outbox)
         .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("at"), outbox.c.state == "pending")
-        .values(state="withdrawn", message=bindparam("code")),
+        .values(state="withdrawn", message=bindparam("code"), status=""),
         values,
     )
 
@@ -150,7 +150,8 @@ def close_retired(tx: Connection, now: int) -> None:
         .where(listing.c.audience.in_(gone), listing.c.closed.is_(None))
         .values(closed=now, closed_code="audience.retired", latest=False)
     )
-    tx.execute(update(outbox).where(outbox.c.audience.in_(gone), outbox.c.state == "pending").values(state="withdrawn"))
+    waiting = update(outbox).where(outbox.c.audience.in_(gone), outbox.c.state == "pending")
+    tx.execute(waiting.values(state="withdrawn", status=""))
 
 
 def history(tx: Connection, seqs: Collection[int]) -> Sequence[Mapping[str, Any]]:
@@ -187,6 +188,8 @@ class Parcel:
     again: bool
     """The peer had accepted it, and has lost it since."""
     body: bytes
+    status: str = ""
+    """Where the peer says what becomes of it, while it says *pending*; empty: nowhere."""
 
 
 def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -> list[Parcel]:
@@ -194,7 +197,8 @@ def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -
     query = (
         select(
             outbox.c.audience, outbox.c.added, listing.c.seq, statement.c.stix_id, statement.c.version,
-            listing.c.agreement, outbox.c.attempts, outbox.c.message, listing.c.block, listing.c.start, listing.c.stop,
+            listing.c.agreement, outbox.c.attempts, outbox.c.message, outbox.c.status,
+            listing.c.block, listing.c.start, listing.c.stop,
         )
         .select_from(audience)
         .join(outbox, outbox.c.audience == audience.c.number)
@@ -208,27 +212,42 @@ def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -
         .limit(most)
     )  # fmt: skip
     rows = tx.execute(query).all()
-    bodies = blocks.read(tx, [row[8:] for row in rows])
+    bodies = blocks.read(tx, [row[-3:] for row in rows])
     return [
         Parcel(
             audience=row.audience, added=row.added, seq=row.seq, stix_id=row.stix_id, version=row.version,
             agreement=row.agreement, attempts=row.attempts, again=row.message == AGAIN, body=body,
+            status=row.status,
         )
         for row, body in zip(rows, bodies, strict=True)
     ]  # fmt: skip
 
 
 def settle(tx: Connection, outcomes: Sequence[tuple[Parcel, str, str]], *, peer: str, channel: str, now: int) -> None:
-    """Write what became of parcels (state, message) to the outbox, and what was handed over to the ledger."""
+    """Write what became of parcels (state, message) to the outbox, and what was handed over to the ledger.
+
+    The status of a parcel is kept for as long as it is pending.
+    """
     if not outcomes:
         return
     tx.execute(
         update(outbox)
         # What was withdrawn while it was on its way stays withdrawn.
         .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("when"), outbox.c.state == "pending")
-        .values(state=bindparam("became"), message=bindparam("said"), attempts=outbox.c.attempts + 1),
+        .values(
+            state=bindparam("became"),
+            message=bindparam("said"),
+            status=bindparam("asked"),
+            attempts=outbox.c.attempts + 1,
+        ),
         [
-            {"who": parcel.audience, "when": parcel.added, "became": state, "said": _said(parcel, state, message)}
+            {
+                "who": parcel.audience,
+                "when": parcel.added,
+                "became": state,
+                "said": _said(parcel, state, message),
+                "asked": parcel.status if state == "pending" else "",
+            }
             for parcel, state, message in outcomes
         ],
     )
@@ -269,6 +288,13 @@ def pending(tx: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.execute(query)}
 
 
+def followed(tx: Connection) -> dict[str, int]:
+    """Audience key → how many of the parcels that wait are with the peer, which has not decided yet."""
+    query = select(audience.c.key, func.count()).join(outbox, outbox.c.audience == audience.c.number)
+    query = query.where(text("outbox.status <> ''")).group_by(audience.c.key)
+    return {row[0]: row[1] for row in tx.execute(query)}
+
+
 def deliveries(tx: Connection, stix_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
     """What the ledger says of these objects: to whom they were handed, and what became of parcels that were not."""
     handed = select(ledger).where(ledger.c.stix_id.in_(list(stix_ids))).order_by(ledger.c.id)
@@ -277,6 +303,7 @@ def deliveries(tx: Connection, stix_ids: Collection[str]) -> Sequence[Mapping[st
             outbox.c.state,
             outbox.c.message,
             outbox.c.attempts,
+            outbox.c.status,
             statement.c.stix_id,
             statement.c.version,
             audience.c.channel,

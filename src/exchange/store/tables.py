@@ -271,12 +271,19 @@ outbox = Table(
     Column("state", String, nullable=False, comment="pending, accepted, refused, known, withdrawn"),
     Column("attempts", Integer, nullable=False),
     Column("message", Text, nullable=False, comment="what the peer said"),
+    Column("status", String, nullable=False, server_default="", comment="the peer's status resource, while pending"),
     Index(
         "ix_outbox_pending",
         "audience",
         "added",
         sqlite_where=text("state = 'pending'"),
         postgresql_where=text("state = 'pending'"),
+    ),
+    Index(
+        "ix_outbox_status",
+        "audience",
+        sqlite_where=text("status <> ''"),
+        postgresql_where=text("status <> ''"),
     ),
 )
 

@@ -40,6 +40,8 @@ class Line:
     moved: datetime | None
     """When that was."""
     waiting: int
+    followed: int
+    """Of those, with the peer, which has not decided yet."""
     quarantined: int
     held: int
     """Objects that nobody gets because nothing says what they are worth (RULES R11)."""
@@ -64,7 +66,7 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
     with store.reading() as tx:
         standings = sources.standings(tx)
         brakes = {(row["peer"], row["direction"]) for row in accounts.brakes(tx)}
-        pending = listings.pending(tx)
+        pending, followed = listings.pending(tx), listings.followed(tx)
         aside = quarantine.counts(tx)
         lost = inventory.vanished_counts(tx)
         remarks = sources.remarks(tx)
@@ -73,11 +75,11 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         for peer in terms.peers.values():
             entries += [*peer.sources, *peer.targets]
         news = {entry.key: sources.last_news(tx, entry.key) for entry in entries}
-    waiting = {a.channel: pending.get(a.key, 0) for a in rules.audiences}
+    waiting = {a.channel: (pending.get(a.key, 0), followed.get(a.key, 0)) for a in rules.audiences}
     return [
         _line(
             entry, standings.get(entry.key), news[entry.key], brakes, now,
-            waiting=waiting.get(target_channel(entry.key), 0), quarantined=aside.get(entry.key, 0),
+            waiting=waiting.get(target_channel(entry.key), (0, 0)), quarantined=aside.get(entry.key, 0),
             held=held.get(entry.key, 0), vanished=lost.get(entry.key, 0),
             remarks=remarks.get(entry.key, ()),
             closed=terms.peers[entry.peer].closed_until(now) is not None,
@@ -93,7 +95,7 @@ def _line(
     brakes: set[tuple[str, str]],
     now: datetime,
     *,
-    waiting: int,
+    waiting: tuple[int, int],
     quarantined: int,
     held: int,
     vanished: int,
@@ -109,17 +111,18 @@ def _line(
         direction=direction,
         kind=entry.kind,
         state="paused" if braked else _state(entry, standing, closed=closed),
-        lag=_lag(complete, now, idle=direction == "out" and not waiting),
+        lag=_lag(complete, now, idle=direction == "out" and not waiting[0]),
         last=None if standing is None or standing.last_end is None else moment(standing.last_end),
         next=None
-        if standing is None or entry.kind == "file" or (direction == "out" and not waiting)
+        if standing is None or entry.kind == "file" or (direction == "out" and not waiting[0])
         else moment(standing.due),
         outcome="" if standing is None else standing.last_outcome or "",
         error=None if standing is None or standing.last_error is None else json.loads(standing.last_error),
         remarks=remarks,
         counts={} if news is None else news[1],
         moved=None if news is None else moment(news[0]),
-        waiting=waiting,
+        waiting=waiting[0],
+        followed=waiting[1],
         quarantined=quarantined,
         held=held,
         vanished=vanished,

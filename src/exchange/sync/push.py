@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -132,7 +133,10 @@ def _sift(
 
 
 def _hand_over(leaving: Sequence[Parcel], target: Target, client: PeerClient) -> list[Settled]:
-    outgoing = [Outgoing(id=parcel.stix_id, version=parcel.version, body=parcel.body) for parcel in leaving]
+    outgoing = [
+        Outgoing(id=parcel.stix_id, version=parcel.version, body=parcel.body, status=parcel.status)
+        for parcel in leaving
+    ]
     receipts = {(receipt.id, receipt.version): receipt for receipt in client.push(target, outgoing)}
     settled: list[Settled] = []
     for parcel in leaving:
@@ -140,7 +144,8 @@ def _hand_over(leaving: Sequence[Parcel], target: Target, client: PeerClient) ->
         state = "pending" if receipt is None else receipt.outcome
         if state == "pending" and parcel.attempts >= MOST_ATTEMPTS:
             state = "refused"
-        settled.append((parcel, state, "" if receipt is None else receipt.message))
+        status, message = ("", "") if receipt is None else (receipt.status, receipt.message)
+        settled.append((replace(parcel, status=status), state, message))
     return settled
 
 
