@@ -12,7 +12,7 @@ import pytest
 from stix_samples import encode
 
 from exchange.errors import ContentError
-from exchange.model import schema, stix, upgrade
+from exchange.model import definitions, schema, stix, upgrade
 from exchange.model.envelope import open_envelope, sift
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -58,8 +58,8 @@ def expected(document: dict[str, Any]) -> dict[str, Any]:
     """
     if upgrade.is_stix20(document, schema.observable_types()):
         return expected(upgrade.upgrade(document))
-    if document["id"] in stix.marking.TLP_IDS:
-        return stix.tlp_definition(document["id"])
+    if document["id"] in stix.marking.KNOWN_IDS:
+        return definitions.canonical(document["id"])
     whole = {name: document[name] for name in ("created", "modified") if name in document}
     return {**document, **{name: text.replace("Z", ".000Z") for name, text in whole.items() if "." not in text}}
 

@@ -12,7 +12,22 @@ from hypothesis import strategies as st
 from stix_samples import GREEN, RED, STATEMENT
 
 from exchange.model import marking
-from exchange.model.marking import TLP2_ID, TLP_IDS, UNMARKED, Label, Reach, Tlp, of_distribution, of_tags, parse_tlp
+from exchange.model.lights import COLOURS, PAP_IDS, PFC_IDS, Pap, Pfc
+from exchange.model.marking import (
+    TLP2_ID,
+    TLP_IDS,
+    UNMARKED,
+    Label,
+    Reach,
+    Tlp,
+    ids_of,
+    is_level,
+    of_distribution,
+    of_ids,
+    of_tags,
+    parse_tlp,
+    tags_of,
+)
 
 POLICY = Path(__file__).parents[2].parent / "shared" / "reference" / "policy.md"
 # The table of policy.md section 2, written out: level, TLP 1 id, TLP 2 id, what OpenCTI writes.
@@ -30,11 +45,25 @@ PUBLISHED = [
 ]
 
 MARKS = st.text(max_size=6) | st.sampled_from(["a,b", "a", "b", "x|y", "pap:red", STATEMENT, "", ",", "a\nb"])
+ORGS = [f"{n}0000000-0000-4000-8000-00000000000{n}" for n in range(1, 5)]
+SITES = ["https://misp.one.example", "https://misp.two.example"]
 LABELS = st.builds(
-    lambda tlp, unknown, reach: Label(tlp=tlp, unknown=unknown, reach=reach),
-    st.none() | st.sampled_from(Tlp),
-    st.frozensets(MARKS, max_size=3),
-    st.sampled_from(Reach),
+    Label,
+    tlp=st.none() | st.sampled_from(Tlp),
+    unknown=st.frozensets(MARKS, max_size=3),
+    reach=st.sampled_from(Reach),
+    pfc=st.none() | st.sampled_from(Pfc),
+    pap=st.none() | st.sampled_from(Pap),
+    iep=st.frozensets(MARKS, max_size=2),
+    orgs=st.none() | st.frozensets(st.sampled_from(ORGS)),
+    servers=st.none() | st.frozensets(st.sampled_from(SITES)),
+    draft=st.booleans(),
+)
+LEVELS = st.builds(
+    Label,
+    tlp=st.none() | st.sampled_from(Tlp),
+    pfc=st.none() | st.sampled_from(Pfc),
+    pap=st.none() | st.sampled_from(Pap),
 )
 
 
@@ -119,13 +148,12 @@ def test_of_several_tags_the_strictest_wins(tags: list[str], count: int) -> None
         "tlp:",
         "tlp:purple",
         "tlp:amber+loose",
-        "pap:red",
-        "PAP:RED",
-        "PAP: Clear",
-        "pfc:vert",
-        "PFC:VERT",
-        'iep:traffic-light-protocol="RED"',
-        'iep2-policy:tlp="red"',
+        "pap:purple",
+        "pap-red",
+        "PAP:",
+        "pfc:jaune",
+        "PFC VERTE",
+        "pfc:ambre-strict",
         'ais-marking:TLPMarking="AMBER"',
     ],
 )
@@ -144,7 +172,7 @@ def test_invisible_characters_hide_no_restriction(hidden: str) -> None:
     for tag in ("tlp:red", "pap:red"):
         for odd in (hidden + tag, tag.replace(":", hidden + ":"), tag + hidden):
             label = of_tags([odd])
-            assert label.tlp is Tlp.RED or label.unknown, ascii(odd)
+            assert label.tlp is Tlp.RED or label.pap is Pap.RED or label.unknown, ascii(odd)
 
 
 def test_other_tags_say_nothing() -> None:
@@ -210,6 +238,17 @@ def test_join_is_the_strictest_on_every_axis(one: Label, two: Label) -> None:
     assert all(both.tlp is not None and both.tlp >= part.tlp for part in (one, two) if part.tlp is not None)
     assert both.unknown == one.unknown | two.unknown
     assert both.reach == max(one.reach, two.reach)
+    for name in ("pfc", "pap"):
+        assert getattr(both, name) == max(
+            (level for part in (one, two) if (level := getattr(part, name)) is not None), default=None
+        )
+    assert both.iep == one.iep | two.iep
+    for name in ("orgs", "servers"):
+        for someone in (*ORGS, *SITES):
+            allowed = [named is None or someone in named for part in (one, two) for named in [getattr(part, name)]]
+            left = getattr(both, name)
+            assert (left is None or someone in left) == all(allowed)
+    assert both.draft == (one.draft or two.draft)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +258,6 @@ def test_join_is_the_strictest_on_every_axis(one: Label, two: Label) -> None:
         (1, Reach.NODE, Reach.COMMUNITY),
         (2, Reach.COMMUNITY, Reach.CONNECTED),
         (3, Reach.ALL, Reach.ALL),
-        (4, Reach.NODE, Reach.NODE),
         (5, Reach.ALL, Reach.ALL),
         (6, Reach.NODE, Reach.NODE),
         (-1, Reach.NODE, Reach.NODE),
@@ -233,3 +271,150 @@ def test_distribution_goes_down_one_hop_unless_it_is_ours(
     assert of_distribution(distribution, internal=False) == Label(reach=foreign)
     assert of_distribution(distribution, internal=True) == Label(reach=home)
     assert not of_distribution(distribution, internal=False).stated
+
+
+@pytest.mark.skipif(not POLICY.exists(), reason="the reference pages are not beside this checkout")
+def test_the_pap_ids_equal_the_reference_page() -> None:
+    """The five ids of policy.md section 5, each with its level; what was WHITE is CLEAR."""
+    section = POLICY.read_text(encoding="utf-8").partition("## 5.")[2].partition("## 6.")[0]
+    found = re.findall(r"(CLEAR|GREEN|AMBER|RED|WHITE) ([0-9a-f]{8}-[0-9a-f-]{27})", section)
+    assert len(found) == 5
+    assert dict(PAP_IDS) == {
+        f"marking-definition--{tail}": Pap["CLEAR" if name == "WHITE" else name] for name, tail in found
+    }
+
+
+def test_pfc_levels_stand_in_the_order_of_strictness() -> None:
+    """LIBRE < VERT < AMBRE < AMBRE+STRICT < ROUGE, as the ministry and as MISP's taxonomy write them."""
+    assert [level.label for level in sorted(Pfc)] == [
+        "PFC:LIBRE",
+        "PFC:VERT",
+        "PFC:AMBRE",
+        "PFC:AMBRE+STRICT",
+        "PFC:ROUGE",
+    ]
+    assert [level.tag for level in sorted(Pfc)] == [
+        "pfc:libre",
+        "pfc:vert",
+        "pfc:ambre",
+        "pfc:ambre+strict",
+        "pfc:rouge",
+    ]
+    assert len(PFC_IDS) == len(Pfc)
+
+
+@pytest.mark.parametrize(
+    ("tag", "label"),
+    [
+        ("PAP:RED", Label(pap=Pap.RED)),
+        ("pap:amber", Label(pap=Pap.AMBER)),
+        (" PAP: Green", Label(pap=Pap.GREEN)),
+        ("PAP:WHITE", Label(pap=Pap.CLEAR)),
+        ("PAP:CLEAR", Label(pap=Pap.CLEAR)),
+        ("pfc:vert", Label(pfc=Pfc.VERT)),
+        ("PFC:VERT", Label(pfc=Pfc.VERT)),
+        ("PFC:Ambre + Strict", Label(pfc=Pfc.AMBRE_STRICT)),
+        ("PFC:AMBRE", Label(pfc=Pfc.AMBRE)),
+        ("pfc : rouge", Label(pfc=Pfc.ROUGE)),
+        ("PFC:LIBRE", Label(pfc=Pfc.LIBRE)),
+        ('iep2-policy:ID="A b"', Label(iep=frozenset({'iep2-policy:id="ab"'}))),
+        ('iep2-reference:url="x"', Label(iep=frozenset({'iep2-reference:url="x"'}))),
+        ('iep:traffic-light-protocol="RED"', Label(iep=frozenset({'iep:traffic-light-protocol="red"'}))),
+    ],
+)
+def test_pap_pfc_and_iep_tags_are_read_whatever_their_case_and_spaces(tag: str, label: Label) -> None:
+    """Each taxonomy speaks on an axis of its own."""
+    assert of_tags([tag]) == label
+
+
+def test_pap_says_nothing_about_who_may_have_it() -> None:
+    """PAP limits use: beside no TLP the object is as unmarked as without it (R11). PFC and IEP do say who."""
+    assert not of_tags(["PAP:RED"]).stated
+    assert of_tags(["pfc:libre"]).stated
+    assert of_tags(['iep2-policy:id="1"']).stated
+
+
+@given(LEVELS)
+def test_tags_to_ids_to_tags_is_the_identity(label: Label) -> None:
+    """What a label says in tags is what it says in ids, both ways, and nothing else is said."""
+    tags = tags_of(label)
+    assert of_tags(tags) == label == of_ids(ids_of(label))
+    assert tags_of(of_ids(ids_of(of_tags(tags)))) == tags
+    assert all(is_level(tag) and tag in COLOURS for tag in tags)
+
+
+@given(LABELS)
+def test_what_is_no_level_is_written_nowhere(label: Label) -> None:
+    """Reach, organisations and unknown markings are never said in tags or ids that we make."""
+    levels = Label(tlp=label.tlp, pfc=label.pfc, pap=label.pap)
+    assert tags_of(label) == tags_of(levels)
+    assert of_ids(ids_of(label)) == levels
+
+
+@pytest.mark.parametrize(
+    "name", ["tlp:unclear", "tlp:ex:chr", 'iep2-policy:id="1"', "type:OSINT", "", "red", "pap-red"]
+)
+def test_what_says_no_level_stays_with_the_entity(name: str) -> None:
+    """Only tags that are written from the label are taken off an entity."""
+    assert not is_level(name)
+
+
+@pytest.mark.parametrize("internal", [True, False])
+@pytest.mark.parametrize(
+    ("group", "orgs", "servers"),
+    [
+        (None, [], []),
+        ({}, [], None),
+        ("4", [], []),
+        ({"SharingGroupOrg": []}, [], None),
+        ({"SharingGroupOrg": [{"Organisation": {"uuid": ORGS[0].upper()}}]}, [ORGS[0]], None),
+        ({"SharingGroupOrg": {"Organisation": [{"uuid": ORGS[0]}]}}, [ORGS[0]], None),
+        ({"SharingGroupOrg": [{"uuid": ORGS[0]}, {"Organisation": {"uuid": "x"}}, 7]}, [ORGS[0]], None),
+        ({"active": True, "SharingGroupOrg": [{"uuid": ORGS[0]}]}, [ORGS[0]], None),
+        ({"active": "0", "SharingGroupOrg": [{"uuid": ORGS[0]}]}, [], None),
+        ({"active": False, "SharingGroupOrg": [{"uuid": ORGS[0]}]}, [], None),
+        (
+            {
+                "roaming": False,
+                "SharingGroupOrg": [{"uuid": ORGS[0]}, {"uuid": ORGS[1]}],
+                "SharingGroupServer": [{"all_orgs": True, "Server": {"url": SITES[0].upper() + "/"}}],
+            },
+            ORGS[:2],
+            SITES[:1],
+        ),
+        (
+            {"roaming": "1", "SharingGroupOrg": [{"uuid": ORGS[0]}], "SharingGroupServer": [{"Server": {}}]},
+            ORGS[:1],
+            None,
+        ),
+        ({"SharingGroupOrg": [{"uuid": ORGS[0]}], "SharingGroupServer": [{"Server": []}]}, ORGS[:1], []),
+    ],
+)
+def test_a_sharing_group_names_its_organisations(
+    group: object, orgs: list[str], servers: list[str] | None, internal: bool
+) -> None:
+    """misp.md 2.1: parties by uuid; servers only for a push and only in a group that does not roam; else nobody."""
+    found = of_distribution(4, internal=internal, sharing_group=group)
+    assert found == Label(orgs=frozenset(orgs), servers=None if servers is None else frozenset(servers))
+    assert not found.stated
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("|0|", UNMARKED),
+        ("1|3|", Label(tlp=Tlp.GREEN, reach=Reach.NODE)),
+        ('2|1|["pap:red", "x|y"]', Label(tlp=Tlp.AMBER, reach=Reach.CONNECTED, unknown=frozenset({"pap:red", "x|y"}))),
+    ],
+)
+def test_texts_of_before_are_read(text: str, label: Label) -> None:
+    """The store holds labels written before PAP, PFC and sharing groups were read; they restrict as they did."""
+    assert Label.from_text(text) == label
+
+
+def test_a_group_of_a_hundred_stays_short() -> None:
+    """It stands in the row of every attribute of its event."""
+    many = frozenset(f"{n:08x}-0000-4000-8000-{n:012x}" for n in range(100))
+    text = Label(tlp=Tlp.GREEN, orgs=many).to_text()
+    assert len(text) < 2200
+    assert Label.from_text(text).orgs == many

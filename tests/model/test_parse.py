@@ -28,9 +28,13 @@ from stix_samples import (
 )
 
 from exchange.errors import ContentError
-from exchange.model import marking, stix
+from exchange.model import definitions, marking, misp, stix
 from exchange.model.envelope import sift
+from exchange.model.lights import Pap
 from exchange.model.marking import Label, Tlp
+
+PAP_EXTENSION = "extension-definition--f8d78575-edfd-406e-8e84-6162a8450f5b"
+PFC_EXTENSION = "extension-definition--c7f2a0b4-1d6e-4f38-9b52-6e0d3a91c845"
 
 MANY = settings(max_examples=400, deadline=None)
 
@@ -432,10 +436,45 @@ def test_a_tlp_definition_is_served_in_its_canonical_form(identifier: str, more:
         assert found.id == identifier
 
 
+@pytest.mark.parametrize(
+    ("identifier", "name", "extension", "said"),
+    [
+        ("ad15a0cd-55b6-4588-a14c-a66105329b92", "PAP:CLEAR", PAP_EXTENSION, {"pap": "clear"}),
+        ("c43594d1-4b11-4c59-93ab-1c9b14d53ce9", "PAP:GREEN", PAP_EXTENSION, {"pap": "green"}),
+        ("60f8932b-e51e-4458-b265-a2e8be9a80ab", "PAP:AMBER", PAP_EXTENSION, {"pap": "amber"}),
+        ("740d36e5-7714-4c30-961a-3ae632ceee0e", "PAP:RED", PAP_EXTENSION, {"pap": "red"}),
+        ("a3bea94c-b469-41dc-9cfe-d6e7daba7730", "PAP:WHITE", PAP_EXTENSION, {"pap": "white"}),
+        ("3d1f6b0a-58c2-4e97-8a43-f2b7c05d9e61", "PFC:LIBRE", PFC_EXTENSION, {"pfc": "libre"}),
+        ("9b64e2c7-0f13-4a85-b6d9-17a8e35c4f20", "PFC:VERT", PFC_EXTENSION, {"pfc": "vert"}),
+        ("e07c95d2-6a4b-4d3f-92e8-5b1c8f30a7d4", "PFC:AMBRE", PFC_EXTENSION, {"pfc": "ambre"}),
+        ("51a8f3e6-c29d-4b70-8e15-d46f0b92c73a", "PFC:AMBRE+STRICT", PFC_EXTENSION, {"pfc": "ambre+strict"}),
+        ("c8e20d49-7b5f-4613-a9c4-0e83d6f15b97", "PFC:ROUGE", PFC_EXTENSION, {"pfc": "rouge"}),
+    ],
+)
+def test_a_pap_or_pfc_definition_has_one_form(identifier: str, name: str, extension: str, said: dict[str, str]) -> None:
+    """Whatever somebody writes under these ids, what is served says the level of the id, and binds nobody (R6)."""
+    whole = f"marking-definition--{identifier}"
+    found = stix.parse(encode(definition(whole, name="PAP:CLEAR", object_marking_refs=[RED])))
+    served = json.loads(found.body)
+    assert served["name"] == name
+    assert served["extensions"] == {extension: {"extension_type": "property-extension", **said}}
+    assert found.label == Label(tlp=Tlp.CLEAR)
+    assert stix.parse(found.body).repairs == ()
+
+
+def test_tags_inside_a_carried_misp_entity_are_marks() -> None:
+    """A peer's object whose MISP tags are stricter than its marks is as strict as the tags (R12)."""
+    entity = {"type": "ip-dst", "value": "203.0.113.7", "Tag": [{"name": "tlp:amber"}, {"name": "PAP:RED"}]}
+    for kind, said in (("attribute", entity), ("objects", [{"name": "file", "Attribute": [entity]}])):
+        extension = {"extension_type": "property-extension", "event": UUID, kind: said}
+        made = sdo("tool", name="x", object_marking_refs=[GREEN], extensions={misp.EXTENSION: extension})
+        assert stix.parse(encode(made)).label == Label(tlp=Tlp.AMBER, pap=Pap.RED)
+
+
 def test_tlp_one_definitions_are_those_of_the_standard() -> None:
     """The four TLP 1 definitions equal those that stix2 carries, which are the standard's own (section 7.2.1.4)."""
     for theirs in (stix2.TLP_WHITE, stix2.TLP_GREEN, stix2.TLP_AMBER, stix2.TLP_RED):
-        assert stix.tlp_definition(theirs.id) == {
+        assert definitions.canonical(theirs.id) == {
             **json.loads(theirs.serialize()),
             "name": f"TLP:{theirs.definition.tlp.upper()}",
         }
@@ -443,7 +482,7 @@ def test_tlp_one_definitions_are_those_of_the_standard() -> None:
 
 def test_tlp_two_definitions_are_those_of_oasis() -> None:
     """AMBER+STRICT is, value for value, the form that OASIS published."""
-    assert stix.tlp_definition(marking.TLP2_ID[Tlp.AMBER_STRICT]) == {
+    assert definitions.canonical(marking.TLP2_ID[Tlp.AMBER_STRICT]) == {
         "type": "marking-definition",
         "spec_version": "2.1",
         "id": "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003",

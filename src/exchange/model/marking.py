@@ -1,7 +1,8 @@
-"""Markings and labels: TLP 1.0 and 2.0 by id, MISP tags and distribution, and the label algebra (RULES R10–R12).
+"""Markings and labels: TLP, PAP, PFC and IEP, by id and by MISP tag, MISP's distribution and sharing groups, and the
+label algebra (RULES R10–R12).
 
 A label only ever gets stricter: `join` takes the strictest on every axis. Sources: FIRST TLP 2.0 (August 2022),
-STIX 2.1 section 7.2.1.4 (TLP 1 ids), OASIS cti-stix-common-objects (TLP 2.0 extension), MISP `distribution`.
+STIX 2.1 section 7.2.1.4 (TLP 1 ids), OASIS cti-stix-common-objects (TLP 2.0, PAP), MISP taxonomies and `distribution`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,17 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from exchange.model import misp, sharing
+from exchange.model.lights import PAP_ID, PAP_IDS, PAP_TAGS, PFC_ID, PFC_IDS, PFC_TAGS, Pap, Pfc
 
 
 class Tlp(IntEnum):
@@ -84,8 +91,9 @@ _TAG_LEVELS: Mapping[str, Tlp] = {
     "red": Tlp.RED,
 }
 
-# Tags that restrict but are no TLP level: carried as unknown markings, so they deny until an agreement lists them.
+# Tags that restrict: a level of theirs that we do not know is an unknown marking, and denies.
 _RESTRICTING = ("tlp:", "pap:", "pfc:", "iep:", "iep2-policy:", "iep2-reference:", "ais-marking:")
+_IEP = ("iep:", "iep2-policy:", "iep2-reference:")
 
 
 # `tlp-red` and `TLP RED` are no tags of the taxonomy, but nobody who writes them means *for everybody*.
@@ -103,58 +111,137 @@ def _folded(text: str) -> str:
     return "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc")).casefold()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label:
-    """What restricts an object: TLP (None: not stated), markings that we do not understand, MISP's reach."""
+class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+    """What restricts an object; the default of each axis is that nothing was said there."""
 
     tlp: Tlp | None = None
-    unknown: frozenset[str] = field(default_factory=frozenset)
+    unknown: frozenset[str] = frozenset()
+    """Markings that we do not understand: ids, and tags without case and white space."""
     reach: Reach = Reach.ALL
+    pfc: Pfc | None = None
+    pap: Pap | None = None
+    iep: frozenset[str] = frozenset()
+    """The tags of an IEP policy, or that refer to one, without case and white space."""
+    orgs: frozenset[str] | None = None
+    """Lower-case uuids of the organisations that may have it, of a sharing group; None: any."""
+    servers: frozenset[str] | None = None
+    """Base URLs (`sharing.plain_url`) of the servers to which it may be pushed, of a sharing group; None: any."""
+    draft: bool = False
+    """Its event is not published yet."""
 
     @property
     def stated(self) -> bool:
-        """Whether anything on it was said about who may have it (RULES R10)."""
-        return self.tlp is not None or bool(self.unknown)
+        """Whether anything on it was said about who may have it (RULES R10); PAP says what may be done with it."""
+        return self.tlp is not None or self.pfc is not None or bool(self.unknown) or bool(self.iep)
 
     def join(self, other: Label) -> Label:
-        """The strictest of both on every axis (RULES R12)."""
-        if other == self:
-            return self
-        levels = [level for level in (self.tlp, other.tlp) if level is not None]
-        return Label(
-            tlp=max(levels, default=None),
-            unknown=self.unknown | other.unknown,
-            reach=max(self.reach, other.reach),
-        )
+        """The strictest of both on every axis (RULES R12); of organisations and servers those named by both."""
+        return self if other is self or other is UNMARKED else _joined(self, other)
 
     def to_text(self) -> str:
-        """One short line that `from_text` reads back, for the store: `tlp|reach|` and a JSON list of the unknown."""
+        """One short line that `from_text` reads back, for the store: `tlp|reach|` and JSON of whatever else there is.
+
+        That is a list when only unknown markings are there, else an object.
+        """
         return _text(self) if len(self.unknown) <= _FEW else _write(self)
 
     @classmethod
     def from_text(cls, text: str) -> Label:
         """The label that `to_text` wrote."""
-        return _read_short(text) if len(text) <= _SHORT else cls._read(text)
+        return _read_short(text) if len(text) <= _SHORT else _read(text)
 
-    @classmethod
-    def _read(cls, text: str) -> Label:
-        level, reach, unknown = text.split("|", 2)
-        return cls(
-            tlp=Tlp(int(level)) if level else None,
-            reach=Reach(int(reach)),
-            unknown=frozenset(json.loads(unknown)) if unknown else frozenset(),
-        )
+
+def _join(one: Label, other: Label) -> Label:
+    return Label(
+        tlp=_strictest(one.tlp, other.tlp),
+        unknown=one.unknown | other.unknown,
+        reach=max(one.reach, other.reach),
+        pfc=_strictest(one.pfc, other.pfc),
+        pap=_strictest(one.pap, other.pap),
+        iep=one.iep | other.iep,
+        orgs=_common(one.orgs, other.orgs),
+        servers=_common(one.servers, other.servers),
+        draft=one.draft or other.draft,
+    )
+
+
+_Level = TypeVar("_Level", bound=IntEnum)
+
+
+def _strictest(one: _Level | None, other: _Level | None) -> _Level | None:
+    return other if one is None else one if other is None or one >= other else other
+
+
+def _common(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return other if one is None else one if other is None else one & other
 
 
 def _write(label: Label) -> str:
     level = "" if label.tlp is None else str(int(label.tlp))
-    return f"{level}|{int(label.reach)}|{json.dumps(sorted(label.unknown)) if label.unknown else ''}"
+    more: Any = sorted(label.unknown)
+    if (rest := _rest(label)) is not None:
+        more = {"unknown": more, **rest} if more else rest
+    return f"{level}|{int(label.reach)}|{json.dumps(more, separators=_TIGHT) if more else ''}"
 
 
-_SHORT = 200
+def _rest(label: Label) -> dict[str, Any] | None:
+    """The axes that most labels say nothing on."""
+    rest: dict[str, Any] = {}
+    for name in ("pfc", "pap"):
+        if (level := getattr(label, name)) is not None:
+            rest[name] = int(level)
+    if label.iep:
+        rest["iep"] = sorted(label.iep)
+    if label.orgs is not None:
+        # A group of a hundred is in the row of each of its attributes: 22 characters for each organisation, not 39.
+        rest["orgs"] = b64encode(b"".join(sorted(bytes.fromhex(org.replace("-", "")) for org in label.orgs))).decode()
+    if label.servers is not None:
+        rest["servers"] = sorted(label.servers)
+    if label.draft:
+        rest["draft"] = True
+    return rest or None
+
+
+def _read(text: str) -> Label:
+    level, reach, written = text.split("|", 2)
+    more = json.loads(written) if written else {}
+    if isinstance(more, list):
+        more = {"unknown": more}
+    return Label(
+        tlp=Tlp(int(level)) if level else None,
+        unknown=frozenset(more.get("unknown", ())),
+        reach=Reach(int(reach)),
+        pfc=Pfc(more["pfc"]) if "pfc" in more else None,
+        pap=Pap(more["pap"]) if "pap" in more else None,
+        iep=frozenset(more.get("iep", ())),
+        orgs=_read_orgs(more["orgs"]) if "orgs" in more else None,
+        servers=frozenset(more["servers"]) if "servers" in more else None,
+        draft="draft" in more,
+    )
+
+
+def _read_orgs(text: str) -> frozenset[str]:
+    raw = b64decode(text)
+    return frozenset(str(UUID(bytes=raw[at : at + _UUID_SIZE])) for at in range(0, len(raw), _UUID_SIZE))
+
+
+_TIGHT = (",", ":")
+_UUID_SIZE = 16
+_SHORT = 4096
+_FEW = 4
 _text = lru_cache(maxsize=1024)(_write)
-_read_short = lru_cache(maxsize=1024)(Label._read)
+_read_short = lru_cache(maxsize=1024)(_read)
+_joined = lru_cache(maxsize=4096)(_join)
 UNMARKED = Label()
+
+# What one marking id says. TLP, PAP and PFC ids have one canonical definition each, which says nothing but its level.
+_OF_ID: Mapping[str, Label] = {
+    **{identifier: Label(tlp=level) for identifier, level in TLP_IDS.items()},
+    **{identifier: Label(pap=action) for identifier, action in PAP_IDS.items()},
+    **{identifier: Label(pfc=colour) for identifier, colour in PFC_IDS.items()},
+}
+KNOWN_IDS = frozenset(_OF_ID)
+"""The ids of every marking that we understand."""
 
 
 def of_ids(marking_ids: Iterable[str]) -> Label:
@@ -164,20 +251,12 @@ def of_ids(marking_ids: Iterable[str]) -> Label:
 
 
 def _of(marking_ids: tuple[str, ...]) -> Label:
-    tlp: Tlp | None = None
-    unknown = []
+    label = UNMARKED
     for marking in marking_ids:
-        level = TLP_IDS.get(marking)
-        if level is None:
-            unknown.append(marking)
-        elif tlp is None or level > tlp:
-            tlp = level
-    if tlp is None and not unknown:
-        return UNMARKED
-    return Label(tlp=tlp, unknown=frozenset(unknown))
+        label = label.join(_OF_ID.get(marking) or Label(unknown=frozenset({marking})))
+    return label
 
 
-_FEW = 4
 _of_few = lru_cache(maxsize=1024)(_of)
 """Nearly every object has the marks that another one had."""
 
@@ -190,35 +269,93 @@ def stated_ids(stix: Mapping[str, Any]) -> list[str]:
 
 
 def of_object(stix: Mapping[str, Any]) -> Label:
-    """The label that a STIX object states by its own marks (STIX 2.1 section 7.2)."""
-    return of_ids(stated_ids(stix))
+    """The label that a STIX object states: its marks (STIX 2.1 section 7.2), and the tags of a MISP entity in it."""
+    label = of_ids(stated_ids(stix))
+    carried = misp.carried(stix) if "extensions" in stix else None
+    return label if carried is None else label.join(of_tags(misp.tags_in(carried)))
 
 
 def of_tags(names: Iterable[str]) -> Label:
-    """The label that MISP tags state: strictest TLP wins; other restricting tags are unknown markings."""
+    """The label that MISP tags state: the strictest wins; restricting tags that say no level are unknown markings."""
     label = UNMARKED
     for name in names:
-        folded = _folded(name)
-        if not folded.startswith(_RESTRICTING) and not _LOOKS_LIKE.match(folded):
-            continue
-        level = parse_tlp(folded) if folded.startswith("tlp:") else None
-        label = label.join(Label(unknown=frozenset({folded})) if level is None else Label(tlp=level))
+        label = label.join(_of_tag(name) if len(name) <= _SHORT else _read_tag(name))
     return label
 
 
+def _read_tag(name: str) -> Label:
+    folded = _folded(name)
+    if not folded.startswith(_RESTRICTING) and not _LOOKS_LIKE.match(folded):
+        return UNMARKED
+    if folded.startswith(_IEP):
+        return Label(iep=frozenset({folded}))
+    for found in (_tlp_label(folded), _pap_label(folded), _pfc_label(folded)):
+        if found is not None:
+            return found
+    return Label(unknown=frozenset({folded}))
+
+
+_of_tag = lru_cache(maxsize=4096)(_read_tag)
+"""The same few tags stand on nearly everything."""
+
+
+def _tlp_label(folded: str) -> Label | None:
+    level = parse_tlp(folded) if folded.startswith("tlp:") else None
+    return None if level is None else Label(tlp=level)
+
+
+def _pap_label(folded: str) -> Label | None:
+    return Label(pap=PAP_TAGS[folded]) if folded in PAP_TAGS else None
+
+
+def _pfc_label(folded: str) -> Label | None:
+    return Label(pfc=PFC_TAGS[folded]) if folded in PFC_TAGS else None
+
+
+def is_level(name: str) -> bool:
+    """Whether a MISP tag says a level of TLP, PAP or PFC, so that `tags_of` writes it anew wherever it is due."""
+    label = of_tags((name,))
+    return label is not UNMARKED and not label.unknown and not label.iep
+
+
 def tags_of(label: Label) -> tuple[str, ...]:
-    """The MISP tags that say what the markings of `label` say."""
-    return () if label.tlp is None else (label.tlp.tag,)
+    """The MISP tags that say the levels of `label`, as taxonomies write them: `tlp:green`, `PAP:AMBER`, `pfc:vert`.
+
+    Other restricting tags (IEP, say) are no level; they stay among the entity's own.
+    """
+    tlp = () if label.tlp is None else (label.tlp.tag,)
+    pap = () if label.pap is None else (label.pap.label,)
+    pfc = () if label.pfc is None else (label.pfc.tag,)
+    return (*tlp, *pap, *pfc)
 
 
-def of_distribution(distribution: int | None, *, internal: bool) -> Label:
+def ids_of(label: Label) -> tuple[str, ...]:
+    """The ids of the markings that say the levels of `label` on a STIX object that we make."""
+    tlp = () if label.tlp is None else (TLP2_ID[label.tlp],)
+    pap = () if label.pap is None else (PAP_ID[label.pap],)
+    pfc = () if label.pfc is None else (PFC_ID[label.pfc],)
+    return (*tlp, *pap, *pfc)
+
+
+def says(made: Label, wanted: Label) -> bool:
+    """Whether `made` says every level that `wanted` says, or a stricter one."""
+    return made.join(Label(tlp=wanted.tlp, pap=wanted.pap, pfc=wanted.pfc)) == made
+
+
+def of_distribution(distribution: int | None, *, internal: bool, sharing_group: Any = None) -> Label:
     """How far MISP's `distribution` lets an entity go from here (RULES R4, R26; hop downgrade on our side).
 
     `internal`: it comes from our own organisation's MISP, as MISP's internal-server mode; nothing is downgraded.
-    4 (sharing group) means nobody until sharing groups are resolved; 5 (inherit) adds nothing; None: not stated.
+    `sharing_group`: MISP's JSON of the group that a distribution of 4 means; unknown, inactive or empty means nobody.
+    5 (inherit) adds nothing; None: not stated; a number that MISP does not have stays here.
     """
-    if distribution is None or distribution == 5:
+    if distribution is None or distribution == _INHERIT:
         return UNMARKED
+    if distribution == _GROUP:
+        return Label(orgs=sharing.organisations(sharing_group), servers=sharing.servers(sharing_group))
     foreign = {3: Reach.ALL, 2: Reach.COMMUNITY}
     home = {3: Reach.ALL, 2: Reach.CONNECTED, 1: Reach.COMMUNITY}
     return Label(reach=(home if internal else foreign).get(distribution, Reach.NODE))
+
+
+_GROUP, _INHERIT = 4, 5

@@ -20,7 +20,7 @@ The extension speaks only for an object that still says the same: who reads it c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 EXTENSION = "extension-definition--8f6a6c1e-3f5b-4d0e-9d2f-6b1f0a7c2e54"
@@ -32,3 +32,23 @@ def carried(stix: Mapping[str, Any]) -> Mapping[str, Any] | None:
     extensions = stix.get("extensions")
     found = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
     return found if isinstance(found, dict) and isinstance(found.get("event"), str) else None
+
+
+def tags_in(extension: Mapping[str, Any]) -> Iterator[str]:
+    """The names of the tags on the entity in `extension`, and on the attributes of a MISP object."""
+    for kind in KINDS:
+        found = extension.get(kind)
+        for entity in found if isinstance(found, list) else (found,):
+            if isinstance(entity, dict):
+                yield from _tags_on(entity)
+                inside = entity.get("Attribute")
+                for attribute in inside if isinstance(inside, list) else ():
+                    if isinstance(attribute, dict):
+                        yield from _tags_on(attribute)
+
+
+def _tags_on(entity: Mapping[str, Any]) -> Iterator[str]:
+    tags = entity.get("Tag")
+    for tag in tags if isinstance(tags, list) else ():
+        if isinstance(tag, dict) and isinstance(tag.get("name"), str):
+            yield tag["name"]

@@ -21,7 +21,7 @@ import msgspec
 import orjson
 
 from exchange.errors import ContentError
-from exchange.model import facts, marking, pattern, schema, upgrade
+from exchange.model import definitions, facts, marking, pattern, schema, upgrade
 from exchange.model.marking import Label, Tlp
 
 LARGEST = 4 * 1024 * 1024
@@ -174,65 +174,14 @@ def _ends(stix: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _tlp1(level: Tlp, identifier: str) -> dict[str, Any]:
-    colour = "white" if level is Tlp.CLEAR else level.name.lower()
-    return {
-        "type": "marking-definition",
-        "spec_version": "2.1",
-        "id": identifier,
-        "created": "2017-01-20T00:00:00.000Z",
-        "definition_type": "tlp",
-        "name": f"TLP:{colour.upper()}",
-        "definition": {"tlp": colour},
-    }
-
-
-def _tlp2(level: Tlp) -> dict[str, Any]:
-    return {
-        "type": "marking-definition",
-        "spec_version": "2.1",
-        "id": marking.TLP2_ID[level],
-        "created": "2022-10-01T00:00:00.000Z",
-        "name": level.label,
-        "extensions": {
-            "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d": {
-                "extension_type": "property-extension",
-                "tlp_2_0": level.tag.removeprefix("tlp:"),
-            }
-        },
-    }
-
-
-def _opencti_strict() -> dict[str, Any]:
-    """OpenCTI's own AMBER+STRICT; the id is not OASIS's, so OASIS's extension may not stand in it."""
-    label = Tlp.AMBER_STRICT.label
-    return {
-        "type": "marking-definition",
-        "spec_version": "2.1",
-        "id": marking.OPENCTI_STRICT,
-        "created": "2022-10-01T00:00:00.000Z",
-        "definition_type": "statement",
-        "name": label,
-        "definition": {"statement": label},
-    }
-
-
-def tlp_definition(identifier: str) -> dict[str, Any]:
-    """The canonical marking-definition for a TLP id of the table (RULES R6), whatever form it came in."""
-    level = marking.TLP_IDS[identifier]
-    if identifier == marking.OPENCTI_STRICT:
-        return _opencti_strict()
-    return _tlp2(level) if identifier == marking.TLP2_ID[level] else _tlp1(level, identifier)
-
-
 def _repair(stix: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Lossless renderings that keep id and version (RULES R6), each with its code."""
     if upgrade.is_stix20(stix, schema.observable_types()):
         made, codes = _repair(upgrade.upgrade(stix))
         return made, (upgrade.CODE, *codes)
     identifier = stix["id"]
-    if stix["type"] == "marking-definition" and identifier in marking.TLP_IDS:
-        canonical = tlp_definition(identifier)
+    if stix["type"] == "marking-definition" and identifier in marking.KNOWN_IDS:
+        canonical = definitions.canonical(identifier)
         return (canonical, ("repair.tlp_definition",)) if canonical != stix else (stix, ())
     # `created` and `modified` have at least milliseconds (section 3.2); the same instant is written so.
     whole = {
@@ -389,10 +338,10 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
         raw=raw,
         body=body,
         digest=_digest(stix),
-        label=Label(tlp=Tlp.CLEAR) if identifier in marking.TLP_IDS else marking.of_object(stix),
+        label=Label(tlp=Tlp.CLEAR) if identifier in marking.KNOWN_IDS else marking.of_object(stix),
         creator=stix.get("created_by_ref", ""),
         revoked=stix.get("revoked") is True,
-        refs=frozenset(look.refs - marking.TLP_IDS.keys() - {identifier}),
+        refs=frozenset(look.refs - marking.KNOWN_IDS - {identifier}),
         ends=_ends(stix),
         fact=facts.fact_key(stix, values),
         values=values,
