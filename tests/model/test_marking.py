@@ -21,7 +21,6 @@ from exchange.model.marking import (
     Reach,
     Tlp,
     ids_of,
-    is_level,
     of_distribution,
     of_ids,
     of_tags,
@@ -340,7 +339,7 @@ def test_tags_to_ids_to_tags_is_the_identity(label: Label) -> None:
     tags = tags_of(label)
     assert of_tags(tags) == label == of_ids(ids_of(label))
     assert tags_of(of_ids(ids_of(of_tags(tags)))) == tags
-    assert all(is_level(tag) and tag in COLOURS for tag in tags)
+    assert all(tag in COLOURS for tag in tags)
 
 
 @given(LABELS)
@@ -356,7 +355,7 @@ def test_what_is_no_level_is_written_nowhere(label: Label) -> None:
 )
 def test_what_says_no_level_stays_with_the_entity(name: str) -> None:
     """Only tags that are written from the label are taken off an entity."""
-    assert not is_level(name)
+    assert not tags_of(of_tags([name]))
 
 
 @pytest.mark.parametrize("internal", [True, False])

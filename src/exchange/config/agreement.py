@@ -22,7 +22,9 @@ class ReceiveTable(Form):
 
     ceiling: TlpLevel = Field(default=Tlp.CLEAR, examples=["TLP:AMBER"])
     unmarked: TlpLevel | None = Field(default=None, examples=["TLP:AMBER"])
-    informational_markings: list[Marking] = Field(default=[], examples=[["pap:clear"]])
+    informational_markings: list[Marking] = Field(
+        default=[], examples=[["marking-definition--8b2c7e5d-3a64-4f19-b0d8-5e1f7a9c2d36"]]
+    )
 
 
 class SendTable(Form):
@@ -31,6 +33,7 @@ class SendTable(Form):
     ceiling: TlpLevel = Field(examples=["TLP:GREEN"])
     types: list[StixType] | None = Field(default=None, min_length=1, examples=[["indicator", "sighting"]])
     onward: bool = Field(default=False, examples=[False])
+    pfc: bool = Field(default=False, examples=[True])
 
 
 class AgreementForm(Form):
@@ -98,6 +101,7 @@ def build(agreement_id: str, form: AgreementForm) -> Agreement:
             ceiling=send.ceiling,
             types=frozenset(send.types) if send.types else None,
             onward=send.onward,
+            pfc=send.pfc,
         )
         if send
         else None,

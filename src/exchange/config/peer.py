@@ -123,6 +123,7 @@ class PeerForm(Form):
     identities: list[IdentityOrOrganisation] = Field(
         default=[], examples=[["identity--0f1c9c1e-7a53-4c39-9d0f-2f8d5f6f8f11"]]
     )
+    pap: bool = Field(default=True, examples=[False])
     source: list[SourceTable] = Field(default=[])
     target: list[TargetTable] = Field(default=[])
     auth: AuthTable = AuthTable()
@@ -215,6 +216,7 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
         contact=form.contact or "",
         home=home,
         identities=frozenset(form.identities),
+        pap=form.pap,
         sources=tuple(
             Source(
                 peer=peer_id,

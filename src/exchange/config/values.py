@@ -16,7 +16,7 @@ from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from exchange.config.problems import near, shown
-from exchange.model.marking import MARKING_PREFIX, TLP_IDS, Tlp, parse_tlp
+from exchange.model.marking import KNOWN_IDS, MARKING_PREFIX, Tlp, of_tags, parse_tlp, tags_of
 from exchange.model.party import ANY_MARKING, ANYBODY, Window
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -318,7 +318,7 @@ def _stix_type(value: object) -> str:
 
 def _marking(value: object) -> str:
     folded = "".join(_string(value).split()).casefold()
-    if folded in TLP_IDS or parse_tlp(folded) is not None:
+    if folded in KNOWN_IDS or parse_tlp(folded) is not None or tags_of(of_tags([folded])):
         raise wrong("config.tlp_not_informational", value=shown(value))
     definition = folded.startswith(MARKING_PREFIX) and _UUID.fullmatch(folded.removeprefix(MARKING_PREFIX))
     tag = ":" in folded.strip(":") and not folded.startswith(MARKING_PREFIX)

@@ -138,6 +138,14 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         """The strictest of both on every axis (RULES R12); of organisations and servers those named by both."""
         return self if other is self or other is UNMARKED else _joined(self, other)
 
+    def again(self, said: Label) -> Label:
+        """What a version is worth when its giver states it again, as `said`: no less, but published when that says so.
+
+        MISP publishes an event without a new timestamp.
+        """
+        both = self.join(said)
+        return both if both.draft == said.draft else msgspec.structs.replace(both, draft=said.draft)
+
     def to_text(self) -> str:
         """One short line that `from_text` reads back, for the store: `tlp|reach|` and JSON of whatever else there is.
 
@@ -310,12 +318,6 @@ def _pap_label(folded: str) -> Label | None:
 
 def _pfc_label(folded: str) -> Label | None:
     return Label(pfc=PFC_TAGS[folded]) if folded in PFC_TAGS else None
-
-
-def is_level(name: str) -> bool:
-    """Whether a MISP tag says a level of TLP, PAP or PFC, so that `tags_of` writes it anew wherever it is due."""
-    label = of_tags((name,))
-    return label is not UNMARKED and not label.unknown and not label.iep
 
 
 def tags_of(label: Label) -> tuple[str, ...]:

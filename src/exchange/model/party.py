@@ -165,6 +165,8 @@ class Peer:
     """How often it may be asked, by all our daemons together; None: as often as there is work."""
     at_once: int = 4
     """How many of its sources and targets are worked on at a time."""
+    pap: bool = True
+    """Whether it passes on with an object what PAP says of it."""
 
     def closed_until(self, now: datetime) -> datetime | None:
         """When it may be asked again; None: now."""
@@ -204,11 +206,15 @@ class Receive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """What the parties may have. `onward`: may what *they* gave us go further, beyond what its label says?"""
+    """What the parties may have. `onward`: may what *they* gave us go further, beyond what its label says?
+
+    `pfc`: the parties belong to those for whom PFC:VERT is, and read PFC.
+    """
 
     ceiling: Tlp
     types: frozenset[str] | None = None
     onward: bool = False
+    pfc: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

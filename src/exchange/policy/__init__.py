@@ -6,6 +6,19 @@
 from exchange.policy.audience import Audience, audiences
 from exchange.policy.closure import Basis, resolve
 from exchange.policy.decide import Decision, Rules, Subject, Verdict
-from exchange.policy.gate import gate, strictest
+from exchange.policy.gate import gate, gate_event, strictest, within
 
-__all__ = ["Audience", "Basis", "Decision", "Rules", "Subject", "Verdict", "audiences", "gate", "resolve", "strictest"]
+__all__ = [
+    "Audience",
+    "Basis",
+    "Decision",
+    "Rules",
+    "Subject",
+    "Verdict",
+    "audiences",
+    "gate",
+    "gate_event",
+    "resolve",
+    "strictest",
+    "within",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from exchange.model.marking import Tlp
 from exchange.model.party import Terms
@@ -28,6 +29,8 @@ class Audience:
     fold: bool
     only_posted: bool = False
     """Of a collection: nothing but what was posted to it."""
+    pap: bool = True
+    """Every member carries PAP on with what it gets."""
 
     @property
     def single(self) -> str | None:
@@ -50,20 +53,30 @@ def target_channel(target_key: str) -> str:
     return f"target:{target_key}"
 
 
-def _clauses(terms: Terms, peer: str) -> tuple[frozenset[str], bool]:
+class _Class(NamedTuple):
+    """What peers have in common that may share an audience."""
+
+    agreements: frozenset[str]
+    home: bool
+    pap: bool
+
+
+def _clauses(terms: Terms, peer: str) -> _Class:
     named = frozenset(a.id for a in terms.agreements if a.send is not None and peer in a.parties)
-    return named, terms.peers[peer].home
+    return _Class(named, terms.peers[peer].home, terms.peers[peer].pap)
 
 
-def _group(terms: Terms, peers: Iterable[str]) -> dict[tuple[frozenset[str], bool], list[str]]:
-    groups: dict[tuple[frozenset[str], bool], list[str]] = {}
+def _group(terms: Terms, peers: Iterable[str]) -> dict[_Class, list[str]]:
+    groups: dict[_Class, list[str]] = {}
     for peer in sorted(set(peers)):
         groups.setdefault(_clauses(terms, peer), []).append(peer)
     return groups
 
 
-def _key(channel: str, agreements: frozenset[str], home: bool) -> str:
-    text = "\0".join((channel, "home" if home else "", *sorted(agreements)))
+def _key(channel: str, shared: _Class) -> str:
+    text = "\0".join((channel, "home" if shared.home else "", *sorted(shared.agreements)))
+    if not shared.pap:
+        text += "\0\0no pap"  # no agreement has an empty name
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -72,34 +85,36 @@ def audiences(terms: Terms) -> tuple[Audience, ...]:
     made = []
     for collection in terms.collections.values():
         channel = collection_channel(collection.id)
-        for (agreements, home), members in _group(terms, (*collection.readers, *collection.writers)).items():
+        for shared, members in _group(terms, (*collection.readers, *collection.writers)).items():
             made.append(
                 Audience(
-                    key=_key(channel, agreements, home),
+                    key=_key(channel, shared),
                     channel=channel,
                     members=tuple(members),
-                    agreements=agreements,
-                    home=home,
+                    agreements=shared.agreements,
+                    home=shared.home,
                     ceiling=collection.ceiling,
                     types=collection.types,
                     fold=collection.duplicates == "fold",
                     only_posted=collection.only_posted,
+                    pap=shared.pap,
                 )
             )
     for peer in terms.peers.values():
         for target in peer.targets:
-            agreements, home = _clauses(terms, peer.id)
+            shared = _clauses(terms, peer.id)
             channel = target_channel(target.key)
             made.append(
                 Audience(
-                    key=_key(channel, agreements, home),
+                    key=_key(channel, shared),
                     channel=channel,
                     members=(peer.id,),
-                    agreements=agreements,
-                    home=home,
+                    agreements=shared.agreements,
+                    home=shared.home,
                     ceiling=Tlp.RED,
                     types=None,
                     fold=False,
+                    pap=shared.pap,
                 )
             )
     return tuple(made)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from exchange.model.marking import Label, Tlp
+from exchange.policy.scope import level
 
 
 class Basis(StrEnum):
@@ -21,10 +22,19 @@ class Basis(StrEnum):
     NONE = "label.none"
 
 
-def _strictness(label: Label) -> tuple[bool, int, int, int, list[str]]:
+def _strictness(label: Label) -> tuple[object, ...]:
     """An order of strictness in which no two different labels are equal, so that arrival does not matter."""
-    level = -1 if label.tlp is None else int(label.tlp)
-    return bool(label.unknown), level, int(label.reach), len(label.unknown), sorted(label.unknown)
+    worth, orgs, servers = level(label, listed=False), label.orgs, label.servers
+    return (
+        bool(label.unknown or label.iep or label.draft),
+        -1 if worth is None else int(worth),
+        int(label.reach),
+        (orgs is not None, -len(orgs or ())),
+        (servers is not None, -len(servers or ())),
+        *(-1 if each is None else int(each) for each in (label.pfc, label.pap, label.tlp)),
+        (label.draft, len(label.unknown), len(label.iep)),
+        *map(sorted, (label.unknown, label.iep, orgs or (), servers or ())),
+    )
 
 
 def resolve(

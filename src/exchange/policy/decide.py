@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from exchange.model.marking import Label, Reach, Tlp
 from exchange.model.party import ANY_MARKING, Agreement, Receive, Terms
-from exchange.policy.audience import Audience, audiences
+from exchange.model.sharing import plain_url
+from exchange.policy.audience import Audience, audiences, target_channel
+from exchange.policy.gate import NO_PAP, PFC
+from exchange.policy.scope import bare, level, needs_pap, unlisted
 
 
 class Verdict(StrEnum):
@@ -115,29 +120,35 @@ class Rules:
 
     def understood(self, peer: str, label: Label) -> Label:
         """`label` without the markings that the agreement with `peer` lists as informational (RULES R12)."""
-        if not label.unknown:
+        if not label.unknown and not label.iep:
             return label
         ignored = frozenset[str]().union(*(r.informational_markings for r in self._receiving(peer)))
-        unknown = frozenset() if ANY_MARKING in ignored else label.unknown - ignored
-        return replace(label, unknown=unknown)
+        if ANY_MARKING in ignored:
+            return replace(label, unknown=frozenset(), iep=frozenset())
+        return replace(label, unknown=label.unknown - ignored, iep=label.iep - ignored)
 
-    def clearance(self, audience: Audience) -> Tlp:
-        """The strictest level that this audience may ever have, for the second gate."""
+    def clearance(self, audience: Audience) -> int:
+        """The strictest that this audience may ever have, as the second gate reads it: a TLP level, and its flags."""
         ceilings = [a.send.ceiling for name in audience.agreements if (a := self._agreements[name]).send]
-        return audience.ceiling if audience.home else min(audience.ceiling, max(ceilings, default=Tlp.CLEAR))
+        highest = audience.ceiling if audience.home else min(audience.ceiling, max(ceilings, default=Tlp.CLEAR))
+        return int(highest) | (PFC if self._listed(audience) else 0) | (0 if audience.pap else NO_PAP)
+
+    def _listed(self, audience: Audience) -> bool:
+        """Whether it may have what is for PFC's list: our own house, or an agreement that says so of its parties."""
+        return audience.home or any((a := self._agreements[name]).send and a.send.pfc for name in audience.agreements)
+
+    def _gives_pfc(self, peer: str) -> bool:
+        """Whether an agreement says that `peer` is on PFC's list, so that its AMBRE is no stricter than AMBER."""
+        return any(a.send is not None and a.send.pfc and peer in a.parties for a in self.terms.agreements)
 
     @cached_property
     def _owners(self) -> dict[str, str]:
         """The uuid of each identity or organisation that a peer owns → that peer."""
-        return {
-            identity.removeprefix("identity--").lower(): peer.id
-            for peer in self.terms.peers.values()
-            for identity in peer.identities
-        }
+        return {bare(identity): peer.id for peer in self.terms.peers.values() for identity in peer.identities}
 
     def owner(self, creator: str) -> str:
         """The peer that owns the identity `creator` and so may version its objects (RULES R5); empty: nobody."""
-        return self._owners.get(creator.removeprefix("identity--").lower(), "")
+        return self._owners.get(bare(creator), "")
 
     def default_label(self, peer: str) -> Tlp | None:
         """What unmarked content of `peer` is worth by its agreement; the strictest of several.
@@ -162,46 +173,48 @@ class Rules:
         return decision
 
     def _decide(self, subject: Subject, audience: Audience) -> Decision:
+        barred = _barred(subject, audience)
+        if barred:
+            return _deny(barred)
         label = subject.label
-        if subject.barred:
-            return _deny(subject.barred)
-        if audience.channel in subject.withdrawn:
-            return _deny("withdrawn.by_peer")
-        if not audience.members:
-            return _deny("audience.empty")
         if label is None:
             return _hold("label.none")
         stopped = self._received(subject, label) or self._returns(subject, audience)
         if stopped:
             return stopped
-        refused = _kept_out(subject, label, audience)
-        if refused or label.tlp is None:
+        refused = self._kept_out(subject, label, audience) or self._grouped_out(label, audience)
+        if refused:
             return _deny(refused)
+        if not audience.pap and needs_pap(label):
+            return _hold("pap.not_carried")
         if audience.home:
             return Decision(verdict=Verdict.RELEASE, reasons=("release.home",))
         if label.reach > Reach.CONNECTED:
             return _deny("distribution.reach")
-        return self._sent(subject, label.tlp, audience)
+        return self._sent(subject, label, audience)
 
     def _received(self, subject: Subject, label: Label) -> Decision | None:
         """What the agreement with the one who gave it says: markings we may ignore, and what is kept for review."""
         peer = self.terms.peers.get(subject.peer)
         if peer is None:
             return _hold("peer.unknown")
+        if label.draft:
+            return _hold("misp.unpublished")
         receiving = [
             a.receive for a in self.terms.agreements if a.receive and subject.peer in a.parties and _begun(a, self)
         ]
         ignored = frozenset[str]().union(*(r.informational_markings for r in receiving)) if receiving else frozenset()
-        if label.unknown - ignored and ANY_MARKING not in ignored:
-            return _deny("marking.unknown")
-        if label.tlp is None:
+        if ANY_MARKING not in ignored and (label.unknown - ignored or label.iep - ignored):
+            return _deny("marking.unknown" if label.unknown - ignored else "marking.iep")
+        worth = level(label, listed=label.pfc is not None and self._gives_pfc(subject.peer))
+        if worth is None:
             return _hold("label.none")
         if peer.home:
             return None
         receiving = self._receiving(subject.peer)
         if not receiving:
             return _hold("agreement.receive_none")
-        if label.tlp > max(r.ceiling for r in receiving):
+        if worth > max(r.ceiling for r in receiving):
             return _hold("receive.ceiling")
         return None
 
@@ -228,26 +241,23 @@ class Rules:
         ]
         return max((end_of(a) for a in granting), default=None)
 
-    def _sent(self, subject: Subject, tlp: Tlp, audience: Audience) -> Decision:
+    def _sent(self, subject: Subject, label: Label, audience: Audience) -> Decision:
         """One active agreement that names every member must permit it (RULES R2)."""
-        further = self._onward(subject, tlp, audience)
+        further = self._onward(subject, level(label, listed=True) or Tlp.CLEAR, audience)
         if further is None:
             return _deny("onward.forbidden")
         reasons = []
         permitting = []
         for name in sorted(audience.agreements):
             agreement = self._agreements[name]
-            send = agreement.send
-            if send is None or not _begun(agreement, self):
-                reasons.append("agreement.not_begun")
-            elif tlp > send.ceiling:
-                reasons.append("agreement.ceiling")
-            elif send.types is not None and subject.type not in send.types:
-                reasons.append("agreement.type")
+            reason = self._withheld(agreement, subject, label)
+            if reason:
+                reasons.append(reason)
             else:
                 permitting.append(agreement)
         if not permitting:
-            return _hold("agreement.none") if not reasons else _deny(*dict.fromkeys(reasons))
+            unsaid = not reasons or any(reason.startswith("pfc.") for reason in reasons)
+            return (_hold if unsaid else _deny)(*(dict.fromkeys(reasons) or ("agreement.none",)))
         best = max(permitting, key=lambda a: (a.end, a.id))
         until = min(end_of(best), further)
         verdict, reason = Verdict.RELEASE, "release.agreement"
@@ -255,14 +265,59 @@ class Rules:
             verdict, reason = Verdict.HOLD, "agreement.ended"
         return Decision(verdict=verdict, reasons=(reason,), agreement=best.id, not_after=until)
 
+    def _withheld(self, agreement: Agreement, subject: Subject, label: Label) -> str:
+        """Why this agreement does not permit it; empty: it does."""
+        send = agreement.send
+        if send is None or not _begun(agreement, self):
+            return "agreement.not_begun"
+        worth = level(label, listed=send.pfc)
+        if worth is None or worth > send.ceiling:
+            return "agreement.ceiling"
+        if send.types is not None and subject.type not in send.types:
+            return "agreement.type"
+        return "" if send.pfc else unlisted(label)
 
-def _kept_out(subject: Subject, label: Label, audience: Audience) -> str:
-    """Why the channel itself does not hold it, whoever reads there; empty: it does."""
-    if audience.types is not None and subject.type not in audience.types:
-        return "collection.type"
-    if audience.only_posted and subject.posted != audience.channel:
-        return "collection.only_posted"
-    return "collection.ceiling" if label.tlp is None or label.tlp > audience.ceiling else ""
+    def _kept_out(self, subject: Subject, label: Label, audience: Audience) -> str:
+        """Why the channel itself does not hold it, whoever reads there; empty: it does."""
+        if audience.types is not None and subject.type not in audience.types:
+            return "collection.type"
+        if audience.only_posted and subject.posted != audience.channel:
+            return "collection.only_posted"
+        worth = level(label, listed=label.pfc is not None and self._listed(audience))
+        return "collection.ceiling" if worth is None or worth > audience.ceiling else ""
+
+    def _grouped_out(self, label: Label, audience: Audience) -> str:
+        """Why a sharing group does not let every member have it; empty: it does, or there is none."""
+        if label.orgs is not None:
+            members = (self._ours,) if audience.home else map(self._identities.__getitem__, audience.members)
+            if any(label.orgs.isdisjoint(known) for known in members):
+                return "sharing_group.orgs"
+        if label.servers is not None and audience.pushes and not audience.home:
+            (peer,) = audience.members
+            urls = [t.url for t in self.terms.peers[peer].targets if target_channel(t.key) == audience.channel]
+            if not any(plain_url(url) in label.servers for url in urls):
+                return "sharing_group.server"
+        return ""
+
+    @cached_property
+    def _identities(self) -> dict[str, frozenset[str]]:
+        """Each peer's organisations, by uuid."""
+        return {peer.id: frozenset(map(bare, peer.identities)) for peer in self.terms.peers.values()}
+
+    @cached_property
+    def _ours(self) -> frozenset[str]:
+        """The organisations that are our own house."""
+        known = (self._identities[peer.id] for peer in self.terms.peers.values() if peer.home)
+        return frozenset({bare(self.terms.node_identity)}).union(*known)
+
+
+def _barred(subject: Subject, audience: Audience) -> str:
+    """Why it goes to nobody there, whatever it is worth; empty: it may."""
+    if subject.barred:
+        return subject.barred
+    if audience.channel in subject.withdrawn:
+        return "withdrawn.by_peer"
+    return "" if audience.members else "audience.empty"
 
 
 def _begun(agreement: Agreement, rules: Rules) -> bool:

@@ -2,63 +2,140 @@
 
 It shares no code with `decide` and trusts no label: it reads the marks in the bytes themselves, however they are
 written there. A mistake in one of the two is stopped by the other.
+
+A clearance is a TLP level (0 CLEAR … 4 RED), with the flags PFC (may have what is for PFC's list) and NO_PAP (does not
+carry PAP, so has no PAP:AMBER or RED). What `strictest` finds is one number too, to be asked with `within`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 
+PFC = 8
+NO_PAP = 16
+_LEVEL = 7
+
+
+class _Mark(NamedTuple):
+    """What one mark asks for: the level of those on PFC's list, that of all others, and whether PAP must be carried."""
+
+    listed: int = 0
+    others: int = 0
+    pap: int = 0
+
+
 # Written out a second time on purpose: a slip in the model's table must not slip through here as well.
-_RANK = {
-    "613f2e26-407d-48c7-9eca-b8e91df99dc9": 0,
-    "94868c89-83c2-464b-929b-a1a8aa3c8487": 0,
-    "34098fce-860f-48ae-8e50-ebd3cc5e41da": 1,
-    "bab4a63c-aed9-4cf5-a766-dfca5abac2bb": 1,
-    "f88d31f6-486f-44da-b317-01333bde0b82": 2,
-    "55d920b0-5e8b-4f79-9ee9-91f868d9b421": 2,
-    "939a9414-2ddd-4d32-a0cd-375ea402b003": 3,
-    "826578e1-40ad-459f-bc73-ede076f81f37": 3,
-    "5e57c739-391a-4eb3-b6be-7d15ca92d5ed": 4,
-    "e828b379-4e03-4974-9ac4-e53a884c97c1": 4,
+_BEYOND = 5
+_ABOVE_ALL = _Mark(_BEYOND, _BEYOND, 1)
+_LEAST = _Mark()
+_MARKS = {
+    "613f2e26-407d-48c7-9eca-b8e91df99dc9": _Mark(0, 0),
+    "94868c89-83c2-464b-929b-a1a8aa3c8487": _Mark(0, 0),
+    "34098fce-860f-48ae-8e50-ebd3cc5e41da": _Mark(1, 1),
+    "bab4a63c-aed9-4cf5-a766-dfca5abac2bb": _Mark(1, 1),
+    "f88d31f6-486f-44da-b317-01333bde0b82": _Mark(2, 2),
+    "55d920b0-5e8b-4f79-9ee9-91f868d9b421": _Mark(2, 2),
+    "939a9414-2ddd-4d32-a0cd-375ea402b003": _Mark(3, 3),
+    "826578e1-40ad-459f-bc73-ede076f81f37": _Mark(3, 3),
+    "5e57c739-391a-4eb3-b6be-7d15ca92d5ed": _Mark(4, 4),
+    "e828b379-4e03-4974-9ac4-e53a884c97c1": _Mark(4, 4),
+    "3d1f6b0a-58c2-4e97-8a43-f2b7c05d9e61": _Mark(0, 0),  # PFC:LIBRE
+    "9b64e2c7-0f13-4a85-b6d9-17a8e35c4f20": _Mark(1, _BEYOND),  # PFC:VERT
+    "e07c95d2-6a4b-4d3f-92e8-5b1c8f30a7d4": _Mark(2, 3),  # PFC:AMBRE
+    "51a8f3e6-c29d-4b70-8e15-d46f0b92c73a": _Mark(3, 3),  # PFC:AMBRE+STRICT
+    "c8e20d49-7b5f-4613-a9c4-0e83d6f15b97": _Mark(4, 4),  # PFC:ROUGE
+    "60f8932b-e51e-4458-b265-a2e8be9a80ab": _Mark(pap=1),  # PAP:AMBER
+    "740d36e5-7714-4c30-961a-3ae632ceee0e": _Mark(pap=1),  # PAP:RED
 }
-
-
-_LEAST = min(_RANK.values())
+_TAGS = {
+    "tlp:white": _Mark(0, 0),
+    "tlp:clear": _Mark(0, 0),
+    "tlp:green": _Mark(1, 1),
+    "tlp:amber": _Mark(2, 2),
+    "tlp:amber+strict": _Mark(3, 3),
+    "tlp:red": _Mark(4, 4),
+    "pfc:libre": _Mark(0, 0),
+    "pfc:vert": _Mark(1, _BEYOND),
+    "pfc:ambre": _Mark(2, 3),
+    "pfc:ambre+strict": _Mark(3, 3),
+    "pfc:rouge": _Mark(4, 4),
+    "pap:white": _LEAST,
+    "pap:clear": _LEAST,
+    "pap:green": _LEAST,
+    "pap:amber": _Mark(pap=1),
+    "pap:red": _Mark(pap=1),
+}
+_AUDIENCE = ("tlp:", "pfc:")
+_PROTOCOLS = (*_AUDIENCE, "pap:")
 
 
 def gate(body: bytes, clearance: int) -> bool:
-    """Whether no TLP mark in `body` is stricter than `clearance` (0 CLEAR … 4 RED); what is no JSON does not pass."""
-    return strictest(body) <= clearance
+    """Whether no mark in `body` is stricter than `clearance`; what is no JSON does not pass."""
+    return within(strictest(body), clearance)
+
+
+def within(marks: int, clearance: int) -> bool:
+    """Whether what `strictest` found may go to those of this clearance."""
+    level = marks & _LEVEL if clearance & PFC else marks >> _OTHERS & _LEVEL
+    return level <= clearance & _LEVEL and not (marks & _PAP and clearance & NO_PAP)
 
 
 def strictest(body: bytes) -> int:
-    """The strictest TLP mark in `body`; above all of them when it is no JSON, so that nobody may have it."""
+    """The strictest on each axis of the marks in `body`, for `within`; when it is no JSON, nobody may have it."""
     if b"\\u" not in body:
         named = body.count(b"marking_ref")
         own = _OWN.match(body, body.find(_NAME)) if named == 1 and _NAME in body else None
         # Where the bytes name marks but once, and that is a plain list of them, nothing else can stand anywhere.
         if not named or own is not None:
-            return _of_list(own) if _is_json(body) else _ABOVE_ALL
+            return _of_list(own[1] if own else b"") if _is_json(body) else _packed((_ABOVE_ALL,))
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _ABOVE_ALL
-    return max(map(_rank, _marks(document)), default=_LEAST)
+        return _packed((_ABOVE_ALL,))
+    return _packed(map(_mark, _marks(document)))
+
+
+def gate_event(body: bytes, clearance: int, *, whole: bool = True) -> bool:
+    """Whether a MISP event, or with `whole` false a part of one, may go to those of this clearance.
+
+    In it are no tag above the clearance or of a protocol's name without a level, no tag that MISP would not pass on, no
+    sharing group, and nowhere a distribution wider than the tags of that entity (or else of the event) let it be. An
+    event says its TLP or PFC itself.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    event = document.get("Event", document) if isinstance(document, dict) else None
+    if not isinstance(event, dict) or (whole and not any(name.startswith(_AUDIENCE) for name in _names(event))):
+        return False
+    found: list[_Mark] = []
+    if not _fit(event, _LEAST, found):
+        return False
+    return within(_packed(found), clearance) and gate(body, clearance)
 
 
 _NAME = b'"object_marking_refs":['
 _OWN = re.compile(re.escape(_NAME) + rb'("[^"\\,]{1,300}"(?:,"[^"\\,]{1,300}")*)\]')
+_OTHERS, _PAP = 3, 64
 
 
-def _of_list(own: re.Match[bytes] | None) -> int:
-    if own is None:
-        return _LEAST
-    return max(_rank(mark[1:-1]) for mark in own[1].decode("utf-8", "replace").split(","))
+def _packed(marks: Iterable[_Mark]) -> int:
+    listed = others = pap = 0
+    for mark in marks:
+        listed, others, pap = max(listed, mark.listed), max(others, mark.others), max(pap, mark.pap)
+    return listed | others << _OTHERS | (_PAP if pap else 0)
+
+
+@lru_cache(maxsize=4096)
+def _of_list(listed: bytes) -> int:
+    return _packed(_mark(mark[1:-1]) for mark in listed.decode("utf-8", "replace").split(","))
 
 
 def _is_json(body: bytes) -> bool:
@@ -70,11 +147,8 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _rank(mark: str) -> int:
-    return _RANK.get(mark.strip().lower()[-36:], _LEAST)
-
-
-_ABOVE_ALL = 1 + max(_RANK.values())
+def _mark(mark: str) -> _Mark:
+    return _MARKS.get(mark.strip().lower()[-36:], _LEAST)
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -96,3 +170,47 @@ def _marks(document: Any) -> Iterator[str]:
     elif isinstance(document, list):
         for value in document:
             yield from _marks(value)
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split()).lower()
+
+
+def _names(entity: Mapping[str, Any]) -> list[str]:
+    """The names of the tags on the entity itself."""
+    tags = entity.get("Tag")
+    return [_plain(str(tag.get("name"))) for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
+
+
+def _fit(entity: Any, around: _Mark, found: list[_Mark]) -> bool:
+    """Whether the entity and all that is in it may be written as they are; what its tags ask for goes to `found`."""
+    if isinstance(entity, list):
+        return all(_fit(inner, around, found) for inner in entity)
+    if not isinstance(entity, dict):
+        return True
+    if "SharingGroup" in entity or not _travel(entity.get("Tag")):
+        return False
+    marks = [_TAGS.get(name, _ABOVE_ALL) for name in _names(entity) if name.startswith(_PROTOCOLS)]
+    found += marks
+    here = _Mark(*map(max, zip(around, *marks, strict=True)))
+    if "distribution" in entity and not _narrow(entity["distribution"], here.others):
+        return False
+    return all(_fit(inner, here, found) for name, inner in entity.items() if name != "Tag")
+
+
+def _travel(tags: Any) -> bool:
+    """Whether MISP itself would pass all these tags on."""
+    return tags is None or (
+        isinstance(tags, list)
+        and all(
+            isinstance(tag, dict)
+            and str(tag.get("local") or 0) in ("0", "False")
+            and str(tag.get("exportable", 1)) in ("1", "True")
+            for tag in tags
+        )
+    )
+
+
+def _narrow(distribution: Any, level: int) -> bool:
+    """CLEAR goes to all (3), GREEN to connected communities (2), the rest to the receiver's own (1); 5 is inherited."""
+    return str(distribution) in ("0", "1", "5") or str(distribution) in {0: ("2", "3"), 1: ("2",)}.get(level, ())

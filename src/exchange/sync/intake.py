@@ -154,8 +154,8 @@ def _supersede(intake: Intake, stix_id: str, before: _Known) -> None:
 
 
 def _repeat(intake: Intake, item: StixObject, before: _Known) -> None:
-    """The same version again: known, or a contradiction, which is kept aside and can only tighten."""
-    strictest = before.label.join(item.label)
+    """The same version again: known, or a contradiction, which is kept aside; it tightens, or publishes a draft."""
+    strictest = before.label.again(item.label)
     if strictest != before.label:
         before.label = strictest
         if before.seq is not None:

@@ -15,7 +15,7 @@ import structlog
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from exchange.policy import Audience, Decision, Rules, strictest
+from exchange.policy import Audience, Decision, Rules, strictest, within
 from exchange.store import audiences, blocks, listings, statements
 from exchange.store.clock import AHEAD, FOREVER, following, micros
 from exchange.store.listings import Listed
@@ -191,13 +191,13 @@ class Lister:
         places: Sequence[_Place | None],
         marks: Sequence[int],
     ) -> list[Listed]:
-        number, clearance = self.numbers[audience.key], int(self.rules.clearance(audience))
+        number, clearance = self.numbers[audience.key], self.rules.clearance(audience)
         rows: list[Listed] = []
         for item, index, strict in zip(alone, of_class, marks, strict=True):
             place = places[index]
             if place is None:
                 continue
-            if strict > clearance:  # the second gate (RULES R25)
+            if not within(strict, clearance):  # the second gate (RULES R25)
                 self.refused.append((item.stix_id, audience.key))
                 continue
             rows.append(
@@ -284,8 +284,8 @@ class Lister:
         given |= statements.bodies(self.tx, wanted - given.keys())
         marks = {seq: strictest(body) for seq, body in given.items()}
         for audience in whom:
-            changes, clearance = made[audience.key], int(self.rules.clearance(audience))
-            stopped = {row.seq for row in changes.begun if marks[row.seq] > clearance}
+            changes, clearance = made[audience.key], self.rules.clearance(audience)
+            stopped = {row.seq for row in changes.begun if not within(marks[row.seq], clearance)}
             self.refused += [(row.stix_id, audience.key) for row in changes.begun if row.seq in stopped]
             changes.begun = [row for row in changes.begun if row.seq not in stopped]
 

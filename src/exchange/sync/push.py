@@ -94,7 +94,7 @@ def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, c
         if not parcels:
             return "waiting" if waits else "complete"
         after = parcels[-1].added
-        settled, leaving = _sift(parcels, held, had, int(work.rules().clearance(audience)), target)
+        settled, leaving = _sift(parcels, held, had, work.rules().clearance(audience), target)
         if leaving:
             settled += _hand_over(leaving, target, client)
         now = work.clock()
