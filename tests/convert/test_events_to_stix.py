@@ -27,8 +27,12 @@ from hypothesis import strategies as st
 
 from exchange.convert import events, parser, split, to_page
 from exchange.errors import ContentError
+from exchange.model.lights import PAP_ID, PFC_ID, Pap, Pfc
 from exchange.model.marking import TLP2_ID, Reach, Tlp
 from exchange.model.party import Source
+from exchange.model.sharing import NOBODY
+
+EVENT_NUMBER = 100
 
 
 def body(made):
@@ -107,9 +111,83 @@ def test_objects_that_come_out_as_one_share_their_strictness():
     assert levels(of(page, 2)) == {Tlp.RED}
 
 
+def test_pap_and_pfc_become_markings():
+    page = convert(event(attribute(1, Tag=[tag("pap:red"), tag("PFC:Vert")]), Tag=[tag("PAP:GREEN")]))
+    for made in of(page, 1):
+        assert (made.label.pap, made.label.pfc) == (Pap.RED, Pfc.VERT)
+        assert body(made)["object_marking_refs"] == [PAP_ID[Pap.RED], PFC_ID[Pfc.VERT]]
+    for made in of(page, EVENT_NUMBER):
+        assert body(made)["object_marking_refs"] == [PAP_ID[Pap.GREEN]]
+
+
 def test_other_restricting_tags_deny_until_an_agreement_lists_them():
-    page = convert(event(attribute(1, Tag=[tag("PAP:RED")])))
-    assert {made.label.unknown for made in of(page, 1)} == {frozenset({"pap:red"})}
+    names = ["ais-marking:AISConsent=NONE", 'iep2-policy:id="1"', "tlp:unclear", "PAP:PURPLE"]
+    page = convert(event(attribute(1, Tag=[tag(name) for name in names])))
+    assert {made.label.unknown for made in of(page, 1)} == {
+        frozenset({"ais-marking:aisconsent=none", "tlp:unclear", "pap:purple"})
+    }
+    assert {made.label.iep for made in of(page, 1)} == {frozenset({'iep2-policy:id="1"'})}
+
+
+def test_several_tlp_levels_are_the_strictest_and_a_remark():
+    tags = [tag("tlp:green"), tag("TLP:AMBER"), tag("red"), tag("tlp:amber")]
+    page = convert(event(attribute(1, Tag=tags), attribute(2, Tag=[tag("tlp:green"), tag("TLP:Green")])))
+    assert levels(of(page, 1)) == {Tlp.AMBER}
+    assert [(entry.id, entry.code, entry.fields) for entry in page.skipped] == [
+        (uuid(1), "misp.several_tlp", {"tags": "tlp:green, tlp:amber"})
+    ]
+
+
+def group(*orgs, **more):
+    return {"uuid": uuid(900), "id": "4", "SharingGroupOrg": [{"Organisation": {"uuid": org}} for org in orgs]} | more
+
+
+@pytest.mark.parametrize("source", [SOURCE, HOME])
+def test_a_sharing_group_is_whom_it_names_wherever_it_stands(source):
+    """Described on the event, an attribute or an object; or described once, and elsewhere named by uuid or number."""
+    both, one = frozenset({uuid(801), uuid(802)}), frozenset({uuid(801)})
+    made = event(
+        attribute(1),
+        attribute(2, distribution="4", SharingGroup=group(uuid(801))),
+        attribute(3, distribution="4", sharing_group_id="4"),
+        attribute(4, distribution="4", sharing_group_id="17"),
+        attribute(5, distribution=4),
+        attribute(6, distribution="4", SharingGroup={"uuid": uuid(900), "name": "Salle"}),
+        attribute(7, distribution="3", sharing_group_id="4", SharingGroup=group(uuid(801))),
+        Object=[file_object(8, sha256(9), distribution="4", SharingGroup=group(uuid(801)))],
+        distribution="4",
+        SharingGroup=group(uuid(801), uuid(802)),
+    )
+    page = convert(made, source)
+    wanted = {1: both, 2: one, 3: both, 4: NOBODY, 5: NOBODY, 6: both, 7: both, 8: one, EVENT_NUMBER: both}
+    for number, orgs in wanted.items():
+        assert {each.label.orgs for each in of(page, number)} == {orgs}, number
+    text = b"".join(each.body for each in page.objects)
+    assert uuid(900).encode() not in text
+    assert uuid(801).encode() not in text
+
+
+def test_a_sharing_group_that_is_empty_inactive_or_unknown_is_nobody():
+    for odd in (None, group(), group(uuid(801), active=False), {"uuid": uuid(900)}):
+        page = convert(event(attribute(1), distribution="4", SharingGroup=odd))
+        assert {made.label.orgs for made in of(page, 1)} == {NOBODY}
+
+
+@pytest.mark.parametrize(
+    ("published", "draft"), [(True, False), ("1", False), (False, True), ("0", True), (None, True)]
+)
+def test_what_a_misp_says_is_unpublished_is_held(published, draft):
+    page = convert(event(attribute(1), published=published))
+    assert {made.label.draft for made in page.objects if made.type != "identity"} == {draft}
+    bare = event(attribute(1))
+    bare.pop("published", None)
+    assert not any(made.label.draft for made in convert(bare).objects)
+
+
+def test_files_and_feeds_are_not_asked_whether_they_are_published():
+    for kind in ("file", "misp-feed"):
+        source = Source(peer="circl", id="x", kind=kind, orgs=frozenset({"*"}))
+        assert not any(made.label.draft for made in convert(event(attribute(1), published=False), source).objects)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +197,6 @@ def test_other_restricting_tags_deny_until_an_agreement_lists_them():
         (2, Reach.COMMUNITY, Reach.CONNECTED),
         ("1", Reach.NODE, Reach.COMMUNITY),
         (0, Reach.NODE, Reach.NODE),
-        ("4", Reach.NODE, Reach.NODE),
         ("5", Reach.ALL, Reach.ALL),
         (None, Reach.ALL, Reach.ALL),
         ("nonsense", Reach.NODE, Reach.NODE),
@@ -128,7 +205,7 @@ def test_other_restricting_tags_deny_until_an_agreement_lists_them():
 def test_distribution_says_how_far_it_goes(level, foreign, home):
     for source, reach in ((SOURCE, foreign), (HOME, home)):
         whole = convert(event(attribute(1), distribution=level), source)
-        assert {made.label.reach for made in whole.objects} == {reach}
+        assert {made.label.reach for made in whole.objects if made.type != "identity"} == {reach}
         single = convert(event(attribute(1, distribution=level), attribute(2)), source)
         assert {made.label.reach for made in of(single, 1)} == {reach}
         assert {made.label.reach for made in of(single, 2)} == {Reach.ALL}

@@ -20,7 +20,7 @@ from exchange.convert.parser import Converted, convert
 from exchange.convert.prepare import Prepared, prepare, strip
 from exchange.errors import ContentError
 from exchange.model.envelope import Document, Page, Rejected, Skipped, sift
-from exchange.model.marking import TLP2_ID, TLP_IDS, Label
+from exchange.model.marking import KNOWN_IDS, UNMARKED, Label, ids_of, of_ids, says, tags_of
 from exchange.model.party import ANYBODY, Source
 from exchange.model.stix import StixObject
 
@@ -44,7 +44,7 @@ def to_page(raw: bytes, source: Source, *, now: datetime) -> Page:
     if refusal is not None:
         return Page(skipped=(refusal,))
     prepared = prepare(event, internal=source.internal, now=now)
-    labels = Labels.of(event, internal=source.internal)
+    labels = Labels.of(event, internal=source.internal, drafts=source.kind == "misp")
     strip(event)
     converted = convert(event)
     objects, rejected, repeated = _objects(converted, labels, _organisations(event))
@@ -52,7 +52,7 @@ def to_page(raw: bytes, source: Source, *, now: datetime) -> Page:
     return Page(
         objects=objects,
         rejected=(*prepared.rejected, *rejected, *lost),
-        skipped=(*prepared.skipped, *repeated, *remarks),
+        skipped=(*prepared.skipped, *repeated, *remarks, *labels.remarks()),
         document=Document(kind="misp-event", id=event["uuid"], version=event["timestamp"], raw=raw),
     )
 
@@ -111,12 +111,12 @@ def _objects(
     repeated = []
     for stix in converted.objects:
         identifier = str(stix.get("id"))
-        if identifier in TLP_IDS:
+        if identifier in KNOWN_IDS:
             continue
         floor = resolved.label(stix)
         if identifier in organisations:
             # An organisation speaks in many events, each marked otherwise: it is worth what its words are worth (R11).
-            floor = Label(reach=floor.reach)
+            floor = UNMARKED
             body = _marked({**stix, "created": _ALWAYS, "modified": _ALWAYS}, floor)
         else:
             body = _marked(stix, floor)
@@ -130,24 +130,18 @@ def _objects(
 
 
 def _marked(stix: dict[str, Any], floor: Label) -> bytes:
-    """The object as bytes that carry the TLP of `floor` by its canonical id, and no other TLP."""
+    """The object as bytes that carry the levels of `floor` by their canonical ids, and no others of their kind."""
     stated = stix.get("object_marking_refs") or []
-    level = floor.tlp
-    for mark in stated:
-        said = TLP_IDS.get(mark)
-        if said is not None and (level is None or said > level):
-            level = said
-    marks = [mark for mark in stated if mark not in TLP_IDS]
-    if level is not None:
-        marks.append(TLP2_ID[level])
+    said = floor.join(of_ids(mark for mark in stated if mark in KNOWN_IDS))
+    marks = [*(mark for mark in stated if mark not in KNOWN_IDS), *ids_of(said)]
     stix = {name: value for name, value in stix.items() if name != "object_marking_refs"}
     return orjson.dumps({**stix, "object_marking_refs": marks} if marks else stix)
 
 
 def _check(made: StixObject, floor: Label) -> None:
     """The bytes say what the entity's label says, or the event does not come in (pains 44, 66)."""
-    if floor.tlp is not None and (made.label.tlp is None or made.label.tlp < floor.tlp):
-        raise ContentError("convert.label_lost", id=made.id, wanted=floor.tlp.label)
+    if not says(made.label, floor):
+        raise ContentError("convert.label_lost", id=made.id, wanted=", ".join(tags_of(floor)))
 
 
 class _Origins:

@@ -1,4 +1,4 @@
-"""What each entity of a MISP event is worth: tags and distribution, joined from the event down to the attribute.
+"""What each entity of a MISP event is worth: tags, distribution and sharing groups, from the event to the attribute.
 
 Decided on MISP's own terms before anything is converted (RULES R12, R26). What is inside is never looser than what it
 is inside of. Tags that MISP would not pass on (`local`, not `exportable`) still restrict: no restriction is dropped.
@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from exchange.model.envelope import Skipped
 from exchange.model.marking import Label, of_distribution, of_tags
 
 Entity = Mapping[str, Any]
-_NOBODY = 4
+_GROUP = 4
+_NOWHERE = 0
 # misp-stix makes one STIX object of these MISP objects when they refer to each other.
 _MERGED = frozenset({"file", "pe", "pe-section", "registry-key", "registry-key-value"})
+_PARTS = ("Attribute", "Object")
 _INSIDE = ("Sighting", "Note", "Opinion", "EventReport")
 _PUBLIC = ("Orgc", "Org")
 
@@ -33,10 +37,47 @@ def truth(value: Any) -> bool:
     return value is True or str(value) == "1"
 
 
-def own(entity: Entity, *, internal: bool) -> Label:
-    """What an entity says itself, by its tags and its distribution."""
-    names = [str(tag.get("name", "")) for tag in listed(entity, "Tag")]
-    return of_tags(names).join(of_distribution(_distribution(entity), internal=internal))
+Groups = Mapping[str, Entity]
+"""The sharing groups that an event describes, by uuid and by the number that its own instance gives them."""
+
+
+def own(entity: Entity, *, internal: bool, groups: Groups = MappingProxyType({})) -> Label:
+    """What an entity says itself, by its tags, its distribution and its sharing group."""
+    label = of_tags(tag_names(entity))
+    distribution = _distribution(entity)
+    if distribution is None:
+        return label
+    group = _group_of(entity, groups) if distribution == _GROUP else None
+    return label.join(of_distribution(distribution, internal=internal, sharing_group=group))
+
+
+def tag_names(entity: Entity) -> list[str]:
+    """The names of the tags on an entity, whether they travel or not."""
+    return [str(tag.get("name", "")) for tag in listed(entity, "Tag")]
+
+
+def groups_in(event: Entity) -> dict[str, Entity]:
+    """Every sharing group described anywhere in the event; MISP often describes one once and then names its number."""
+    found: dict[str, Entity] = {}
+    todo: list[Any] = [event]
+    while todo:
+        entity = todo.pop()
+        for group in listed(entity, "SharingGroup"):
+            for name in ("uuid", "id"):
+                if group.get(name):
+                    found.setdefault(str(group[name]).lower(), group)
+        for name in (*_PARTS, *_INSIDE):
+            todo += listed(entity, name)
+    return found
+
+
+def _group_of(entity: Entity, groups: Groups) -> Entity | None:
+    """The group of an entity with distribution 4; None: nothing in the event says who is in it."""
+    for group in listed(entity, "SharingGroup"):
+        # A mere name with a uuid may stand where the group is described elsewhere.
+        return group if "SharingGroupOrg" in group else groups.get(str(group.get("uuid") or "").lower(), group)
+    named = entity.get("sharing_group_uuid") or entity.get("sharing_group_id")
+    return groups.get(str(named).lower()) if named else None
 
 
 def _distribution(entity: Entity) -> int | None:
@@ -46,7 +87,7 @@ def _distribution(entity: Entity) -> int | None:
     try:
         return int(value)
     except (TypeError, ValueError):
-        return _NOBODY
+        return _NOWHERE
 
 
 @dataclass(slots=True)
@@ -59,17 +100,28 @@ class Labels:
     everywhere: set[str] = field(default_factory=set)
     """Stated on the event itself: what an attribute says of these does not make them stricter."""
 
+    groups: Groups = field(default_factory=dict)
+    mixed: dict[str, str] = field(default_factory=dict)
+    """Entities with several TLP levels → their tags."""
+
     @classmethod
-    def of(cls, event: Entity, *, internal: bool) -> Labels:
-        """The labels of `event`, whose uuids have been put right."""
-        whole = own(event, internal=internal)
-        labels = cls(event=whole, strictest=whole)
+    def of(cls, event: Entity, *, internal: bool, drafts: bool = True) -> Labels:
+        """The labels of `event`, whose uuids have been put right.
+
+        `drafts`: an event that says it is not published is held until it does. MISP gives no others away, and does not
+        look at it in files and feeds.
+        """
+        groups = groups_in(event)
+        whole = own(event, internal=internal, groups=groups)
+        if drafts and "published" in event and not truth(event["published"]):
+            whole = whole.join(Label(draft=True))
+        labels = cls(event=whole, strictest=whole, groups=groups)
         labels._state(event, whole, wide=True)
         for name in _PUBLIC:
             labels._state(event.get(name), whole, wide=True)
         labels._within(event, whole, internal=internal, wide=True)
         for attribute in listed(event, "Attribute"):
-            labels._attribute(attribute, whole.join(own(attribute, internal=internal)), internal=internal)
+            labels._attribute(attribute, whole.join(labels._own(attribute, internal=internal)), internal=internal)
         labels._objects(listed(event, "Object"), internal=internal)
         return labels
 
@@ -77,9 +129,22 @@ class Labels:
         """The label of the entity with this uuid; None when the event has none."""
         return self.by_uuid.get(uuid.lower())
 
+    def remarks(self) -> tuple[Skipped, ...]:
+        """What is odd about the marks, entity by entity: it does not keep anything back."""
+        return tuple(
+            Skipped(id=uuid, code="misp.several_tlp", fields={"tags": tags}) for uuid, tags in self.mixed.items()
+        )
+
+    def _own(self, entity: Entity, *, internal: bool) -> Label:
+        return own(entity, internal=internal, groups=self.groups)
+
     def _state(self, entity: Any, label: Label, *, wide: bool = False) -> None:
         uuid = str(entity.get("uuid") or "").lower() if isinstance(entity, Mapping) else ""
         self.strictest = self.strictest.join(label)
+        if uuid and len(names := tag_names(entity)) > 1:
+            levels = {level for name in names if (level := of_tags((name,)).tlp) is not None}
+            if len(levels) > 1:
+                self.mixed[uuid] = ", ".join(level.tag for level in sorted(levels))
         if uuid and wide:
             self.by_uuid[uuid] = label
             self.everywhere.add(uuid)
@@ -96,9 +161,9 @@ class Labels:
         for group in _groups(list(objects)):
             label = self.event
             for entity in group:
-                label = label.join(own(entity, internal=internal))
+                label = label.join(self._own(entity, internal=internal))
                 for attribute in listed(entity, "Attribute"):
-                    label = label.join(own(attribute, internal=internal))
+                    label = label.join(self._own(attribute, internal=internal))
             for entity in group:
                 self._state(entity, label)
                 self._within(entity, label, internal=internal)
@@ -109,14 +174,14 @@ class Labels:
         """Sightings, analyst data, reports and galaxies: at least as strict as what they are attached to."""
         for name in _INSIDE:
             for inner in listed(entity, name):
-                inside = label.join(own(inner, internal=internal))
+                inside = label.join(self._own(inner, internal=internal))
                 self._state(inner, inside)
                 self._state(inner.get("Organisation"), inside)
                 self._within(inner, inside, internal=internal)
         for cluster in clusters(entity):
             # Clusters that MISP ships are public knowledge; only an own one has a distribution that means anything.
             custom = "default" in cluster and not truth(cluster["default"])
-            inside = label.join(own(cluster, internal=internal)) if custom else label
+            inside = label.join(self._own(cluster, internal=internal)) if custom else label
             self._state(cluster, inside, wide=wide)
 
 

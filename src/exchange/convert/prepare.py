@@ -27,14 +27,13 @@ _UUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 _UUID_NAMES = frozenset(
     {"uuid", "referenced_uuid", "source_uuid", "object_uuid", "attribute_uuid", "event_uuid", "related_object_uuid"}
 )
-# Proposals, correlations, warnings and names of sharing groups are no content of the event.
+# Proposals, correlations and warnings are no content of the event.
 _DROPPED = (
     "ShadowAttribute",
     "RelatedEvent",
     "Feed",
     "Server",
     "warnings",
-    "SharingGroup",
     "CryptographicKey",
     "Relationship",
 )
@@ -179,11 +178,12 @@ def _name_clusters(entity: dict[str, Any]) -> None:
 
 
 def strip(entity: dict[str, Any]) -> None:
-    """Take out what has done its work in the labels, here and inside: distribution, tags and clusters that stay here.
+    """Take out what has done its work in the labels, here and inside: distribution, sharing groups, tags and
+    clusters that stay here.
 
     PyMISP refuses a whole event for a distribution that it finds odd.
     """
-    for name in ("distribution", "sharing_group_id"):
+    for name in ("distribution", "sharing_group_id", "SharingGroup"):
         entity.pop(name, None)
     if "Tag" in entity:
         entity["Tag"] = [tag for tag in listed(entity, "Tag") if _travels(tag)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from exchange.model.marking import Label, Tlp
+from exchange.model.marking import UNMARKED, Label, Tlp
 from exchange.policy.scope import level
 
 
@@ -52,10 +52,13 @@ def resolve(
     for end in ends:
         if end.stated:
             label, basis = end.join(label) if label else end, Basis.ENDS
+    referrers = tuple(referrers)
     marked = [referrer for referrer in referrers if referrer.stated]
     if marked:
         loosest = min(marked, key=_strictness)
         label, basis = (label.join(loosest), basis) if label else (loosest, Basis.REFERRER)
     if label is None and default is not None:
-        label, basis = Label(tlp=default), Basis.DEFAULT
+        # What refers to it states no level either, but may be for a few only (MISP's distribution): then so is this.
+        loosest = min(referrers, key=_strictness) if referrers else UNMARKED
+        label, basis = Label(tlp=default).join(loosest), Basis.DEFAULT
     return (None, Basis.NONE) if label is None else (own.join(label), basis)
