@@ -57,13 +57,13 @@ LABELS = st.builds(
     orgs=st.none() | st.frozensets(st.sampled_from(ORGS)),
     servers=st.none() | st.frozensets(st.sampled_from(SITES)),
     draft=st.booleans(),
-)
+).flatmap(lambda label: st.sampled_from([label, label, label.join(Label(pfc=Pfc.VERT))]))
 LEVELS = st.builds(
     Label,
     tlp=st.none() | st.sampled_from(Tlp),
     pfc=st.none() | st.sampled_from(Pfc),
     pap=st.none() | st.sampled_from(Pap),
-)
+).flatmap(lambda label: st.sampled_from([label, label.join(Label(pfc=Pfc.VERT))]))
 
 
 def test_the_tables_are_the_published_ones() -> None:
@@ -248,6 +248,7 @@ def test_join_is_the_strictest_on_every_axis(one: Label, two: Label) -> None:
             left = getattr(both, name)
             assert (left is None or someone in left) == all(allowed)
     assert both.draft == (one.draft or two.draft)
+    assert both.for_the_list == (one.for_the_list or two.for_the_list)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +346,7 @@ def test_tags_to_ids_to_tags_is_the_identity(label: Label) -> None:
 @given(LABELS)
 def test_what_is_no_level_is_written_nowhere(label: Label) -> None:
     """Reach, organisations and unknown markings are never said in tags or ids that we make."""
-    levels = Label(tlp=label.tlp, pfc=label.pfc, pap=label.pap)
+    levels = Label(tlp=label.tlp, pfc=label.pfc, pap=label.pap, vert=label.vert)
     assert tags_of(label) == tags_of(levels)
     assert of_ids(ids_of(label)) == levels
 
@@ -417,3 +418,13 @@ def test_a_group_of_a_hundred_stays_short() -> None:
     text = Label(tlp=Tlp.GREEN, orgs=many).to_text()
     assert len(text) < 2200
     assert Label.from_text(text).orgs == many
+
+
+@given(LEVELS)
+def test_who_does_not_read_pfc_is_told_in_tlp(label: Label) -> None:
+    """PFC stays, and what it comes to outside of its list stands beside it in TLP (policy.md section 4)."""
+    told = of_tags(tags_of(label, reads_pfc=False))
+    assert told.join(label) == told
+    assert (told.pfc, told.pap, told.vert) == (label.pfc, label.pap, label.vert)
+    meant = [] if label.pfc is None else [Tlp(int(label.pfc) + (label.pfc is Pfc.AMBRE))]
+    assert told.tlp == max([level for level in (label.tlp, *meant) if level is not None], default=None)

@@ -8,6 +8,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from exchange.model.lights import Pap, Pfc
 from exchange.model.marking import Label, Reach, Tlp
 from exchange.model.party import Agreement, Auth, Collection, Peer, Receive, Send, Source, Target, Terms
 
@@ -26,6 +27,11 @@ ROOM = "11111111-1111-4111-8111-111111111111"
 TYPES = ("indicator", "malware", "report")
 MARKS = ("marking-definition--aaaaaaaa-0000-4000-8000-000000000001", "pap:red", "tlp:unclear")
 PEERS = ("ccc", "cert-ee", "circl", "home")
+ORGS = {name: f"{number}0000000-0000-4000-8000-000000000000" for number, name in enumerate(PEERS, 1)}
+"""Each peer's organisation in MISP."""
+SITE = "https://peer.example/api"
+"""The server of every push target, as a sharing group names it."""
+IEP = 'iep2-policy:id="1"'
 
 
 def level(text: str) -> Tlp:
@@ -84,11 +90,19 @@ def terms(
     collections: Iterable[Collection] = (),
     pushed: Iterable[str] = (),
     peers: Iterable[str] = PEERS,
+    without_pap: Iterable[str] = (),
 ) -> Terms:
-    pushed = set(pushed)
+    pushed, without_pap = set(pushed), set(without_pap)
     return Terms(
         peers={
-            name: Peer(id=name, name=name, home=name == "home", targets=(target(name),) if name in pushed else ())
+            name: Peer(
+                id=name,
+                name=name,
+                home=name == "home",
+                identities=frozenset({ORGS[name]}) if name in ORGS else frozenset(),
+                targets=(target(name),) if name in pushed else (),
+                pap=name not in without_pap,
+            )
             for name in peers
         },
         collections={room.id: room for room in collections},
@@ -136,11 +150,17 @@ def rich_terms() -> Terms:
 
 LEVELS = st.sampled_from(Tlp)
 LABELS = st.builds(
-    lambda tlp, unknown, reach: Label(tlp=tlp, unknown=unknown, reach=reach),
-    st.none() | LEVELS,
-    st.just(frozenset()) | st.frozensets(st.sampled_from(MARKS), max_size=2),
-    st.just(Reach.ALL) | st.sampled_from(Reach),
-)
+    Label,
+    tlp=st.none() | LEVELS,
+    unknown=st.just(frozenset()) | st.frozensets(st.sampled_from(MARKS), max_size=2),
+    reach=st.just(Reach.ALL) | st.sampled_from(Reach),
+    pfc=st.none() | st.sampled_from(Pfc),
+    pap=st.none() | st.sampled_from(Pap),
+    iep=st.just(frozenset()) | st.just(frozenset({IEP})),
+    orgs=st.none() | st.frozensets(st.sampled_from(sorted(ORGS.values()))),
+    servers=st.none() | st.frozensets(st.sampled_from([SITE, "https://other.example"])),
+    draft=st.just(False) | st.booleans(),
+).flatmap(lambda label: st.sampled_from([label, label, label.join(Label(pfc=Pfc.VERT))]))
 
 
 class Dice:
@@ -153,6 +173,9 @@ class Dice:
         """A few of `values`, in any order, each once."""
         return self.random.sample(values, self.random.randint(least, len(values)))
 
+    def odds(self, chance: float) -> bool:
+        return self.random.random() < chance
+
     def level(self) -> Tlp:
         return self.random.choice(list(Tlp))
 
@@ -160,7 +183,7 @@ class Dice:
         return self.random.choice([None, None, frozenset(self.some(TYPES, 1))])
 
     def receive(self) -> Receive | None:
-        ignored = self.random.choice([[], [], self.some([*MARKS, "*"])])
+        ignored = self.random.choice([[], [], self.some([*MARKS, IEP, "*"])])
         wanted = Receive(
             ceiling=self.level(),
             unmarked=self.random.choice([None, self.level()]),
@@ -169,7 +192,7 @@ class Dice:
         return self.random.choice([None, wanted, wanted])
 
     def send(self) -> Send | None:
-        wanted = Send(ceiling=self.level(), types=self.types(), onward=self.random.random() < 0.5)
+        wanted = Send(ceiling=self.level(), types=self.types(), onward=self.random.random() < 0.5, pfc=self.odds(0.5))
         return self.random.choice([None, wanted, wanted, wanted])
 
     def terms(self) -> Terms:
@@ -194,13 +217,20 @@ class Dice:
             )
             for number in range(self.random.randint(1, 2))
         ]
-        return terms(agreements=agreements, collections=rooms, pushed=self.some(PEERS))
+        without_pap = [peer for peer in PEERS if self.odds(0.2)]
+        return terms(agreements=agreements, collections=rooms, pushed=self.some(PEERS), without_pap=without_pap)
 
     def label(self) -> Label:
         return Label(
             tlp=self.random.choice([None, *Tlp, *Tlp]),
             unknown=frozenset(self.random.choice([[], [], self.some(MARKS)])),
             reach=self.random.choice([Reach.ALL, Reach.ALL, *Reach]),
+            pfc=self.random.choice([*[None] * 5, *Pfc]),
+            pap=self.random.choice([None, None, *Pap]),
+            iep=frozenset({IEP}) if self.odds(0.1) else frozenset(),
+            orgs=frozenset(self.some(sorted(ORGS.values()))) if self.odds(0.3) else None,
+            servers=frozenset({self.random.choice([SITE, "https://other.example"])}) if self.odds(0.1) else None,
+            draft=self.odds(0.1),
         )
 
 

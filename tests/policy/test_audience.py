@@ -19,6 +19,7 @@ from policy_world import DICE, NOW, PEERS, agreement, collection, rich_terms, te
 from exchange.model.marking import Tlp
 from exchange.model.party import Agreement, Peer, Receive, Send, Terms
 from exchange.policy import Rules, audiences
+from exchange.policy.gate import NO_PAP, PFC
 
 HERE = Path(__file__).parent
 WORLDS = DICE.map(lambda dice: dice.terms())
@@ -40,6 +41,7 @@ def test_every_reader_and_writer_stands_in_one_audience(made: Terms) -> None:
             named = {a.id for a in made.agreements if a.send and member in a.parties}
             assert audience.agreements == named
             assert audience.home == made.peers[member].home
+            assert audience.pap == made.peers[member].pap
         assert (audience.single is not None) == (len(audience.members) == 1)
 
 
@@ -69,7 +71,7 @@ def test_adding_a_member_never_changes_an_audience_key(made: Terms) -> None:
 
     grown = replace(
         made,
-        peers={**made.peers, "newcomer": Peer(id="newcomer", name="newcomer")},
+        peers={**made.peers, "newcomer": Peer(id="newcomer", name="newcomer", pap=made.peers["ccc"].pap)},
         agreements=tuple(replace(a, parties=joined(a.parties)) for a in made.agreements),
         collections={
             name: replace(room, readers=joined(room.readers), writers=joined(room.writers))
@@ -218,3 +220,18 @@ def test_epoch_changes_on_the_day_an_agreement_begins() -> None:
     day = timedelta(days=1)
     today, tomorrow, after = (Rules(made, NOW + day * n).epoch for n in range(3))
     assert today != tomorrow == after
+
+
+def test_who_does_not_carry_pap_is_an_audience_apart() -> None:
+    """Its neighbours keep their key, and what the second gate lets go to each says the same (R1, R25)."""
+    rooms, sent = [collection(["ccc", "cert-ee"])], agreement("out", ["ccc", "cert-ee"], send=Send(ceiling=Tlp.AMBER))
+    (together,) = audiences(terms(agreements=[sent], collections=rooms))
+    made = terms(agreements=[sent], collections=rooms, without_pap=["cert-ee"])
+    carries, does_not = sorted(audiences(made), key=lambda audience: audience.members)
+    assert (carries.key, carries.members, carries.pap) == (together.key, ("ccc",), True)
+    assert (does_not.members, does_not.pap) == (("cert-ee",), False)
+    rules = Rules(made, NOW)
+    assert rules.clearance(carries) == Tlp.AMBER
+    assert rules.clearance(does_not) == Tlp.AMBER | NO_PAP
+    listed = terms(agreements=[replace(sent, send=Send(ceiling=Tlp.AMBER, pfc=True))], collections=rooms)
+    assert Rules(listed, NOW).clearance(together) == Tlp.AMBER | PFC

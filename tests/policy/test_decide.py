@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 from policy_world import (
     DICE,
     MARKS,
     NOW,
+    ORGS,
     PEERS,
     ROOM,
+    SITE,
     SPANS,
     TYPES,
     Dice,
@@ -28,15 +31,18 @@ from policy_world import (
 )
 
 from exchange import policy
-from exchange.model.marking import Label, Reach, Tlp
+from exchange.model.lights import Pap, Pfc
+from exchange.model.marking import Label, Reach, Tlp, of_tags
 from exchange.model.party import Agreement, Receive, Send, Terms
 from exchange.policy import Audience, Rules, Subject, Verdict
 from exchange.policy.audience import collection_channel
 from exchange.policy.decide import end_of
+from exchange.policy.gate import NO_PAP, PFC
 
 TABLE = Path(__file__).with_name("decisions.txt")
 COLUMNS = ("rule", "source", "type", "label", "received", "channel", "audience", "sent", "posted", "verdict", "reasons")
-NAMED = {"R1", "R2", "R3", "R4", "R10", "R11", "R12", "R19", "R30"}
+NODE = "00000000-0000-4000-8000-000000000000"
+NAMED = {"R1", "R2", "R3", "R4", "R10", "R11", "R12", "R19", "R26", "R30"}
 
 
 @dataclass(frozen=True)
@@ -67,17 +73,34 @@ def table() -> list[Row]:
     return rows
 
 
+def meant(colour: Pfc, inside: bool) -> Tlp:
+    """policy.md section 4, written out again."""
+    return Tlp(int(colour) + (colour is Pfc.AMBRE and not inside))
+
+
+def all_but(label: Label, *names: str) -> dict[str, object]:
+    return {name: value for name, value in asdict(label).items() if name not in names}
+
+
 def label_of(text: str) -> Label | None:
     first, *rest = text.split()
     if first == "none":
         return None
-    assert all(word[0] in "?@" for word in rest), text
     reach = [Reach[word[1:].upper()] for word in rest if word[0] == "@"]
+    groups = [word.removeprefix("group=") for word in rest if word.startswith("group=")]
+    sites = [word.removeprefix("via=") for word in rest if word.startswith("via=")]
+    tags = [word for word in rest if word.lower().startswith(("pap:", "pfc:", "iep2-"))]
+    assert len(tags) + len(reach) + len(groups) + len(sites) + sum(w[0] == "?" or w == "draft" for w in rest) == len(
+        rest
+    )
     return Label(
         tlp=None if first == "unmarked" else level(first),
         unknown=frozenset(word[1:] for word in rest if word[0] == "?"),
         reach=reach[0] if reach else Reach.ALL,
-    )
+        orgs=frozenset(ORGS.get(name, NODE) for name in groups[0].split(",") if name) if groups else None,
+        servers=frozenset({SITE if sites[0] == "peer" else "https://other.example"}) if sites else None,
+        draft="draft" in rest,
+    ).join(of_tags(tags))
 
 
 def received_under(row: Row) -> list[Agreement]:
@@ -105,17 +128,18 @@ def sent_under(row: Row, members: list[str]) -> list[Agreement]:
     for number, clause in enumerate(row.sent.split(";") if row.sent != "-" else ()):
         ceiling, *words = clause.split()
         span = next((word for word in words if word in SPANS), "now")
-        types = [frozenset(word.split(",")) for word in words if word not in SPANS]
-        send = Send(ceiling=level(ceiling), types=types[0] if types else None)
+        types = [frozenset(word.split(",")) for word in words if word not in SPANS and word != "pfc"]
+        send = Send(ceiling=level(ceiling), types=types[0] if types else None, pfc="pfc" in words)
         found.append(agreement(f"sent-{number}", members, span=span, send=send))
     return found
 
 
 def world_of(row: Row) -> tuple[Terms, list[str]]:
-    members = row.audience.split(",")
+    members = [name.removesuffix("!") for name in row.audience.split(",")]
+    without_pap = [name.removesuffix("!") for name in row.audience.split(",") if name.endswith("!")]
     agreements = [*sent_under(row, members), *received_under(row)]
     if row.channel == "push":
-        return terms(agreements=agreements, pushed=members), members
+        return terms(agreements=agreements, pushed=members, without_pap=without_pap), members
     ceiling, *types = row.channel.split()
     room = collection(
         members,
@@ -123,7 +147,7 @@ def world_of(row: Row) -> tuple[Terms, list[str]]:
         ceiling=level(ceiling),
         types=frozenset(types[0].split(",")) if types else None,
     )
-    return terms(agreements=agreements, collections=[room]), members
+    return terms(agreements=agreements, collections=[room], without_pap=without_pap), members
 
 
 @pytest.mark.parametrize("row", table(), ids=lambda row: f"{row.rule}:{row.line}")
@@ -238,15 +262,28 @@ def test_nothing_is_released_above_a_ceiling(asked: Question) -> None:
     if not decision.released:
         return
     assert subject.label is not None
-    assert subject.label.tlp is not None
-    assert subject.label.tlp <= audience.ceiling
-    assert subject.label.tlp <= rules.clearance(audience)
+    label, flags = subject.label, rules.clearance(audience)
+    inside = bool(flags & PFC)
+    worth = max(
+        level for level in (label.tlp, None if label.pfc is None else meant(label.pfc, inside)) if level is not None
+    )
+    assert worth <= audience.ceiling
+    assert worth <= flags & 7
+    assert inside or not label.for_the_list
+    assert not (flags & NO_PAP and label.pap in (Pap.AMBER, Pap.RED))
+    assert not label.draft
+    if label.orgs is not None:
+        assert all(label.orgs & {ORGS[member]} for member in audience.members) or (
+            audience.home and label.orgs & {ORGS["home"], NODE}
+        )
+    if label.servers is not None and audience.pushes and not audience.home:
+        assert SITE in label.servers
     assert audience.types is None or subject.type in audience.types
     source = made.peers[subject.peer]
     begun = [a for a in made.agreements if a.start <= NOW.date()]
     if not source.home:
         received = [a.receive.ceiling for a in begun if a.receive and subject.peer in a.parties]
-        assert subject.label.tlp <= max(received)
+        assert worth <= max(received)
     if audience.home:
         assert decision.not_after is None
         return
@@ -254,12 +291,13 @@ def test_nothing_is_released_above_a_ceiling(asked: Question) -> None:
     assert named.active(NOW)
     assert set(audience.members) <= set(named.parties)
     assert named.send is not None
-    assert subject.label.tlp <= named.send.ceiling
+    assert worth <= named.send.ceiling
+    assert named.send.pfc or not label.for_the_list
     assert named.send.types is None or subject.type in named.send.types
     assert decision.not_after is not None
     # The giver's leave to let AMBER go onward may end sooner.
     assert NOW < decision.not_after <= end_of(named)
-    assert decision.not_after == end_of(named) or subject.label.tlp >= Tlp.AMBER
+    assert decision.not_after == end_of(named) or worth >= Tlp.AMBER
     assert subject.label.reach <= Reach.CONNECTED
 
 
@@ -268,7 +306,7 @@ def test_nothing_is_released_above_a_ceiling(asked: Question) -> None:
 def test_a_stricter_marking_never_widens_an_audience(asked: Question) -> None:
     """What is released under a stricter label is released under the looser one too (R12)."""
     rules, audience, subject = asked.rules, asked.audience, asked.subject
-    assume(subject.label is not None and subject.label.tlp is not None)
+    assume(subject.label is not None and subject.label.stated)
     assert subject.label is not None
     stricter = replace(subject, label=subject.label.join(asked.more))
     if rules.decide(stricter, audience).released:
@@ -387,7 +425,7 @@ def test_informational_markings_never_loosen_the_rest(asked: Question) -> None:
     made, rules, label = asked.terms, asked.rules, asked.more
     for peer in PEERS:
         kept = rules.understood(peer, label)
-        assert (kept.tlp, kept.reach) == (label.tlp, label.reach)
+        assert all_but(kept, "unknown", "iep") == all_but(label, "unknown", "iep")
         listed = [
             a.receive.informational_markings
             for a in made.agreements

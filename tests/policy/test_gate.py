@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.model import marking
-from exchange.model.marking import TLP_IDS, Tlp
-from exchange.policy import gate
+from exchange.model.lights import COLOURS, PAP_IDS, PFC_IDS, Pap, Pfc
+from exchange.model.marking import TLP_IDS, Label, Tlp, of_ids, tags_of
+from exchange.policy import gate, gate_event, strictest, within
+from exchange.policy.gate import NO_PAP, PFC
 
 RED = "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"
 CLEAR = "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487"
@@ -174,3 +176,137 @@ def test_a_bracket_inside_a_list_of_marks_hides_nothing() -> None:
     """A list of marks does not end at a bracket inside one of its strings, nor at that of a list inside it."""
     assert not gate(orjson.dumps({"object_marking_refs": ["x]y", RED]}), Tlp.AMBER)
     assert not gate(orjson.dumps({"object_marking_refs": [[CLEAR], RED]}), Tlp.AMBER)
+
+
+CLEARANCES = [level | flags for level in Tlp for flags in (0, PFC, NO_PAP, PFC | NO_PAP)]
+
+
+def may(label: Label, clearance: int) -> bool:
+    """policy.md sections 4 and 5, written out once more."""
+    listed = bool(clearance & PFC)
+    worth = -1 if label.tlp is None else int(label.tlp)
+    if label.pfc is not None:
+        worth = max(worth, int(label.pfc) + (label.pfc is Pfc.AMBRE and not listed))
+    if (label.pfc is Pfc.VERT or label.vert) and not listed:
+        return False
+    return worth <= clearance & 7 and not (clearance & NO_PAP and label.pap in (Pap.AMBER, Pap.RED))
+
+
+@pytest.mark.parametrize("clearance", CLEARANCES)
+@pytest.mark.parametrize("identifier", sorted({**PAP_IDS, **PFC_IDS}))
+def test_gate_and_model_agree_on_every_pap_and_pfc_id(identifier: str, clearance: int) -> None:
+    """Each id, among the object's marks and among granular ones, beside TLP and alone."""
+    for stix in (
+        indicator(object_marking_refs=[identifier]),
+        indicator(object_marking_refs=[STATEMENT, CLEAR, identifier]),
+        indicator(granular_markings=granular(identifier), object_marking_refs=[CLEAR]),
+    ):
+        assert gate(orjson.dumps(stix), clearance) == may(marking.of_object(stix), clearance)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    refs=st.lists(st.sampled_from([*TLP_IDS, *PAP_IDS, *PFC_IDS, STATEMENT]), max_size=4),
+    parts=st.lists(st.sampled_from([*TLP_IDS, *PAP_IDS, *PFC_IDS]), max_size=2),
+    clearance=st.sampled_from(CLEARANCES),
+)
+def test_several_marks_count_on_each_axis(refs: list[str], parts: list[str], clearance: int) -> None:
+    """Of any marks the strictest on each axis decides; no mark makes up for another."""
+    stix = indicator(object_marking_refs=refs, granular_markings=granular(*parts))
+    body = orjson.dumps(stix)
+    assert gate(body, clearance) == may(of_ids([*refs, *parts]), clearance)
+    assert within(strictest(body), clearance) == gate(body, clearance)
+
+
+def misp(*names: str, distribution: str = "1", **more: object) -> dict[str, object]:
+    return {
+        "uuid": "x",
+        "distribution": distribution,
+        "Tag": [{"name": name, "colour": "#ffffff"} for name in names],
+        **more,
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    whole=st.builds(
+        Label, tlp=st.sampled_from(Tlp), pap=st.none() | st.sampled_from(Pap), pfc=st.none() | st.sampled_from(Pfc)
+    ),
+    inner=st.builds(
+        Label,
+        tlp=st.none() | st.sampled_from(Tlp),
+        pap=st.none() | st.sampled_from(Pap),
+        pfc=st.none() | st.sampled_from(Pfc),
+    ),
+    place=st.sampled_from(["Attribute", "Object", "EventReport"]),
+    clearance=st.sampled_from(CLEARANCES),
+)
+def test_an_event_is_judged_by_all_the_tags_in_it(whole: Label, inner: Label, place: str, clearance: int) -> None:
+    """Tags on the event and on any part of it, as we write them, are judged as the marks that they stand for."""
+    event = misp(*tags_of(whole), **{place: [misp(*tags_of(inner), distribution="5")]})
+    assert gate_event(orjson.dumps({"Event": event}), clearance) == may(whole.join(inner), clearance)
+
+
+@pytest.mark.parametrize("name", [*COLOURS, "tlp:white", "PAP:WHITE", " TLP:Red", "pap:amber", "Pfc:Vert"])
+@pytest.mark.parametrize("clearance", CLEARANCES)
+def test_gate_and_model_agree_on_every_tag(name: str, clearance: int) -> None:
+    """Each tag in any case and with spaces; what says no audience makes no event."""
+    body, label = orjson.dumps({"Event": misp(name)}), marking.of_tags([name])
+    assert gate_event(body, clearance) == (may(label, clearance) and label.stated)
+    assert gate_event(body, clearance, whole=False) == may(label, clearance)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        misp("tlp:green", "tlp:unclear"),
+        misp("tlp:green", "pap:purple"),
+        misp("tlp:green", Attribute=[misp("tlp:purple", distribution="5")]),
+        misp("osint"),
+        misp(),
+        misp("tlp:green", Tag=[{"name": "tlp:green"}, {"name": "x", "local": True}]),
+        misp("tlp:green", Attribute=[{"Tag": [{"name": "x", "exportable": False}]}]),
+        misp("tlp:green", Tag={"name": "tlp:green"}),
+        misp("tlp:green", SharingGroup={}),
+        misp("tlp:clear", Attribute=[{"SharingGroup": {"uuid": "x"}}]),
+        misp("tlp:clear", distribution="4"),
+        misp("tlp:green", distribution="3"),
+        misp("tlp:amber", distribution="2"),
+        misp("pfc:vert", distribution="2"),
+        misp("tlp:green", "pfc:vert", distribution=3),
+        misp("tlp:clear", Attribute=[misp("tlp:green", distribution="3")]),
+        misp("tlp:clear", Object=[{"Attribute": [misp("tlp:red", distribution="2")]}]),
+        misp("tlp:green", object_marking_refs=[RED], distribution="6"),
+        misp("tlp:clear", distribution="everybody"),
+        "x",
+        [],
+    ],
+    ids=repr,
+)
+def test_an_event_that_is_odd_goes_to_nobody(event: object) -> None:
+    """A level that nobody knows, tags that MISP would not pass on, sharing groups, too wide distributions."""
+    assert not gate_event(orjson.dumps({"Event": event}), Tlp.RED | PFC)
+
+
+def test_an_event_as_we_write_it_passes() -> None:
+    """CLEAR to all, GREEN to connected communities, the rest to the receiver's own; what is deleted says no more."""
+    gone = {"uuid": "y", "type": "domain", "category": "Network activity", "deleted": True, "timestamp": "1"}
+    for name, distribution in (("tlp:clear", "3"), ("tlp:green", "2"), ("tlp:amber", "1"), ("pfc:vert", "1")):
+        inside = [
+            misp(distribution="5"),
+            misp("tlp:amber", distribution="1"),
+            gone,
+            misp("osint:ok", 'iep2-policy:id="1"'),
+        ]
+        event = misp(name, distribution=distribution, Attribute=inside, Galaxy=[])
+        assert gate_event(orjson.dumps({"Event": event}), Tlp.AMBER | PFC)
+        assert gate_event(orjson.dumps(event), Tlp.AMBER | PFC)
+    assert not gate_event(b'{"Event":{"Tag":[{"name":"tlp:clear"}]}', Tlp.RED)
+    assert not gate_event(orjson.dumps(misp("tlp:clear", object_marking_refs=[RED])), Tlp.AMBER)
+
+
+def test_an_escaped_tag_is_no_other_tag() -> None:
+    """The event is read, not searched: how its letters are written makes no difference."""
+    body = b'{"Event":{"Tag":[{"name":"tlp:clear"},{"name":"tl\\u0070:red"}]}}'
+    assert gate_event(body, Tlp.RED)
+    assert not gate_event(body, Tlp.AMBER)

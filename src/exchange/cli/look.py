@@ -192,9 +192,14 @@ def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = F
 
 
 def _label(held: Held) -> str:
-    if held.label is None or held.label.tlp is None:
+    """The levels, and whether it is for some organisations only; the reasons say what that means to whom."""
+    label = held.label
+    if label is None or not label.stated:
         return say("cli.label.none")
-    return str(held.label.tlp.label)
+    levels = [level.label for level in (label.tlp, label.pap, label.pfc) if level is not None]
+    if label.orgs is not None:
+        levels.append(say("cli.label.group", count=len(label.orgs)))
+    return ", ".join([*levels, *sorted(label.unknown | label.iep)])
 
 
 def _print_statement(item: Explained, settings: Settings) -> None:

@@ -52,6 +52,17 @@ class Reach(IntEnum):
     NODE = 3
 
 
+# What PFC comes to in TLP, for those on the ministry's list and for all others. AMBRE reaches the bodies of the
+# recipient's budgetary portfolio; elsewhere, AMBER's "clients" would be more than those (policy.md section 4).
+PFC_LISTED: Mapping[Pfc, Tlp] = {
+    Pfc.LIBRE: Tlp.CLEAR,
+    Pfc.VERT: Tlp.GREEN,
+    Pfc.AMBRE: Tlp.AMBER,
+    Pfc.AMBRE_STRICT: Tlp.AMBER_STRICT,
+    Pfc.ROUGE: Tlp.RED,
+}
+PFC_ELSEWHERE: Mapping[Pfc, Tlp] = {**PFC_LISTED, Pfc.AMBRE: Tlp.AMBER_STRICT}
+
 MARKING_PREFIX = "marking-definition--"
 OPENCTI_STRICT = MARKING_PREFIX + "826578e1-40ad-459f-bc73-ede076f81f37"
 """AMBER+STRICT as OpenCTI writes it: not an OASIS id, and stricter than its AMBER, so it is believed."""
@@ -119,6 +130,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Markings that we do not understand: ids, and tags without case and white space."""
     reach: Reach = Reach.ALL
     pfc: Pfc | None = None
+    vert: bool = False
+    """PFC:VERT was said beside the stricter `pfc`: both hold, for VERT is for Québec and AMBRE for any recipient."""
     pap: Pap | None = None
     iep: frozenset[str] = frozenset()
     """The tags of an IEP policy, or that refer to one, without case and white space."""
@@ -133,6 +146,11 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     def stated(self) -> bool:
         """Whether anything on it was said about who may have it (RULES R10); PAP says what may be done with it."""
         return self.tlp is not None or self.pfc is not None or bool(self.unknown) or bool(self.iep)
+
+    @property
+    def for_the_list(self) -> bool:
+        """Whether only those for whom PFC:VERT is may have it, whatever else is said."""
+        return self.vert or self.pfc is Pfc.VERT
 
     def join(self, other: Label) -> Label:
         """The strictest of both on every axis (RULES R12); of organisations and servers those named by both."""
@@ -160,11 +178,13 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
 
 def _join(one: Label, other: Label) -> Label:
+    pfc = _strictest(one.pfc, other.pfc)
     return Label(
         tlp=_strictest(one.tlp, other.tlp),
         unknown=one.unknown | other.unknown,
         reach=max(one.reach, other.reach),
-        pfc=_strictest(one.pfc, other.pfc),
+        pfc=pfc,
+        vert=(one.for_the_list or other.for_the_list) and pfc is not Pfc.VERT,
         pap=_strictest(one.pap, other.pap),
         iep=one.iep | other.iep,
         orgs=_common(one.orgs, other.orgs),
@@ -205,8 +225,7 @@ def _rest(label: Label) -> dict[str, Any] | None:
         rest["orgs"] = b64encode(b"".join(sorted(bytes.fromhex(org.replace("-", "")) for org in label.orgs))).decode()
     if label.servers is not None:
         rest["servers"] = sorted(label.servers)
-    if label.draft:
-        rest["draft"] = True
+    rest |= {name: True for name in ("vert", "draft") if getattr(label, name)}
     return rest or None
 
 
@@ -220,6 +239,7 @@ def _read(text: str) -> Label:
         unknown=frozenset(more.get("unknown", ())),
         reach=Reach(int(reach)),
         pfc=Pfc(more["pfc"]) if "pfc" in more else None,
+        vert="vert" in more,
         pap=Pap(more["pap"]) if "pap" in more else None,
         iep=frozenset(more.get("iep", ())),
         orgs=_read_orgs(more["orgs"]) if "orgs" in more else None,
@@ -320,28 +340,34 @@ def _pfc_label(folded: str) -> Label | None:
     return Label(pfc=PFC_TAGS[folded]) if folded in PFC_TAGS else None
 
 
-def tags_of(label: Label) -> tuple[str, ...]:
+def tags_of(label: Label, *, reads_pfc: bool = True) -> tuple[str, ...]:
     """The MISP tags that say the levels of `label`, as taxonomies write them: `tlp:green`, `PAP:AMBER`, `pfc:vert`.
 
-    Other restricting tags (IEP, say) are no level; they stay among the entity's own.
+    `reads_pfc`: whether the reader does; else what PFC comes to stands in TLP too. Other restricting tags (IEP, say)
+    are no level; they stay among the entity's own.
     """
-    tlp = () if label.tlp is None else (label.tlp.tag,)
+    level = label.tlp if reads_pfc or label.pfc is None else _strictest(label.tlp, PFC_ELSEWHERE[label.pfc])
+    tlp = () if level is None else (level.tag,)
     pap = () if label.pap is None else (label.pap.label,)
-    pfc = () if label.pfc is None else (label.pfc.tag,)
-    return (*tlp, *pap, *pfc)
+    return (*tlp, *pap, *(colour.tag for colour in _pfc_of(label)))
 
 
 def ids_of(label: Label) -> tuple[str, ...]:
     """The ids of the markings that say the levels of `label` on a STIX object that we make."""
     tlp = () if label.tlp is None else (TLP2_ID[label.tlp],)
     pap = () if label.pap is None else (PAP_ID[label.pap],)
-    pfc = () if label.pfc is None else (PFC_ID[label.pfc],)
-    return (*tlp, *pap, *pfc)
+    return (*tlp, *pap, *(PFC_ID[colour] for colour in _pfc_of(label)))
+
+
+def _pfc_of(label: Label) -> tuple[Pfc, ...]:
+    """What the label says of PFC, in as few words as say it all."""
+    strictest = () if label.pfc is None else (label.pfc,)
+    return (*strictest, Pfc.VERT) if label.vert else strictest
 
 
 def says(made: Label, wanted: Label) -> bool:
     """Whether `made` says every level that `wanted` says, or a stricter one."""
-    return made.join(Label(tlp=wanted.tlp, pap=wanted.pap, pfc=wanted.pfc)) == made
+    return made.join(of_ids(ids_of(wanted))) == made
 
 
 def of_distribution(distribution: int | None, *, internal: bool, sharing_group: Any = None) -> Label:

@@ -32,7 +32,7 @@ def _strictness(label: Label) -> tuple[object, ...]:
         (orgs is not None, -len(orgs or ())),
         (servers is not None, -len(servers or ())),
         *(-1 if each is None else int(each) for each in (label.pfc, label.pap, label.tlp)),
-        (label.draft, len(label.unknown), len(label.iep)),
+        (label.vert, label.draft, len(label.unknown), len(label.iep)),
         *map(sorted, (label.unknown, label.iep, orgs or (), servers or ())),
     )
 

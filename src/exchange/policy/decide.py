@@ -20,7 +20,7 @@ from exchange.model.party import ANY_MARKING, Agreement, Receive, Terms
 from exchange.model.sharing import plain_url
 from exchange.policy.audience import Audience, audiences, target_channel
 from exchange.policy.gate import NO_PAP, PFC
-from exchange.policy.scope import bare, level, needs_pap, unlisted
+from exchange.policy.scope import bare, level, needs_pap
 
 
 class Verdict(StrEnum):
@@ -256,8 +256,9 @@ class Rules:
             else:
                 permitting.append(agreement)
         if not permitting:
-            unsaid = not reasons or any(reason.startswith("pfc.") for reason in reasons)
-            return (_hold if unsaid else _deny)(*(dict.fromkeys(reasons) or ("agreement.none",)))
+            if not reasons:
+                return _hold("agreement.none")
+            return (_hold if "pfc.list" in reasons else _deny)(*dict.fromkeys(reasons))
         best = max(permitting, key=lambda a: (a.end, a.id))
         until = min(end_of(best), further)
         verdict, reason = Verdict.RELEASE, "release.agreement"
@@ -275,7 +276,7 @@ class Rules:
             return "agreement.ceiling"
         if send.types is not None and subject.type not in send.types:
             return "agreement.type"
-        return "" if send.pfc else unlisted(label)
+        return "pfc.list" if label.for_the_list and not send.pfc else ""
 
     def _kept_out(self, subject: Subject, label: Label, audience: Audience) -> str:
         """Why the channel itself does not hold it, whoever reads there; empty: it does."""
