@@ -52,8 +52,8 @@ def own(entity: Entity, *, internal: bool, groups: Groups = MappingProxyType({})
 
 
 def tag_names(entity: Entity) -> list[str]:
-    """The names of the tags on an entity, whether they travel or not."""
-    return [str(tag.get("name", "")) for tag in listed(entity, "Tag")]
+    """The names of the tags on an entity, whether they travel or not; one that is `deleted` is being taken off."""
+    return [str(tag.get("name", "")) for tag in listed(entity, "Tag") if not truth(tag.get("deleted"))]
 
 
 def groups_in(event: Entity) -> dict[str, Entity]:
