@@ -152,6 +152,12 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         """Whether only those for whom PFC:VERT is may have it, whatever else is said."""
         return self.vert or self.pfc is Pfc.VERT
 
+    def level(self, *, listed: bool) -> Tlp | None:
+        """What TLP and PFC come to in TLP, for those on PFC's list or for all others; None: neither is stated."""
+        if self.pfc is None:
+            return self.tlp
+        return _strictest(self.tlp, (PFC_LISTED if listed else PFC_ELSEWHERE)[self.pfc])
+
     def join(self, other: Label) -> Label:
         """The strictest of both on every axis (RULES R12); of organisations and servers those named by both."""
         return self if other is self or other is UNMARKED else _joined(self, other)
@@ -346,7 +352,7 @@ def tags_of(label: Label, *, reads_pfc: bool = True) -> tuple[str, ...]:
     `reads_pfc`: whether the reader does; else what PFC comes to stands in TLP too. Other restricting tags (IEP, say)
     are no level; they stay among the entity's own.
     """
-    level = label.tlp if reads_pfc or label.pfc is None else _strictest(label.tlp, PFC_ELSEWHERE[label.pfc])
+    level = label.tlp if reads_pfc else label.level(listed=False)
     tlp = () if level is None else (level.tag,)
     pap = () if label.pap is None else (label.pap.label,)
     return (*tlp, *pap, *(colour.tag for colour in _pfc_of(label)))

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from exchange.model.marking import UNMARKED, Label, Tlp
-from exchange.policy.scope import level
 
 
 class Basis(StrEnum):
@@ -24,7 +23,7 @@ class Basis(StrEnum):
 
 def _strictness(label: Label) -> tuple[object, ...]:
     """An order of strictness in which no two different labels are equal, so that arrival does not matter."""
-    worth, orgs, servers = level(label, listed=False), label.orgs, label.servers
+    worth, orgs, servers = label.level(listed=False), label.orgs, label.servers
     return (
         bool(label.unknown or label.iep or label.draft),
         -1 if worth is None else int(worth),

@@ -15,12 +15,12 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
+from exchange.model.lights import Pap
 from exchange.model.marking import Label, Reach, Tlp
 from exchange.model.party import ANY_MARKING, Agreement, Receive, Terms
 from exchange.model.sharing import plain_url
 from exchange.policy.audience import Audience, audiences, target_channel
 from exchange.policy.gate import NO_PAP, PFC
-from exchange.policy.scope import bare, level, needs_pap
 
 
 class Verdict(StrEnum):
@@ -144,11 +144,11 @@ class Rules:
     @cached_property
     def _owners(self) -> dict[str, str]:
         """The uuid of each identity or organisation that a peer owns → that peer."""
-        return {bare(identity): peer.id for peer in self.terms.peers.values() for identity in peer.identities}
+        return {_bare(identity): peer.id for peer in self.terms.peers.values() for identity in peer.identities}
 
     def owner(self, creator: str) -> str:
         """The peer that owns the identity `creator` and so may version its objects (RULES R5); empty: nobody."""
-        return self._owners.get(bare(creator), "")
+        return self._owners.get(_bare(creator), "")
 
     def default_label(self, peer: str) -> Tlp | None:
         """What unmarked content of `peer` is worth by its agreement; the strictest of several.
@@ -185,7 +185,7 @@ class Rules:
         refused = self._kept_out(subject, label, audience) or self._grouped_out(label, audience)
         if refused:
             return _deny(refused)
-        if not audience.pap and needs_pap(label):
+        if not audience.pap and label.pap is not None and label.pap >= Pap.AMBER:
             return _hold("pap.not_carried")
         if audience.home:
             return Decision(verdict=Verdict.RELEASE, reasons=("release.home",))
@@ -206,7 +206,7 @@ class Rules:
         ignored = frozenset[str]().union(*(r.informational_markings for r in receiving)) if receiving else frozenset()
         if ANY_MARKING not in ignored and (label.unknown - ignored or label.iep - ignored):
             return _deny("marking.unknown" if label.unknown - ignored else "marking.iep")
-        worth = level(label, listed=label.pfc is not None and self._gives_pfc(subject.peer))
+        worth = label.level(listed=label.pfc is not None and self._gives_pfc(subject.peer))
         if worth is None:
             return _hold("label.none")
         if peer.home:
@@ -243,7 +243,7 @@ class Rules:
 
     def _sent(self, subject: Subject, label: Label, audience: Audience) -> Decision:
         """One active agreement that names every member must permit it (RULES R2)."""
-        further = self._onward(subject, level(label, listed=True) or Tlp.CLEAR, audience)
+        further = self._onward(subject, label.level(listed=True) or Tlp.CLEAR, audience)
         if further is None:
             return _deny("onward.forbidden")
         reasons = []
@@ -271,7 +271,7 @@ class Rules:
         send = agreement.send
         if send is None or not _begun(agreement, self):
             return "agreement.not_begun"
-        worth = level(label, listed=send.pfc)
+        worth = label.level(listed=send.pfc)
         if worth is None or worth > send.ceiling:
             return "agreement.ceiling"
         if send.types is not None and subject.type not in send.types:
@@ -284,7 +284,7 @@ class Rules:
             return "collection.type"
         if audience.only_posted and subject.posted != audience.channel:
             return "collection.only_posted"
-        worth = level(label, listed=label.pfc is not None and self._listed(audience))
+        worth = label.level(listed=label.pfc is not None and self._listed(audience))
         return "collection.ceiling" if worth is None or worth > audience.ceiling else ""
 
     def _grouped_out(self, label: Label, audience: Audience) -> str:
@@ -303,13 +303,18 @@ class Rules:
     @cached_property
     def _identities(self) -> dict[str, frozenset[str]]:
         """Each peer's organisations, by uuid."""
-        return {peer.id: frozenset(map(bare, peer.identities)) for peer in self.terms.peers.values()}
+        return {peer.id: frozenset(map(_bare, peer.identities)) for peer in self.terms.peers.values()}
 
     @cached_property
     def _ours(self) -> frozenset[str]:
         """The organisations that are our own house."""
         known = (self._identities[peer.id] for peer in self.terms.peers.values() if peer.home)
-        return frozenset({bare(self.terms.node_identity)}).union(*known)
+        return frozenset({_bare(self.terms.node_identity)}).union(*known)
+
+
+def _bare(identity: str) -> str:
+    """The uuid in an identity id, or a MISP organisation's, as it is compared."""
+    return identity.removeprefix("identity--").lower()
 
 
 def _barred(subject: Subject, audience: Audience) -> str:
