@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from io import BytesIO
 from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -24,6 +25,7 @@ class Seen:
     query: str
     headers: dict[str, str]  # names in lower case
     status: int
+    body: bytes = b""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +67,9 @@ class Site:
         """Put remembering and disturbing before the application."""
 
         def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = BytesIO(body)
+            environ["lab.body"] = body
             trouble = self._trouble(environ["PATH_INFO"])
             if trouble is None:
                 return app(environ, self._noting(environ, start))
@@ -96,6 +101,7 @@ class Site:
                         if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
                     },
                     status=int(status.split()[0]),
+                    body=environ["lab.body"],
                 )
             )
             return start(status, headers, exc_info)
