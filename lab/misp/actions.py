@@ -12,11 +12,9 @@ from lab.misp.instance import Instance, Refused
 from lab.misp.people import Part
 from lab.misp.validity import types
 from lab.misp.view import View, Wishes
-from lab.misp.wire import Action, Answer, Asked
+from lab.misp.wire import Action, Answer, Asked, searched
 
 ACTIONS: dict[tuple[str, str], Action] = {}
-
-_REPORTED = {"X-Export-Module-Used": "json", "X-Response-Format": "json", "X-Skipped-Elements-Count": "0"}
 
 
 def _at(controller: str, *names: str) -> Callable[[Action], Action]:
@@ -149,7 +147,7 @@ def event_search(at: Instance, asked: Asked) -> Answer:
     found = index.page(index.found(at, asked.user, wishes), wishes)
     view = View(at, asked.user, Wishes.of(wishes, asked.user))
     shown = [{"Event": view.event(event)} for event in found]
-    return Answer({"response": shown}, headers={"X-Result-Count": str(len(shown)), **_REPORTED})
+    return searched(shown, X_Result_Count=str(len(shown)))
 
 
 @_at("events", "filterEventIdsForPush")
@@ -182,9 +180,7 @@ def proposals_index(at: Instance, asked: Asked) -> Answer:
 @_at("sightings", "restSearch")
 def sighting_search(at: Instance, asked: Asked) -> Answer:
     """Sightings of the events that are named. X-Result-Count is 0 whatever is found, as in 2.5.1."""
-    return Answer(
-        {"response": sightings.search(at, asked.user, asked.wishes)}, headers={"X-Result-Count": "0", **_REPORTED}
-    )
+    return searched(sightings.search(at, asked.user, asked.wishes), X_Result_Count="0")
 
 
 @_at("sightings", "filterSightingUuidsForPush")
@@ -209,7 +205,7 @@ def sighting_save(at: Instance, asked: Asked) -> Answer:
 def cluster_search(at: Instance, asked: Asked) -> Answer:
     """Clusters that fit."""
     found = clusters.search(at, asked.user, asked.wishes)
-    return Answer({"response": found}, headers={"X-Result-Count": str(len(found)), **_REPORTED})
+    return searched(found, X_Result_Count=str(len(found)))
 
 
 @_at("galaxyclusters", "view")

@@ -340,7 +340,7 @@ class Capture:
             return False
         relationship = said.get("relationship_type") or None
         tie = {"name": name, "local": flag(said.get("local")), "relationship_type": relationship}
-        part["Tag"].append({**tie, "id": self._at.number("ties")})
+        part["Tag"].append({**tie, "id": self._at.number("event_tags" if "Attribute" in part else "attribute_tags")})
         return True
 
     def _number(self, table: str, said: Mapping[str, Any]) -> str:
@@ -377,7 +377,7 @@ class Capture:
         return ""
 
     def _analyst(self, said: Mapping[str, Any]) -> None:
-        for holder in _holders(said):
+        for holder in () if self._loading else _holders(said):
             for kind in analyst.KINDS:
                 for note in holder.get(kind) or []:
                     analyst.take(self._at, self._user, kind, note)

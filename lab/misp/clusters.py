@@ -95,7 +95,7 @@ def whole(instance: Instance, cluster: Part) -> Part:
         **shown,
         **organisations,
         "RelationshipInbound": [],
-        **({"tag_count": used, "tag_id": int(tag["id"])} if tag else {}),
+        **({"tag_count": used, "tag_id": tag["id"]} if tag else {}),
     }
 
 

@@ -43,7 +43,7 @@ def _surroundings(instance: Instance, held: Part, said: Mapping[str, Any]) -> No
     inside = [attribute for object_ in said.get("Object") or [] for attribute in object_.get("Attribute") or []]
     for attribute in (*(said.get("Attribute") or []), *inside):
         named = [{**sighting, "attribute_uuid": attribute["uuid"]} for sighting in attribute.get("Sighting") or []]
-        sightings.add(instance, named, instance.admin)
+        sightings.add(instance, named, instance.admin, numbered=True)
     for proposal in said.get("ShadowAttribute") or []:
         org = instance.captured_organisation(proposal.get("Org") or instance.organisation.shown())
         proposals.put(instance, held, proposal, org)

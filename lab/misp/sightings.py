@@ -26,8 +26,11 @@ def seen_by(instance: Instance, event: Part, user: User) -> list[Part]:
     return held
 
 
-def add(instance: Instance, said: Iterable[Mapping[str, Any]], user: User) -> list[str]:
-    """Keep sightings that are new and whose attribute is here and seen by the user; their uuids."""
+def add(instance: Instance, said: Iterable[Mapping[str, Any]], user: User, *, numbered: bool = False) -> list[str]:
+    """Keep sightings that are new and whose attribute is here and seen by the user; their uuids.
+
+    `numbered`: they have the numbers that they are to have here.
+    """
     known = {sighting["uuid"] for held in instance.events.values() for sighting in held["Sighting"]}
     added = []
     for sighting in said:
@@ -38,7 +41,8 @@ def add(instance: Instance, said: Iterable[Mapping[str, Any]], user: User) -> li
         if not instance.sees_event(user, home) or not instance.sees(user, attribute, home["Org"]["uuid"]):
             continue
         known.add(sighting["uuid"])
-        home["Sighting"].append(_stored(instance, home, attribute, sighting, user))
+        number = instance.number("sightings", sighting.get("id") if numbered else None)
+        home["Sighting"].append({"id": number, **_stored(instance, home, attribute, sighting, user)})
         added.append(str(sighting["uuid"]))
     return added
 
@@ -49,7 +53,6 @@ def _stored(instance: Instance, event: Part, attribute: Part, said: Mapping[str,
     if "perm_sync" in user and said.get("Organisation"):
         org = instance.captured_organisation(said["Organisation"])
     return {
-        "id": instance.number("sightings", said.get("id")),
         "attribute_id": attribute["id"],
         "event_id": event["id"],
         "org_id": org.id,
