@@ -58,7 +58,8 @@ class Capture:
     def add(self, said: Mapping[str, Any]) -> Part:
         """Take a new event; Refused in MISP's words if it is blocked, empty, known or not valid."""
         uuid = str(said.get("uuid") or uuids.uuid4()).lower()
-        self._may_come(uuid, said)
+        if not self._loading:
+            self._may_come(uuid, said)
         if known := self._at.events.get(uuid):
             raise Refused(404, EXISTS, location=f"/events/{known['id']}")
         if not is_uuid(uuid) or not said.get("info"):

@@ -54,7 +54,7 @@ def put(instance: Instance, cluster: Mapping[str, Any]) -> Part:
         "GalaxyElement": [],
         "GalaxyClusterRelation": [],
     }
-    galaxy = {"id": "1", "type": cluster["type"], "namespace": "misp", **(cluster.get("Galaxy") or {})}
+    galaxy = cluster.get("Galaxy") or {"id": "1", "type": cluster["type"], "namespace": "misp"}
     fixed = {
         "id": instance.number("clusters", cluster.get("id")),
         "galaxy_id": galaxy["id"],

@@ -140,7 +140,7 @@ class Misp:
     def work(self) -> list[Report]:
         """Do what waits: push what was published to every server but the one it came from, then sightings."""
         with self.instance.lock:
-            published, sighted = dict(self.instance.published), dict(self.instance.sighted)
+            published, sighted = dict(self.instance.published), list(self.instance.sighted)
             self.instance.published.clear()
             self.instance.sighted.clear()
         reports = []
@@ -148,7 +148,7 @@ class Misp:
             for uuid, source in published.items():
                 if server.push and server.name != source and uuid in self.instance.events:
                     reports.append(Push(self.instance, server).published(self.instance.events[uuid]))
-            for uuid, source in sighted.items():
+            for uuid, source, new in sighted:
                 if server.name != source and uuid in self.instance.events:
-                    reports.append(Push(self.instance, server).sighted(self.instance.events[uuid]))
+                    reports.append(Push(self.instance, server).sighted(self.instance.events[uuid], new))
         return reports

@@ -65,7 +65,7 @@ class Instance:
         self.blocked_events: set[str] = set()
         self.blocked_organisations: set[str] = set()
         self.published: list[tuple[str, str]] = []  # uuid and the server it came from: waits for the worker
-        self.sighted: list[tuple[str, str]] = []  # the same for sightings that came
+        self.sighted: list[tuple[str, str, list[str]]] = []  # for sightings, with the uuids of those that are new
         self.log: list[str] = []  # what MISP would put into its logs: dropped attributes, failed calls
         self._numbers: dict[str, set[int]] = defaultdict(set)
         self.organisation = self.captured_organisation({"uuid": uuid, "name": name})
@@ -207,6 +207,22 @@ class Instance:
     def attribute_count(self, event: Mapping[str, Any]) -> str:
         """How many attributes that are not deleted an event has, whoever may see them."""
         return str(sum(not attribute["deleted"] for attribute in self.attributes(event)))
+
+    def lift(self, uuid: str) -> Part | None:
+        """Take an event out so that it can be put again with the same numbers; None: it is not here."""
+        event = self.events.pop(uuid, None)
+        if event is None:
+            return None
+        for table, parts in (("events", [event]), ("objects", event["Object"]), ("reports", event["EventReport"])):
+            self._numbers[table] -= {int(part["id"]) for part in parts}
+        for attribute in self.attributes(event):
+            self.places.pop(attribute["uuid"], None)
+            self._numbers["attributes"].discard(int(attribute["id"]))
+        for sighting in event["Sighting"]:
+            self._numbers["sightings"].discard(int(sighting["id"]))
+        for proposal in event["ShadowAttribute"]:
+            self._numbers["proposals"].discard(int(proposal["id"]))
+        return event
 
     def forget(self, uuid: str) -> None:
         """Delete an event as an administrator does: its uuid is on the blocklist from then on."""

@@ -15,17 +15,14 @@ from lab.misp.people import Part
 def put(instance: Instance, said: Mapping[str, Any]) -> Part:
     """Hold an event; one with the same uuid is replaced. What a stored event always has is added."""
     with instance.lock:
-        known = instance.events.pop(str(said["uuid"]), None)
-        for attribute in instance.attributes(known) if known else ():
-            instance.places.pop(attribute["uuid"], None)
+        known = instance.lift(str(said["uuid"]))
         own = instance.organisation.shown()
         usual = {"analysis": "2", "threat_level_id": "2", "distribution": "3", "timestamp": "0", "info": "-"}
         given = {key: value for key, value in said.items() if value is not None and key not in ("published", "Tag")}
         owner = instance.captured_organisation(said.get("Org") or own)
         loading = Capture(instance, instance.admin, owner=owner.uuid, loading=True)
-        held = loading.add({**usual, "Orgc": own, **given})
-        if known:
-            held["id"] = known["id"]
+        number = {"id": known["id"]} if known else {}
+        held = loading.add({**usual, "Orgc": own, **given, **number})
         for part in (*instance.attributes(held), *held["Object"], *held["EventReport"]):
             part["event_id"] = held["id"]
         held["published"] = flag(said.get("published"))
@@ -43,7 +40,8 @@ def _surroundings(instance: Instance, held: Part, said: Mapping[str, Any]) -> No
     inside = [attribute for object_ in said.get("Object") or [] for attribute in object_.get("Attribute") or []]
     for attribute in (*(said.get("Attribute") or []), *inside):
         named = [{**sighting, "attribute_uuid": attribute["uuid"]} for sighting in attribute.get("Sighting") or []]
-        sightings.add(instance, named, instance.admin, numbered=True)
+        if named:
+            sightings.add(instance, named, instance.admin, numbered=True)
     for proposal in said.get("ShadowAttribute") or []:
         org = instance.captured_organisation(proposal.get("Org") or instance.organisation.shown())
         proposals.put(instance, held, proposal, org)

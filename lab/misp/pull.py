@@ -22,6 +22,7 @@ LOCALLY_MADE = (
     "Blocked an edit to an event that was created locally. This can happen if a synchronised event that was created on "
     "this instance was modified by an administrator on the remote side."
 )
+RELEVANT_CLUSTERS = "pull_relevant_clusters"
 NINETY_DAYS = 90 * 86400
 PROPOSALS_A_PAGE, SIGHTINGS_A_CALL, NOTES_A_CALL = 1000, 20, 100
 _HOP = {"1": "0", "2": "1"}
@@ -36,11 +37,13 @@ class Pull:
         self._report = Report(what="pulled")
 
     def run(self, technique: str = "full") -> Report:
-        """`full`, `update` (only what is here already), or the uuid of one event."""
+        """`full`, `update` (only what is here already), `pull_relevant_clusters`, or the uuid of one event."""
         try:
             self._calls.info()
             if self._server.pull_galaxy_clusters and "perm_galaxy_editor" in self._calls.info():
-                self._clusters()
+                self._clusters(technique)
+            if technique == RELEVANT_CLUSTERS:
+                return self._report
             wanted = self._wanted(technique)
         except FailedError as error:
             self._report.errors.append(NOT_AUTHORISED if error.status == FORBIDDEN else str(error))
@@ -106,17 +109,24 @@ class Pull:
 
     # What is beside events
 
-    def _clusters(self) -> None:
+    def _clusters(self, technique: str) -> None:
+        held = {uuid for uuid, cluster in self._at.clusters.items() if not cluster["default"]}
+        rules: dict[str, Any] = {"published": 1, "minimal": 1, "custom": 1}
+        if technique == RELEVANT_CLUSTERS:
+            tags = [tag["name"] for tag in self._at.tags.values() if tag["is_custom_galaxy"]]
+            rules["uuid"] = [name.split('"')[1] for name in tags]
+        if technique == "update" and not held:
+            return
         try:
-            found = self._calls.post("/galaxy_clusters/restSearch", {"published": 1, "minimal": 1, "custom": 1}).json()
+            found = self._calls.post("/galaxy_clusters/restSearch", rules).json()
         except FailedError as error:
             # MISP logs it and goes on with the events.
             self._report.remarks.append(f"Could not fetch galaxy clusters: {error}")
             return
         for row in found.get("response", found) if isinstance(found, dict) else found:
             uuid, number = row["GalaxyCluster"]["uuid"], int(row["GalaxyCluster"]["version"])
-            held = self._at.clusters.get(uuid)
-            if held is not None and int(held["version"]) >= number:
+            known = self._at.clusters.get(uuid)
+            if (known is not None and int(known["version"]) >= number) or (known is None and technique == "update"):
                 continue
             try:
                 cluster = self._calls.get(f"/galaxy_clusters/view/{uuid}").json()["GalaxyCluster"]
@@ -180,7 +190,7 @@ class Pull:
                 added = sightings.add(self._at, named, self._at.admin)
                 if added:
                     self._report.sightings += len(added)
-                    sightings.publish(self._at, self._at.events[uuid], self._server.name)
+                    sightings.publish(self._at, self._at.events[uuid], self._server.name, added)
                 else:
                     self._server.fetched[uuid] = newer[uuid]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from lab.misp import analyst, clusters, sightings
@@ -18,7 +18,24 @@ NO_PERMISSION = "Remote instance is outdated or no permission to push."
 BY_DISTRIBUTION = "The distribution level of this event blocks it from being pushed."
 BY_RULES = "The server rules blocks it from being pushed."
 _LEVELS = {"1": "High", "2": "Medium", "3": "Low", "4": "Undefined"}
-_FRAME_NOT_SENT = ("org_id", "orgc_id", "proposal_email_lock", "Org")
+_FRAME = (
+    "id",
+    "date",
+    "threat_level_id",
+    "info",
+    "published",
+    "uuid",
+    "attribute_count",
+    "analysis",
+    "timestamp",
+    "distribution",
+    "publish_timestamp",
+    "sharing_group_id",
+    "disable_correlation",
+    "extends_uuid",
+    "protected",
+    "event_creator_email",
+)
 _WHOLE = Wishes(deleted=frozenset({0, 1}), exclude_galaxy=True, related=False, sightings=False, all_tags=True)
 
 
@@ -61,13 +78,13 @@ class Push:
                 self._report.remarks.append(f"Uploading sightings to server failed: {error}")
         return self._report
 
-    def sighted(self, event: Part) -> Report:
-        """What happens to one server when sightings of an event are published."""
+    def sighted(self, event: Part, uuids: Collection[str] = ()) -> Report:
+        """What happens to one server when sightings of an event are published: these, or all of them."""
         if not self._server.push_sightings or not self._allowed(event, sighting=True):
             return self._report
         try:
             if self._calls.head(f"/events/view/{event['uuid']}").status != NOT_FOUND:
-                self._sightings_of(event)
+                self._sightings_of(event, uuids)
         except FailedError as error:
             self._report.errors.append(f"Uploading sightings to server failed: {error}")
         return self._report
@@ -187,11 +204,14 @@ class Push:
         return self._server.remote.uuid in orgs and (bool(group.get("roaming")) or named or self._server.internal)
 
     def _prepared(self, event: Part) -> Part:
-        """The event as it is sent: without what is private here, one hop downgraded, locked."""
+        """The event as it is sent: without what is private here, one hop downgraded, locked; in MISP's order."""
         with self._at.lock:
             shown = View(self._at, self._at.admin, _WHOLE).event(event)
-        said: Part = {key: value for key, value in shown.items() if key not in _FRAME_NOT_SENT}
-        said |= {"user_id": "1", "locked": 1, "distribution": self._level(event)}
+        said: Part = {}
+        for key in _FRAME:
+            said[key] = shown[key]
+            if key == "distribution":
+                said |= {"distribution": self._level(event), "user_id": "1", "locked": 1}
         if self._server.unpublish_event:
             said["published"] = 0
         said["Attribute"] = self._attributes(shown["Attribute"])
@@ -200,13 +220,14 @@ class Push:
             for part in shown["Object"]
             if self._allowed_part(part)
         ]
+        said |= {key: shown[key] for key in ("Orgc", "SharingGroup", "ShadowAttribute") if key in shown}
         reports = [part for part in shown["EventReport"] if self._allowed_part(part)]
-        del said["EventReport"]
         if reports and self._reports_wanted(len(reports)):
             said["EventReport"] = [{**part, "distribution": self._level(part)} for part in reports]
-        said["ThreatLevel"] = {"name": _LEVELS[event["threat_level_id"]], "id": event["threat_level_id"]}
-        said["Tag"] = self._tags(shown.get("Tag", []))
-        return said if said["Tag"] else {key: value for key, value in said.items() if key != "Tag"}
+        level = {"name": _LEVELS[event["threat_level_id"]], "id": event["threat_level_id"]}
+        said |= {"CryptographicKey": shown["CryptographicKey"], "ThreatLevel": level, "Galaxy": []}
+        tags = self._tags(shown.get("Tag", []))
+        return {**said, "Tag": tags} if tags else said
 
     def _attributes(self, parts: Iterable[Part]) -> list[Part]:
         sent = []
@@ -228,7 +249,8 @@ class Push:
         sent = []
         for tag in tags:
             if tag["exportable"] and (self._server.internal or not tag["local"]):
-                sent.append({**tag, "org_id": "0"})
+                head = {key: tag[key] for key in ("id", "name", "colour", "exportable")}
+                sent.append({**head, "org_id": "0", **tag})
         return sent
 
     def _reports_wanted(self, count: int) -> bool:
@@ -318,8 +340,9 @@ class Push:
             if self._by_rules(event) and self._allowed(event):
                 self._sightings_of(event)
 
-    def _sightings_of(self, event: Part) -> None:
-        held = sightings.seen_by(self._at, event, self._there)
+    def _sightings_of(self, event: Part, chosen: Collection[str] = ()) -> None:
+        seen = sightings.seen_by(self._at, event, self._there)
+        held = [sighting for sighting in seen if not chosen or sighting["uuid"] in chosen]
         if not held:
             return
         uuids = sorted(sighting["uuid"] for sighting in held)

@@ -73,14 +73,14 @@ def bulk_save(instance: Instance, key: str, said: Iterable[Mapping[str, Any]], u
         raise Refused(404, "Event not found or not accessible by this user.")
     added = add(instance, said, user)
     if added:
-        publish(instance, event)
+        publish(instance, event, uuids=added)
     return f"{len(added)} sightings added."
 
 
-def publish(instance: Instance, event: Part, server: str = "") -> None:
-    """Let the sightings of an event be seen by those who pull, and let the worker push them."""
+def publish(instance: Instance, event: Part, server: str = "", uuids: Iterable[str] = ()) -> None:
+    """Let the sightings of an event be seen by those who pull, and let the worker push these, or all of them."""
     event["sighting_timestamp"] = str(instance.now)
-    instance.sighted.append((event["uuid"], server))
+    instance.sighted.append((event["uuid"], server, list(uuids)))
 
 
 def known(instance: Instance, key: str, uuids: Iterable[str], user: User) -> list[str]:

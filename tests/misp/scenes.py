@@ -51,12 +51,13 @@ def misp1() -> tuple[Instance, User, Clock]:
         put(at, _with_secrets(viewed(exchange)))
     for row in recording("sync-misp1")[35].said:
         if row["uuid"] in (E6, E7):
-            put(at, _framed(row, filled=row["uuid"] == E6))
+            put(at, framed(row, filled=row["uuid"] == E6))
     _ties(at)
     for row in first[11].said:
         put_note(at, "Note", row["Note"])
     clusters.put(at, first[2].said["GalaxyCluster"])
     clusters.put(at, _apt28())
+    at.events[E1]["ShadowAttribute"][0]["email"] = "sync@cert2.test"
     return at, at.users[key], clock
 
 
@@ -89,7 +90,7 @@ def _with_secrets(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "Attribute": [shown[0], hidden, *shown[1:]], "Tag": tags}
 
 
-def _framed(row: Part, *, filled: bool) -> Part:
+def framed(row: Part, *, filled: bool = True) -> Part:
     """An event of which only a row of an index is known; `filled` with an attribute of ours."""
     said = {key: value for key, value in row.items() if key not in ("EventTag", "GalaxyCluster")}
     inside = {"type": "domain", "category": "Network activity", "value": "e.example.com", "timestamp": row["timestamp"]}
@@ -113,18 +114,22 @@ def _apt28() -> Part:
 
 def second_scene(at: Instance) -> None:
     """Three events more on MISP1, one of them with sightings."""
-    _put_e11(at, 1795285410, sighted="1795285411")
-    for uuid, source in ((E12, None), (E13, recording("sync-misp1")[15])):
-        event = viewed(source) if source else viewed(recording("sync-misp2")[11])
-        put(at, _of_misp1(event) | {"distribution": "2" if uuid == E12 else "1", "sighting_timestamp": "0"})
+    put(at, as_held(recording("sync-misp2")[7]) | {"sighting_timestamp": "1795285411"})
+    put(at, as_held(recording("sync-misp2")[11]) | {"distribution": "2"})
+    put(at, _of_misp1(viewed(recording("sync-misp1")[15])))
     at.events[E11]["proposal_email_lock"] = True
-
-
-def _put_e11(at: Instance, when: int, *, sighted: str) -> None:
-    pushed = viewed(recording("sync-misp2")[7])
-    event = _of_misp1(pushed) | {"timestamp": str(when), "publish_timestamp": str(when), "sighting_timestamp": sighted}
-    put(at, {**event, "Tag": [*pushed["Tag"], {"name": "loc", "local": True}]})
     _ties(at)
+
+
+def as_held(push: Exchange) -> Part:
+    """The event of a push as its sender holds it: levels before the hop, and what did not go."""
+    event = _of_misp1(viewed(push))
+    parts = [{**part, "distribution": "2" if part["distribution"] == 1 else "5"} for part in event["Attribute"]]
+    if len(parts) < int(event["attribute_count"]):
+        uuid = parts[0]["uuid"].replace("1101", "1103")
+        parts.append({**parts[0], "uuid": uuid, "value": "203.0.113.13", "distribution": "0"})
+    tags = [*event.get("Tag", []), {"name": "loc", "local": True}] if event["uuid"] == E11 else []
+    return {**event, "distribution": str(event["distribution"]), "Attribute": parts, "Tag": tags}
 
 
 def _of_misp1(event: Part) -> Part:
@@ -152,11 +157,16 @@ def fourth_scene(at: Instance) -> None:
 
 
 def fifth_scene(at: Instance) -> None:
-    """A second cluster, a second note, and a proposal of CERT2."""
+    """A second cluster and a second note; sightings are seen by everyone."""
     clusters.put(at, {**recording("sync-misp2")[52].asked[0]["GalaxyCluster"], "id": "45497"})
     put_note(at, "Note", {**recording("sync-misp2")[62].asked["Note"], "locked": False})
-    propose(at, recording("sync-misp1")[41])
     at.settings.sightings_policy = POLICY_EVERYONE
+
+
+def sixth_scene(at: Instance) -> None:
+    """A proposal of CERT2, and what the fifth scene has."""
+    fifth_scene(at)
+    propose(at, recording("sync-misp1")[41])
 
 
 def propose(at: Instance, exchange: Exchange) -> None:
@@ -175,7 +185,7 @@ def perf(index: Exchange) -> tuple[Instance, User, Clock]:
     views = [viewed(e) for e in recording("sync-misp1")[51:] if "/events/view/" in e.path]
     whole = {event["uuid"]: event for event in views}
     for row in index.said:
-        put(at, whole.get(row["uuid"]) or _framed({**row, "date": "2026-11-21", "info": "perf"}, filled=True))
+        put(at, whole.get(row["uuid"]) or framed({**row, "date": "2026-11-21", "info": "perf"}, filled=True))
         at.events[row["uuid"]]["publish_timestamp"] = (whole.get(row["uuid"]) or row).get("publish_timestamp", "1")
     return at, at.users["a" * 40], clock
 
