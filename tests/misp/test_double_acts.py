@@ -51,7 +51,7 @@ def misp2_anew() -> tuple[Instance, scenes.Clock]:
 
 
 def remote(url: str, of: dict[str, str], **ticked: bool) -> Server:
-    return Server(url=url, key="k" * 40, remote=Organisation(uuid=of["uuid"], name=of["name"]), **ticked)  # type: ignore[arg-type]
+    return Server(url=url, key="k" * 40, remote=Organisation(uuid=of["uuid"], name=of["name"]), **ticked)
 
 
 def test_misp2_pulls_and_looks_at_misp1() -> None:
@@ -106,7 +106,7 @@ def _echoes(at: Instance, server: Server, script: Script, clock: scenes.Clock) -
         sightings.bulk_save(at, event, scenes.sightings_of(brought), user)
         uuid, source, new = at.sighted.pop()
         assert (uuid, source) == (event, "")
-        script.does(lambda new=new, event=event: Push(at, server).sighted(at.events[event], new), said[numbers])  # type: ignore[misc]
+        script.does(lambda new=new, event=event: Push(at, server).sighted(at.events[event], new), said[numbers])
 
 
 def test_misp2_pulls_many() -> None:
@@ -158,7 +158,7 @@ def test_misp1_pushes_to_misp2() -> None:
         for exchange in said[70:73]:
             uuid = exchange.path.rpartition("/")[2]
             put(at, {**at.events[E1], "uuid": uuid, "id": None, "Attribute": [], "Object": []})
-            script.does(lambda uuid=uuid: Push(at, server).sighted(at.events[uuid]), [exchange])  # type: ignore[misc]
+            script.does(lambda uuid=uuid: Push(at, server).sighted(at.events[uuid]), [exchange])
         script.does(lambda: connection.tested(at, server), said[73:75])
 
 
