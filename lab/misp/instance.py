@@ -68,6 +68,7 @@ class Instance:
         self.sighted: list[tuple[str, str, list[str]]] = []  # for sightings, with the uuids of those that are new
         self.log: list[str] = []  # what MISP would put into its logs: dropped attributes, failed calls
         self._numbers: dict[str, set[int]] = defaultdict(set)
+        self._highest: dict[str, int] = defaultdict(int)
         self.organisation = self.captured_organisation({"uuid": uuid, "name": name})
         self.admin = User(org=self.organisation, role=ADMIN, id="1", email="admin@admin.test")
 
@@ -84,8 +85,9 @@ class Instance:
         except ValueError:
             number = 0
         if number < 1 or number in taken:
-            number = max(taken, default=0) + 1
+            number = self._highest[table] + 1
         taken.add(number)
+        self._highest[table] = max(self._highest[table], number)
         return str(number)
 
     def user(self, name: str, uuid: str, *, role: Role = SYNC, email: str = "sync@example.org", key: str = "") -> User:
@@ -213,15 +215,19 @@ class Instance:
         event = self.events.pop(uuid, None)
         if event is None:
             return None
-        for table, parts in (("events", [event]), ("objects", event["Object"]), ("reports", event["EventReport"])):
+        attributes = list(self.attributes(event))
+        freed = {
+            "events": [event],
+            "objects": event["Object"],
+            "reports": event["EventReport"],
+            "attributes": attributes,
+        }
+        freed |= {"sightings": event["Sighting"], "proposals": event["ShadowAttribute"]}
+        for table, parts in freed.items():
             self._numbers[table] -= {int(part["id"]) for part in parts}
-        for attribute in self.attributes(event):
+            self._highest[table] = max(self._numbers[table], default=0)
+        for attribute in attributes:
             self.places.pop(attribute["uuid"], None)
-            self._numbers["attributes"].discard(int(attribute["id"]))
-        for sighting in event["Sighting"]:
-            self._numbers["sightings"].discard(int(sighting["id"]))
-        for proposal in event["ShadowAttribute"]:
-            self._numbers["proposals"].discard(int(proposal["id"]))
         return event
 
     def forget(self, uuid: str) -> None:
