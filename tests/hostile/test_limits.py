@@ -201,7 +201,11 @@ DO = {
     "fr": re.compile(r"\b\w{3,}ez(?:-\w+)?\b|\b[Uu]n nouvel essai suivra|reprendra|rien à faire"),
 }
 SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-ZÀÉÎ])")
-BESIDE_THE_PEER = {"peer.object_too_large", "peer.no_reason", "peer.already_there", "peer.unsettled"}
+BESIDE_THE_PEER = {
+    "peer.object_too_large", "peer.no_reason", "peer.already_there", "peer.unsettled", "peer.unlocked_copy",
+    "peer.blocked", "peer.empty_event", "peer.no_room", "peer.no_reports", "peer.attributes_missing",
+    "peer.sightings_left", "peer.proposals_left", "peer.analyst_data_left", "peer.clusters_left",
+}  # fmt: skip
 """Reasons of one object, which are only ever shown beside the peer's name."""
 
 

@@ -77,11 +77,11 @@ def serving(answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None) 
                 if value is not None:
                     self.send_header(name, value)
             self.end_headers()
-            for piece in pieces:
+            for piece in pieces if self.command != "HEAD" else ():
                 self.wfile.write(piece)
 
         def __getattr__(self, name: str) -> Any:
-            if name in ("do_GET", "do_POST"):
+            if name in ("do_GET", "do_HEAD", "do_POST"):
                 return self._reply
             raise AttributeError(name)
 
@@ -173,8 +173,8 @@ def source(url: str, kind: Any = "taxii", **more: Any) -> Source:
     return Source(peer="ccc", id="alertes", kind=kind, url=url, collection=COLLECTION, **more)
 
 
-def target(url: str) -> Target:
-    return Target(peer="ccc", id="depot", kind="taxii", url=url, collection=COLLECTION)
+def target(url: str, kind: Any = "taxii") -> Target:
+    return Target(peer="ccc", id="depot", kind=kind, url=url, collection=COLLECTION)
 
 
 def indicator(number: int) -> dict[str, Any]:

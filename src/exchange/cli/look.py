@@ -32,7 +32,7 @@ from exchange.cli.terminal import (
     tell,
 )
 from exchange.config import Settings
-from exchange.i18n import knows
+from exchange.i18n import spoken
 from exchange.store import accounts, handshakes, moment, originals, statements
 from exchange.store.handshakes import Shown
 from exchange.store.statements import Held
@@ -181,7 +181,7 @@ def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = F
             tell("cli.why.delivered", **{**row, "at": ago(_moment(row)), "outcome": say("count." + row["outcome"])})
         else:
             said = str(row.get("message") or "")
-            words = (say(said) if knows(said, LANGUAGE) else said) or "–"
+            words = spoken(said, LANGUAGE) or "–"
             tell("cli.why.parcel", **{**row, "state": say("count." + row["state"]), "message": words})
             if row["status"]:
                 tell("cli.why.followed", status=row["status"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gettext
 import io
 import os
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -55,6 +56,18 @@ class _Fields(dict[str, Any]):
 def text(code: str, language: Language, /, **fields: Any) -> str:
     """The message `code` in `language` with `fields` filled in; an unknown code shows as itself."""
     return catalogue(language).gettext(code).format_map(_Fields(fields))
+
+
+_NOTE = re.compile(r"([a-z_]+\.[a-z_]+)((?: [a-z_]+=\S+)*)")
+
+
+def spoken(message: str, language: Language) -> str:
+    """What a receipt says, for people: codes with their fields (`CODE NAME=VALUE; …`), or the peer's own words."""
+    notes = [_NOTE.fullmatch(note) for note in message.split("; ")]
+    codes = [(note[1], dict(field.split("=", 1) for field in note[2].split())) for note in notes if note]
+    if len(codes) < len(notes) or not all(knows(code, language) for code, _ in codes):
+        return message
+    return " ".join(text(code, language, **fields) for code, fields in codes)
 
 
 def describe(error: ExchangeError, language: Language) -> str:

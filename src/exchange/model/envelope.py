@@ -104,6 +104,7 @@ class Receipt:
     version: str
     outcome: Literal["accepted", "refused", "pending"]
     message: str = ""
+    """Codes of ours with their fields (`CODE NAME=VALUE; CODE …`, see `i18n.spoken`), or the peer's own words."""
     status: str = ""
     """Where a *pending* can be asked about again, by the partner's name; empty: nowhere."""
 

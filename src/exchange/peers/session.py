@@ -7,6 +7,7 @@ error names the partner and the path that was asked, never a secret.
 from __future__ import annotations
 
 import base64
+import io
 import re
 import ssl
 import zlib
@@ -172,7 +173,7 @@ class Session:
                     break
                 pause = pause if asked is None else asked
             self.rest(pause)
-        return self._judge(answer, expect)
+        return self.judge(answer, expect)
 
     def rest(self, seconds: float) -> None:
         """Wait before the next try; raises PeerUnreachable when the daemon is stopping."""
@@ -255,14 +256,15 @@ class Session:
             raise PeerProtocol("peer.request", url=shown(url), detail=type(error).__name__, **self.blame) from error
 
     def _body(self, response: requests.Response, size: int) -> bytes:
-        body = bytearray()
+        body = io.BytesIO()  # which gives its bytes away without copying them
         for chunk in response.iter_content(_CHUNK):
-            body += chunk
-            if len(body) > size:
+            body.write(chunk)
+            if body.tell() > size:
                 raise PeerProtocol("peer.too_large", url=shown(response.url), limit=size, **self.blame)
-        if body.startswith(_GZIP):  # compressed without saying so
-            return self._unpack(bytes(body), response.url, size)
-        return bytes(body)
+        whole = body.getvalue()
+        if whole.startswith(_GZIP):  # compressed without saying so
+            return self._unpack(whole, response.url, size)
+        return whole
 
     def _unpack(self, body: bytes, url: str, size: int) -> bytes:
         unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -285,7 +287,8 @@ class Session:
         now = parse_http_date(answer.headers.get("Date", "")) or self.clock()
         return min(max(0.0, (until - now).total_seconds()), _DAY)
 
-    def _judge(self, answer: Answer, expect: Collection[int]) -> Answer:
+    def judge(self, answer: Answer, expect: Collection[int] = ()) -> Answer:
+        """`answer`, unless its status is an error that is not in `expect`: then the PeerError that it stands for."""
         status = answer.status
         if status < HTTPStatus.BAD_REQUEST or status in expect:
             return answer
