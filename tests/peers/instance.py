@@ -141,7 +141,9 @@ class Instance:
         return said({"response": [{"Sighting": each} for each in self.sightings if each["event_uuid"] in wanted]})
 
     def _analyst_data_indexMinimal(self, asked: Asked, parts: list[str]) -> Told:  # noqa: N802
-        return said({kind: {u: n["modified"] for u, n in dict(notes).items()} or [] for kind, notes in self.analyst.items()})
+        return said(
+            {kind: {u: n["modified"] for u, n in dict(notes).items()} or [] for kind, notes in self.analyst.items()}
+        )
 
     def _analyst_data_index(self, asked: Asked, parts: list[str]) -> Told:
         wanted = re.findall(r"uuid\[\]:([\w-]{36})", asked.path)

@@ -37,6 +37,8 @@ _MOST_NOTES = 20_000
 _MOST_CLUSTERS = 1000
 _OWN_UUID = frozenset({"Sighting", "Note", "Opinion", "Relationship"})
 """What has a uuid of its own: a proposal bears that of the attribute that it would change."""
+_FEW = 50
+"""Uuids that are looked for one by one, which is faster than to look at every uuid of an event."""
 _ANALYST: tuple[Kind, ...] = ("Note", "Opinion", "Relationship")
 _CLUSTER = re.compile(rb'misp-galaxy:[^"\\]{1,100}=\\"([0-9a-fA-F-]{36})\\"')
 _ANY_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -312,8 +314,8 @@ def _said(raw: bytes) -> Any:
 
 def _uuids_in(raw: bytes, wanted: Collection[str]) -> set[str]:
     """Which of these uuids stand anywhere in `raw`."""
-    if not wanted:
-        return set()
+    if len(wanted) <= _FEW:
+        return {uuid for uuid in wanted if uuid.encode() in raw}
     return {found for match in _ANY_UUID.finditer(raw) if (found := match.group().decode()) in wanted}
 
 

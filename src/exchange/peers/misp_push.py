@@ -45,6 +45,8 @@ _CRASHES = 3
 """Answers of 500 in a row after which the server fails, and not on an event."""
 _ENOUGH = 2**53
 """More attributes than any event has."""
+_LONG = 1 << 20
+"""Bytes of an event that may need several calls, so that it has to be known how new the peer's copy is."""
 _PLAIN = 1024
 """Bytes of a body that is not worth compressing."""
 
@@ -86,7 +88,7 @@ class Handover:
             try:
                 said.append(self._settle(sent, wanted, standing))
             except PeerError as error:
-                if not said:
+                if all(receipt.outcome == "pending" for receipt in said):
                     raise
                 return said + [_receipt(other, "pending", error.code) for other in objects[len(said) :]]
         return said
@@ -102,7 +104,7 @@ class Handover:
 
     def _standing(self, objects: Sequence[Outgoing], wanted: set[str] | None) -> dict[str, int]:
         """The timestamps at the peer of what it does not want, and of what may need several edits."""
-        asked = [s.id.lower() for s in objects if wanted is None or s.id.lower() not in wanted or len(s.body) > 1 << 20]
+        asked = [s.id.lower() for s in objects if wanted is None or s.id.lower() not in wanted or len(s.body) > _LONG]
         if not asked:
             return {}
         try:
@@ -255,7 +257,7 @@ class Handover:
         if self._crashes >= _CRASHES:
             self._session.judge(answer)
         if self._crashes:
-            raise _Verdict("pending", words)
+            raise _Verdict("pending", words or "peer.unsettled")
         if _NOT_NEWER.search(words):
             return
         for told, code in _MEANT:
