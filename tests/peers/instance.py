@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from doubles import NOW, Asked, Told
+from tests.peers.doubles import NOW, Asked, Told
 
 STAMP = int(NOW.timestamp())
 VERSION = {

@@ -87,7 +87,12 @@ def cut(page: Page) -> Iterator[Page]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One version of one object on its way to a partner: the exact bytes that will leave."""
+    """One version of one object on its way to a partner: the exact bytes that will leave.
+
+    For a MISP it is an event: `id` is its uuid, `version` its timestamp in seconds, `body` `{"Event": …}` with the parts
+    that changed; `Sighting`, `ShadowAttribute`, `Note`, `Opinion`, `Relationship` and `GalaxyCluster` in lists of the
+    event's own travel by calls of their own.
+    """
 
     id: str
     version: str

@@ -3,7 +3,7 @@
 The contract is `exchange.model.envelope.PeerClient`; `client_for` makes the client for a source or target of a peer.
 
     taxii   TAXII 2.1 and 2.0, by taxii2-client on a session of ours: pull, and push over 2.1
-    misp    a MISP instance, by PyMISP and MISP's own sync calls: pull of events
+    misp    a MISP instance, by PyMISP and MISP's own sync calls: pull and push of events and what goes with them
     feed    a MISP feed over HTTP: pull of events
 
 A TAXII page holds objects. A page from MISP holds one event as a `Document`, or none; `exchange.convert` makes objects
