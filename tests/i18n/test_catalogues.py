@@ -399,3 +399,13 @@ def test_texts_and_fields(language):
 )
 def test_the_language_of_the_terminal(environment, language):
     assert i18n.of_terminal(environment) == language
+
+
+def test_what_a_receipt_says_is_told_in_the_reader_s_language() -> None:
+    """Codes with their fields become sentences; the peer's own words stay its own."""
+    said = "peer.already_there; peer.attributes_missing count=3"
+    for language in i18n.LANGUAGES:
+        assert i18n.spoken(said, language).startswith(i18n.text("peer.already_there", language) + " ")
+        assert " 3 " in i18n.spoken(said, language)
+    for words in ("", "no such thing", "peer.unheard_of", "peer.already_there; and more", "TLP:RED count=3"):
+        assert i18n.spoken(words, "fr") == words

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -261,6 +262,22 @@ def test_a_large_event_is_fetched_alone_and_one_too_large_is_set_aside():
         pages = pull(site.url, limits={"size": 6000})
     assert documents(pages) == [THIRD, FIRST]
     assert [(bad.id, bad.code) for page in pages for bad in page.rejected] == [(SECOND, "peer.too_large")]
+
+
+def test_a_large_event_costs_little_more_than_its_bytes():
+    import tracemalloc
+
+    raw = json.dumps(
+        {"Event": event(1, 5, Attribute=[attribute(n, comment="x" * 800) for n in range(20_000)])}
+    ).encode()
+    misp = instance(broken={f"/events/view/{FIRST}": Told(body=raw)})
+    with serving(misp) as site:
+        tracemalloc.start()
+        assert len(documents(pull(site.url, limits={"size": 64 * 1024 * 1024}))) == 3
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert len(raw) > 20_000_000
+    assert peak < 1.6 * len(raw)
 
 
 def test_a_failure_in_the_middle_leaves_the_cursor_at_what_came():

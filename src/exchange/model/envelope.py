@@ -89,9 +89,9 @@ def cut(page: Page) -> Iterator[Page]:
 class Outgoing:
     """One version of one object on its way to a partner: the exact bytes that will leave.
 
-    For a MISP it is an event: `id` is its uuid, `version` its timestamp in seconds, `body` `{"Event": …}` with the parts
-    that changed; `Sighting`, `ShadowAttribute`, `Note`, `Opinion`, `Relationship` and `GalaxyCluster` in lists of the
-    event's own travel by calls of their own.
+    For a MISP it is an event: `id` is its uuid, `version` its timestamp in seconds, `body` is `{"Event": …}` with the
+    parts that changed. What stands in its own lists `Sighting`, `ShadowAttribute`, `Note`, `Opinion`, `Relationship` and
+    `GalaxyCluster` travels by calls of its own.
     """
 
     id: str

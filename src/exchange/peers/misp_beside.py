@@ -82,12 +82,12 @@ class Beside:
 
     # Asked once, when the drain begins
 
-    def ask(self, *, first: bool) -> None:
+    def ask(self, *, first: bool, analyst_data: bool = True) -> None:
         """Ask for everything that is asked for all events at once. `first`: nothing was taken yet."""
         if "perm_galaxy_editor" in self._wire.said:
             self._try("misp.no_clusters", lambda: self._ask_clusters(first))
         self._try("misp.no_proposals", self._ask_proposals)
-        if self._wire.may("perm_analyst_data"):
+        if analyst_data and self._wire.may("perm_analyst_data"):
             self._try("misp.no_analyst_data", self._ask_analyst_data)
 
     def events(self) -> set[str]:

@@ -121,14 +121,15 @@ def fetched(wire: Wire, access: Access, source: Source, ids: Sequence[str]) -> I
     nothing = {name: Marks() for name in ("events", "sightings", "beside")}
     beside = Beside(wire, source.key, source.peer, nothing, wire.session.clock())
     if rows:
-        beside.ask(first=True)
+        beside.ask(first=True, analyst_data=False)  # what there is of these events stands in them
     with Viewer(wire, access, source).open() as viewer:
         for some in chunks(rows, TOGETHER):
             sightings = beside.sightings(some)
             for row, answer in viewer.views(some):
                 extras = [] if not isinstance(answer, Answer) else beside.of(row.uuid, answer.body)
                 yield page_of(row, answer, [*(sightings.get(row.uuid) or ()), *extras], source.peer)
-    yield Page(skipped=beside.remarks, last=True)
+    # What the instance does not give at all is said by the pull.
+    yield Page(skipped=[remark for remark in beside.remarks if remark.id != source.key], last=True)
 
 
 def page_of(row: Row, answer: Answer | PeerProtocol, extras: Sequence[Extra], peer: str) -> Page:
