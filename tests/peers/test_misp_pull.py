@@ -265,7 +265,6 @@ def test_a_large_event_is_fetched_alone_and_one_too_large_is_set_aside():
 
 
 def test_a_large_event_costs_little_more_than_its_bytes():
-    import tracemalloc
 
     raw = json.dumps(
         {"Event": event(1, 5, Attribute=[attribute(n, comment="x" * 800) for n in range(20_000)])}

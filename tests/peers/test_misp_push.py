@@ -319,6 +319,13 @@ def test_attributes_that_were_left_out_are_counted_and_told():
         assert "{" not in spoken(receipts[0].message, language)
 
 
+@pytest.mark.parametrize("counted", [None, "many", 10**30, -1, {}])
+def test_a_count_that_is_none_misses_nothing(counted):
+    misp = Instance(broken={"/events/add": said({"Event": {"uuid": FIRST, "attribute_count": counted}})})
+    with serving(misp) as site:
+        assert told(push(site.url, outgoing(1))) == [("accepted", "")]
+
+
 def test_bodies_are_compressed_only_where_that_is_read():
     misp = Instance()
     with serving(misp) as site:
@@ -419,13 +426,12 @@ def test_a_server_that_takes_less_gets_less():
 
 def test_an_event_that_is_none_is_refused_by_itself():
     misp = Instance()
-    bad = [
-        Outgoing(id=SECOND, version="1", body=body)
-        for body in (b"{", b"[]", b'{"Event": {}}', b'{"Event": {"uuid": 1}}')
-    ]
+    strange = json.dumps({"Event": event(1, T) | {"uuid": "../users/delete/1"}}).encode()
+    bodies = (b"{", b"[]", b'{"Event": {}}', b'{"Event": {"uuid": 1}}', strange)
+    bad = [Outgoing(id=SECOND, version="1", body=body) for body in bodies]
     with serving(misp) as site:
         receipts = push(site.url, *bad, outgoing(1))
-    assert told(receipts) == [("refused", "misp.not_an_event")] * 4 + [("accepted", "")]
+    assert told(receipts) == [("refused", "misp.not_an_event")] * 5 + [("accepted", "")]
 
 
 # What is beside

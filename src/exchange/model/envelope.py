@@ -90,8 +90,8 @@ class Outgoing:
     """One version of one object on its way to a partner: the exact bytes that will leave.
 
     For a MISP it is an event: `id` is its uuid, `version` its timestamp in seconds, `body` is `{"Event": …}` with the
-    parts that changed. What stands in its own lists `Sighting`, `ShadowAttribute`, `Note`, `Opinion`, `Relationship` and
-    `GalaxyCluster` travels by calls of its own.
+    parts that changed. What stands in its own lists `Sighting`, `ShadowAttribute`, `Note`, `Opinion`, `Relationship`
+    and `GalaxyCluster` travels by calls of its own.
     """
 
     id: str

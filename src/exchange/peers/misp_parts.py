@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from exchange.errors import ContentError
+from exchange.peers.documents import is_uuid
 
 MOST = 5000
 """Attributes of one call: MISP takes seven seconds for them."""
@@ -100,12 +101,12 @@ def opened(body: bytes) -> Event:
     try:
         fields = msgspec.json.decode(body, type=dict[str, dict[str, msgspec.Raw]])["Event"]
         items = [*_attributes(fields.get("Attribute")), *_objects(fields.get("Object"))]
-        apart = {name: [bytes(raw) for raw in _listed(fields.get(name))] for name in _APART}
+        apart = {name: [r for r in map(bytes, _listed(fields.get(name))) if r.startswith(b"{")] for name in _APART}
         uuid, stamp = _value(fields.get("uuid")), int(_value(fields.get("timestamp")))
         published = _value(fields.get("published")) in (True, 1, "1")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, ValueError) as error:
         raise ContentError("misp.not_an_event", detail=str(error)[:200]) from None
-    if not isinstance(uuid, str) or not 0 < stamp < _MOST_STAMP:
+    if not is_uuid(uuid) or not 0 < stamp < _MOST_STAMP:
         raise ContentError("misp.not_an_event", detail=str(uuid)[:80])
     held = {"Attribute", "Object", "EventReport", *_APART, *_LOCAL}
     reports = bytes(fields["EventReport"]) if _listed(fields.get("EventReport")) else b""

@@ -127,7 +127,10 @@ def fetched(wire: Wire, access: Access, source: Source, ids: Sequence[str]) -> I
             sightings = beside.sightings(some)
             for row, answer in viewer.views(some):
                 extras = [] if not isinstance(answer, Answer) else beside.of(row.uuid, answer.body)
-                yield page_of(row, answer, [*(sightings.get(row.uuid) or ()), *extras], source.peer)
+                page = page_of(row, answer, [*(sightings.get(row.uuid) or ()), *extras], source.peer)
+                del answer
+                yield page
+                del page
     # What the instance does not give at all is said by the pull.
     yield Page(skipped=[remark for remark in beside.remarks if remark.id != source.key], last=True)
 

@@ -44,7 +44,8 @@ _ACCOUNT = re.compile(r"terms|password|authentication|auth ?key|permission|not a
 _CRASHES = 3
 """Answers of 500 in a row after which the server fails, and not on an event."""
 _ENOUGH = 2**53
-"""More attributes than any event has."""
+"""More attributes than any event has: where nothing was counted, nothing is missing."""
+_DIGITS = 12
 _LONG = 1 << 20
 """Bytes of an event that may need several calls, so that it has to be known how new the peer's copy is."""
 _PLAIN = 1024
@@ -241,8 +242,8 @@ class Handover:
         self._crashes = 0
         event = document.get("Event")
         if isinstance(event, dict) and str(event.get("uuid") or uuid).lower() == uuid:
-            # Where nothing was counted, nothing is missing.
-            return number_of(event, "attribute_count") if "attribute_count" in event else _ENOUGH
+            counted = str(event.get("attribute_count"))
+            return int(counted) if counted.isdecimal() and len(counted) < _DIGITS else _ENOUGH
         error = self._wire.malformed(answer, self._session.detail(answer))
         if self._arrived(uuid, stamp, error):
             return None
