@@ -20,7 +20,7 @@ from exchange.model.party import Credentials, Target
 from exchange.peers import Limits, client_for
 from exchange.store import Store, open_store, sources, tables
 from exchange.sync.pull import LEASE, Run
-from tests.hostile.room import readable
+from tests.hostile.room import Client, Killed, readable
 from tests.peers.doubles import NOW, PEER, Asked, Running, Told, Waits, serving
 from tests.peers.instance import STAMP, Answering, Instance, attribute, event, refusal, said, uuid
 from tests.sync.partners import MISP, Desk
@@ -166,6 +166,18 @@ def test_an_event_that_is_none_is_set_aside_or_stops_the_pull_before_the_next(wh
     ends_in_order(room, run)
     room.misp.put({**room.misp.events[uuid(5)], "timestamp": str(STAMP - 2)})
     recovers(room)
+
+
+@pytest.mark.parametrize("most", [0, 1, 5, COUNT])
+def test_killed_between_two_events_it_goes_on_where_it_was(most: int, room: Room) -> None:
+    source = replace(MISP, url=room.site.url)
+    with pytest.raises(Killed):
+        room.desk.pull(lambda: Client(room.client(), most), source, forced=True)
+    assert len(room.held()) == most
+    room.misp.calls.clear()
+    recovers(room)
+    assert len([call for call in room.misp.calls if "/events/view/" in call]) == COUNT - most + 1
+    assert set(room.held().values()) == {1}
 
 
 WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
