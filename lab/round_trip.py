@@ -10,6 +10,7 @@ from uuid import UUID
 import requests
 
 from lab import samples
+from lab.misp import Misp, Server
 from lab.partners import Partner
 
 NEEDED = frozenset({"to_ccc", "to_circl"})
@@ -32,6 +33,8 @@ class RoundTrip:
     secret: str = field(repr=False)
     of_circl: Collection[str]  # the uuids of what CIRCL made
     of_ccc: str = samples.CCC_ONLY_DOMAIN
+    misp: Misp | None = None  # CIRCL's, if we push to it, or it pulls from us
+    pulls: Server | None = None  # the row for us in it, if it pulls
     reached: set[str] = field(default_factory=set)
     _counts: dict[str, int] = field(default_factory=dict)
     _read: dict[str, str] = field(default_factory=dict)  # event -> the manifest's timestamp when it was read
@@ -39,13 +42,15 @@ class RoundTrip:
     @property
     def complete(self) -> bool:
         """Whether something has gone all the way in both directions."""
-        return self.reached >= NEEDED
+        return self.reached >= NEEDED | ({"to_misp"} if self.misp else set())
 
     def look(self) -> Iterator[News]:
         """What is new."""
         for collection, partner in self.letterboxes.items():
             yield from self._look_into(collection, partner)
         yield from self._look_at_feed()
+        if self.misp:
+            yield from self._look_into_misp(self.misp)
 
     def _look_into(self, collection: str, partner: Partner) -> Iterator[News]:
         held = [object_["id"] for object_ in partner.objects(collection)]
@@ -65,6 +70,13 @@ class RoundTrip:
             self._read[uuid] = str(entry.get("timestamp"))
             if any(value == self.of_ccc for value in _values(self._get(f"{uuid}.json"))):
                 yield from self._once("to_circl", self.of_ccc)
+
+    def _look_into_misp(self, misp: Misp) -> Iterator[News]:
+        if self.pulls:
+            misp.pull(self.pulls)
+        for uuid in misp.events:
+            if uuid not in self.of_circl and self.of_ccc in misp.events.values(uuid).values():
+                yield from self._once("to_misp", self.of_ccc)
 
     def _get(self, name: str) -> dict[str, Any]:
         """A file of our feed; empty as long as there is none."""

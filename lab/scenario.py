@@ -39,6 +39,7 @@ class Terms:
     circl_unmarked: str | None = None
     home_unmarked: str | None = "TLP:AMBER"
     informational: Sequence[str] = ()  # markings of CERT-EE that do not restrict
+    to_misp: bool = False  # whether CIRCL's MISP is a target too
 
 
 def write_configuration(
@@ -151,11 +152,18 @@ id   = "osint"
 kind = "misp-feed"
 url  = "{partners.osint.url}"
 orgs = {_listed(wish.orgs)}
-
+{_MISP_TARGET.format(url=partners.circl.url) if wish.to_misp else ""}
 [auth]
 key = {_secret(folder, "circl.key", partners.circl.key)}
 """
 
+
+_MISP_TARGET = """
+[[target]]
+id   = "misp"
+kind = "misp"
+url  = "{url}"
+"""
 
 _CERT_QC = f"""
 name       = "CERT-QC"

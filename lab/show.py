@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lab.texts import TEXTS
 from lab.venvs import is_built
 
 PATIENCE = 120.0  # seconds for the whole round
+TO_MISP, FROM_MISP = False, False  # whether we push to CIRCL's MISP, and whether it pulls from us
 CLI = [sys.executable, "-m", "exchange"]
 
 
@@ -84,10 +86,10 @@ class Show:
             self._say("venv", name=name)
 
     def _configuration(self, partners: Partners) -> Path:
-        terms = Terms()
+        terms = Terms(to_misp=TO_MISP)
         if self._data.orgs or self._data.cert_ee:  # published intelligence, which seldom says that it may be shared
             orgs = sorted({samples.CIRCL_ORG, *self._data.orgs})
-            terms = Terms(orgs=orgs, circl_unmarked="TLP:GREEN", informational=[MITRE_MARKING])
+            terms = replace(terms, orgs=orgs, circl_unmarked="TLP:GREEN", informational=[MITRE_MARKING])
         config = write_configuration(self._folder / "etc", partners, self._port, terms=terms)
         self._say("configured", folder=_near(config))
         return config
@@ -116,6 +118,8 @@ class Show:
             feed_url=self._url("feeds/partenaires/"),
             secret=secret,
             of_circl=uuids_of(events),
+            misp=partners.circl if TO_MISP or FROM_MISP else None,
+            pulls=partners.circl.connect(self._url("misp/partenaires"), secret) if FROM_MISP else None,
         )
 
     def _watch(self, exchange: Child, trip: RoundTrip) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +27,12 @@ class Seen:
     query: str
     headers: dict[str, str]  # names in lower case
     status: int
-    body: bytes = b""
+    body: bytes = b""  # as it travelled
+
+    def json(self) -> Any:
+        """The JSON of its body, which may be compressed."""
+        raw = gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
+        return json.loads(raw)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -108,7 +108,9 @@ def event_view(at: Instance, asked: Asked) -> Answer:
 def event_add(at: Instance, asked: Asked) -> Answer:
     """A new event."""
     _may(asked, "perm_add", "You do not have permission to use this functionality.")
-    held = Capture(at, asked.user).add(_inside(asked.body, "Event"))
+    said = _inside(asked.body, "Event")
+    _unsigned(asked, said)
+    held = Capture(at, asked.user).add(said)
     return _saved(at, asked, held)
 
 
@@ -118,6 +120,7 @@ def event_edit(at: Instance, asked: Asked) -> Answer:
     held = _event(at, asked, _key(asked))
     if "perm_sync" not in asked.user and held["Orgc"]["uuid"] != asked.user.org.uuid:
         raise Refused(403, "You are not authorised to do that.")
+    _unsigned(asked, held)
     Capture(at, asked.user).edit(held, _inside(asked.body, "Event"))
     return _saved(at, asked, held)
 
@@ -303,6 +306,14 @@ def _inside(body: Any, name: str) -> Mapping[str, Any]:
 def _may(asked: Asked, permission: str, otherwise: str) -> None:
     if permission not in asked.user:
         raise Refused(403, otherwise)
+
+
+def _unsigned(asked: Asked, event: Mapping[str, Any]) -> None:
+    """Refuse a protected event of a sync user; a signature that is there is not checked, and refused all the same."""
+    if event.get("protected") and "perm_site_admin" not in asked.user:
+        given = "x-pgp-signature" in asked.headers
+        end = "." if given else " as no key was provided."
+        raise Refused(405, f"Protected event failed signature validation{end}")
 
 
 def _saved(at: Instance, asked: Asked, held: Part) -> Answer:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid as uuids
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lab.misp import analyst
+from lab.misp import analyst, sightings
 from lab.misp.instance import Instance, Refused
 from lab.misp.people import Part, User
+from lab.misp.refusals import EMPTY, EXISTS, NO_GROUP, NOT_NEWER, NOT_YOURS, failed
 from lab.misp.validity import default_to_ids, fault, is_uuid, massaged
-
-NOT_NEWER = "Event could not be saved: Event in the request not newer than the local copy."
-EMPTY = "Received a published event that was empty. Event add process blocked."
-EXISTS = "Event already exists, if you would like to edit it, use the url in the location header."
-NOT_YOURS = (
-    "Event could not be saved: The user used to edit the event is not authorised to do so. This can be caused by the "
-    "user not being of the same organisation as the original creator of the event whilst also not being a site "
-    "administrator."
-)
-NO_GROUP = "Event could not be saved: User not authorised to create the associated sharing group."
-
 
 _ATTRIBUTE = ("to_ids", "distribution", "category", "type", "comment", "sharing_group_id", "object_relation")
 _SEEN = ("first_seen", "last_seen")
@@ -31,13 +22,6 @@ _REPORT = ("name", "content", "distribution", "sharing_group_id")
 def flag(value: Any) -> bool:
     """A flag as MISP reads it: `"0"` is no."""
     return value not in (None, False, 0, "0", "", "false")
-
-
-def failed(action: str, errors: Any, key: str = "") -> Refused:
-    """The 403 of a save that failed."""
-    name = f"Could not {action} Event"
-    url = f"/events/{action}" + (f"/{key}" if key else "")
-    return Refused(403, name, saved=False, url=url, errors=errors)
 
 
 class Capture:
@@ -57,7 +41,7 @@ class Capture:
 
     def add(self, said: Mapping[str, Any]) -> Part:
         """Take a new event; Refused in MISP's words if it is blocked, empty, known or not valid."""
-        uuid = str(said.get("uuid") or uuids.uuid4()).lower()
+        uuid = self._uuid(said)
         if not self._loading:
             self._may_come(uuid, said)
         if known := self._at.events.get(uuid):
@@ -103,7 +87,7 @@ class Capture:
         creator = self._at.captured_organisation(said["Orgc"]) if foreign else owner
         return {
             "id": self._number("events", said),
-            "date": str(said.get("date") or "2025-10-01"),
+            "date": str(said.get("date") or time.strftime("%Y-%m-%d", time.gmtime(self._at.now))),
             "threat_level_id": str(said.get("threat_level_id") or "4"),
             "info": str(said["info"]),
             "published": False,
@@ -172,7 +156,7 @@ class Capture:
         return changed
 
     def _edit_attribute(self, event: Part, object_: Part | None, inside: dict[str, Part], said: Part) -> bool:
-        uuid = str(said.get("uuid") or uuids.uuid4()).lower()
+        uuid = self._uuid(said)
         place = self._at.places.get(uuid)
         if place is None:
             self._new_attribute(event, object_, {**said, "uuid": uuid})
@@ -191,6 +175,7 @@ class Capture:
         held.update(self._values(wished), timestamp=str(said.get("timestamp") or self._at.now))
         for tag in said.get("Tag") or []:
             self.attach(held, tag)
+        self._sighted(uuid, said)
         return True
 
     def _edit_object(self, event: Part, said: Part) -> bool:
@@ -230,7 +215,7 @@ class Capture:
     # Parts
 
     def _new_attribute(self, event: Part, object_: Part | None, said: Part) -> bool:
-        uuid = str(said.get("uuid") or uuids.uuid4()).lower()
+        uuid = self._uuid(said)
         part = {**said, "uuid": uuid, "value": said.get("value")}
         if uuid in self._at.places:
             why = "Duplicate UUID found in attribute"
@@ -252,6 +237,7 @@ class Capture:
             self.attach(stored, tag)
         (object_ or event)["Attribute"].append(stored)
         self._at.places[uuid] = (event["uuid"], object_["uuid"] if object_ else "")
+        self._sighted(uuid, said)
         return True
 
     def _values(self, said: Mapping[str, Any]) -> Part:
@@ -268,12 +254,16 @@ class Capture:
             "object_relation": said.get("object_relation"),
             "first_seen": said.get("first_seen"),
             "last_seen": said.get("last_seen"),
-            "value": massaged(str(said.get("type")), str(said.get("value", ""))),
+            "value": self._value(said),
         }
         return {**values, "data": said["data"]} if said.get("data") else values
 
+    def _value(self, said: Mapping[str, Any]) -> str:
+        value = str(said.get("value", ""))
+        return value if self._loading else massaged(str(said.get("type")), value)
+
     def _new_object(self, event: Part, said: Part) -> None:
-        uuid = str(said.get("uuid") or uuids.uuid4()).lower()
+        uuid = self._uuid(said)
         stored = {
             "id": self._number("objects", said),
             "uuid": uuid,
@@ -344,6 +334,10 @@ class Capture:
         part["Tag"].append({**tie, "id": self._at.number("event_tags" if "Attribute" in part else "attribute_tags")})
         return True
 
+    def _uuid(self, said: Mapping[str, Any]) -> str:
+        uuid = str(said.get("uuid") or uuids.uuid4())
+        return uuid if self._loading else uuid.lower()
+
     def _number(self, table: str, said: Mapping[str, Any]) -> str:
         return self._at.number(table, said.get("id") if self._loading else None)
 
@@ -376,6 +370,10 @@ class Capture:
             return "invalid sharing group"
         part["sharing_group_id"] = group["id"] if group else str(said.get("sharing_group_id") or "0")
         return ""
+
+    def _sighted(self, uuid: str, said: Mapping[str, Any]) -> None:
+        if said.get("Sighting") and not self._loading:
+            sightings.add(self._at, [{**seen, "attribute_uuid": uuid} for seen in said["Sighting"]], self._user)
 
     def _analyst(self, said: Mapping[str, Any]) -> None:
         for holder in () if self._loading else _holders(said):

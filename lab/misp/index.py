@@ -41,7 +41,9 @@ _ROW = (
 def found(instance: Instance, user: User, wishes: Mapping[str, Any]) -> list[Part]:
     """The events that this user sees and the filters leave, sorted as asked, before paging."""
     held = sorted(instance.events.values(), key=lambda event: int(event["id"]))
-    left = [event for event in held if instance.sees_event(user, event) and _fits(instance, event, wishes)]
+    signs = instance.settings.signs_protected
+    shown = [event for event in held if instance.sees_event(user, event) and (signs or not event["protected"])]
+    left = [event for event in shown if _fits(instance, event, wishes)]
     key = wishes.get("sort") or wishes.get("order")
     if key in _ROW:
         descending = str(wishes.get("direction")).lower() == "desc"

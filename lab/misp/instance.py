@@ -29,6 +29,7 @@ class Settings:
     sightings_policy: int = POLICY_OWNER  # Plugin.Sightings_policy; who sees the sightings on whose events
     cache_export: bool = False  # attributes/restSearch with returnFormat "cache" ends in a 500 in 2.5.1
     unpublished_private: bool = False
+    signs_protected: bool = False  # whether its key is one that protected events list
     default_attribute_distribution: str = "5"
 
 
@@ -186,7 +187,7 @@ class Instance:
 
     def event(self, key: str, user: User | None = None) -> Part | None:
         """A stored event by uuid or number; None: not there, or not for this user."""
-        found = self.events.get(key.lower())
+        found = self.events.get(key) or self.events.get(key.lower())
         if found is None and key.isdecimal():
             found = next((event for event in self.events.values() if event["id"] == key), None)
         return found if found is not None and (user is None or self.sees_event(user, found)) else None

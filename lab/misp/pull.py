@@ -22,6 +22,10 @@ LOCALLY_MADE = (
     "Blocked an edit to an event that was created locally. This can happen if a synchronised event that was created on "
     "this instance was modified by an administrator on the remote side."
 )
+NOT_SIGNED = (
+    "Event failed the validation checks. The remote instance claims that the event can be signed with a valid key "
+    "which is sus."
+)
 RELEVANT_CLUSTERS = "pull_relevant_clusters"
 NINETY_DAYS = 90 * 86400
 PROPOSALS_A_PAGE, SIGHTINGS_A_CALL, NOTES_A_CALL = 1000, 20, 100
@@ -87,6 +91,9 @@ class Pull:
         if not _has_content(event):
             self._report.fails[uuid] = "Empty event detected."
             self._server.empty.add(f"{event['uuid']}:{event['timestamp']}")
+            return
+        if event.get("protected"):
+            self._report.fails[uuid] = NOT_SIGNED  # what no key of ours has signed
             return
         with self._at.lock:
             self._keep(event, uuid)

@@ -7,10 +7,10 @@ from typing import Any
 
 from lab.misp import analyst, clusters, sightings
 from lab.misp.calls import FORBIDDEN, NOT_FOUND, OK, Calls, FailedError, Reply
-from lab.misp.capture import NOT_NEWER
 from lab.misp.instance import Instance
 from lab.misp.people import SYNC, Part, User
 from lab.misp.pull import event_index
+from lab.misp.refusals import NOT_NEWER
 from lab.misp.servers import Report, Server
 from lab.misp.view import View, Wishes
 
@@ -133,6 +133,8 @@ class Push:
             self._report.fails[uuid] = BY_DISTRIBUTION if self._by_rules(event) else BY_RULES
             return False
         try:
+            if event["protected"]:
+                raise FailedError("Invalid signing key. This should never happen.")
             if not self._calls.allows("perm_sync"):
                 blocked = "The remote user is not a sync user - the upload of the event has been blocked."
                 self._report.fails[uuid] = blocked

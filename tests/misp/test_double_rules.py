@@ -286,13 +286,15 @@ def test_analyst_data_proposals_and_clusters_come_along(home: Misp, circl: Misp,
     uuid = circl.add(event(1))
     note = {"uuid": f"{EVENT}70", "object_uuid": uuid, "object_type": "Event", "note": "n", "language": "en"}
     analyst.put(circl.instance, "Note", {**note, "created": "2026-01-01 00:00:00", "modified": "2026-01-01 00:00:00"})
-    proposals.put(circl.instance, circl.instance.events[uuid], part(8, value="p.example"), circl.instance.organisation)
+    for number, age in ((8, 0), (9, 91)):
+        said = part(number, timestamp=str(circl.instance.now - age * 86400))
+        proposals.put(circl.instance, circl.instance.events[uuid], said, circl.instance.organisation)
     clusters.put(
         circl.instance, {"uuid": f"{EVENT}71", "type": "threat-actor", "value": "X", "version": 1, "distribution": "2"}
     )
     report = home.pull(at_circl)
     assert report.green
-    assert (report.events, report.proposals, report.clusters) == ([uuid], 0, 1)  # the proposal came with the event
+    assert (report.events, report.proposals, report.clusters) == ([uuid], 1, 1)  # the older one is not asked for
     assert home.instance.clusters[f"{EVENT}71"]["distribution"] == "1"
     assert list(home.instance.analyst["Note"]) == [f"{EVENT}70"]
 
@@ -351,3 +353,13 @@ def test_pymisp_works_on_it(circl: Misp) -> None:
     made.info = "changed"
     made.timestamp = 1700000050
     assert client.update_event(made, pythonify=True).info == "changed"
+
+
+def test_protected_events_are_hidden_and_refused(home: Misp, circl: Misp, at_circl: Server) -> None:
+    circl.events.put(event(1, protected=True))
+    assert post(circl, "events/index", {"minimal": 1, "published": 1}).json() == []
+    assert home.pull(at_circl).events == []
+    circl.instance.settings.signs_protected = True
+    assert home.pull(at_circl).fails[f"{EVENT}01"].startswith("Event failed the validation checks.")
+    refused = post(home, "events/add", {"Event": event(2, protected=True)})
+    assert (refused.status_code, "as no key was provided" in refused.json()["message"]) == (405, True)
