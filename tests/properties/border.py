@@ -224,6 +224,21 @@ def marks_due(case: Case, part: bool) -> set[str]:
     return {name.upper() if name.startswith("pap:") else name for name in due}
 
 
+def farthest(case: Case, part: bool) -> int:
+    """The distribution that a receiver of the attribute may end up with: who gets it must not give it to more.
+
+    CLEAR may go to all and GREEN within the receiver's community; what our own MISP has at 2 arrives at 1 (misp.md
+    2.1). The others of a sharing group, and those on PFC's list, are not known there, so that stays with the receiver.
+    """
+    said = (case.whole, case.part) if part else (case.whole,)
+    tags = {"".join(name.split()).lower() for each in said for name in (*each.tags, *each.local)}
+    levels = [_TLP.get(name, _PFC_OTHERS.get(name, 0)) for name in tags]
+    by_distribution = {"None": 3, "5": 3, "3": 3, "2": 1}
+    return min(
+        {0: 3, 1: 1}.get(max(levels, default=9), 0), *(by_distribution.get(str(s.distribution), 0) for s in said)
+    )
+
+
 Table = Mapping[str, set[str]]
 
 

@@ -213,18 +213,45 @@ def test_every_mark_goes_along_over_taxii(house: House, name: str) -> None:
             assert set(stix["object_marking_refs"]) == _ids(due[value.decode()]), value
 
 
+def _events(pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """The MISP events among what was sent."""
+    for piece in pieces:
+        if piece.startswith(b'{"Event"'):
+            yield json.loads(piece)["Event"]
+
+
 @pytest.mark.skipif(not AS_MISP, reason="events are not put together from carried entities yet")
 @pytest.mark.parametrize("name", BY_NAME)
 @pytest.mark.parametrize("transport", ["feed", "misp"])
 def test_every_mark_goes_along_in_events(house: House, transport: str, name: str) -> None:
     """The tags of an event and its attribute together say all the levels that restrict the attribute."""
     due = _due()
-    for piece in FETCHED[transport](house, name):
-        event = json.loads(piece).get("Event") if piece.startswith(b'{"Event"') else None
-        for attribute in event["Attribute"] if event else ():
+    for event in _events(FETCHED[transport](house, name)):
+        for attribute in event["Attribute"]:
             if "value" in attribute and VALUE.fullmatch(attribute["value"].encode()):
                 said = {tag["name"] for entity in (event, attribute) for tag in entity.get("Tag") or ()}
                 assert due[attribute["value"]] <= said, attribute["value"]
+
+
+# What a receiver makes of a distribution (misp.md 2.1): it downgrades what it pulls, and takes a feed as it stands.
+STORED = {"misp": {"3": 3, "2": 1, "1": 0, "0": 0}, "feed": {"3": 3, "2": 2, "1": 1, "0": 0}}
+
+
+@pytest.mark.skipif(not AS_MISP, reason="events are not put together from carried entities yet")
+@pytest.mark.parametrize("name", [party.name for party in PARTNERS])
+@pytest.mark.parametrize("transport", STORED)
+def test_no_receiver_is_let_give_it_to_more(house: House, transport: str, name: str) -> None:
+    """An attribute's distribution, or the event's where it inherits, is what its giver and its marks allow at most."""
+    allowed = {
+        value: border.farthest(case, bool(part)) for case in border.cases() for part, value in enumerate(case.values)
+    }
+    for event in _events(FETCHED[transport](house, name)):
+        for attribute in event["Attribute"]:
+            if "value" in attribute and VALUE.fullmatch(attribute["value"].encode()):
+                own = str(attribute["distribution"])
+                stored = STORED[transport][str(event["distribution"])]
+                stored = stored if own == "5" else min(stored, STORED[transport][own])
+                assert stored <= allowed[attribute["value"]], (attribute["value"], own, event["distribution"])
 
 
 def test_the_table_tries_both_answers() -> None:
