@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.convert import to_page
-from exchange.model.envelope import Page
+from exchange.convert import pages
+from exchange.model.envelope import PAGE, Page
 from exchange.model.party import Source
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -78,7 +78,20 @@ def event(*attributes: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def convert(made: dict[str, Any], source: Source = SOURCE) -> Page:
-    return to_page(json.dumps({"Event": made}).encode(), source, now=NOW)
+    return whole(json.dumps({"Event": made}).encode(), source)
+
+
+def whole(raw: bytes, source: Source = SOURCE) -> Page:
+    """All the pages of a document as one."""
+    found = list(pages(raw, source, now=NOW))
+    assert all(len(page.objects) <= PAGE for page in found)
+    assert all(page.document is None or bool(page.document.raw) == (page is found[0]) for page in found)
+    return Page(
+        objects=tuple(made for page in found for made in page.objects),
+        rejected=tuple(bad for page in found for bad in page.rejected),
+        skipped=tuple(left for page in found for left in page.skipped),
+        document=found[0].document,
+    )
 
 
 def of(page: Page, number: int) -> list[Any]:

@@ -9,7 +9,6 @@ import pytest
 from events import (
     EVENT,
     HOME,
-    NOW,
     ORG,
     SOURCE,
     attribute,
@@ -21,14 +20,16 @@ from events import (
     sha256,
     tag,
     uuid,
+    whole,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exchange.convert import events, parser, split, to_page
+from exchange.convert import making, parser, split
 from exchange.errors import ContentError
 from exchange.model.lights import PAP_ID, PFC_ID, Pap, Pfc
 from exchange.model.marking import TLP2_ID, Reach, Tlp
+from exchange.model.misp import EXTENSION
 from exchange.model.party import Source
 from exchange.model.sharing import NOBODY
 
@@ -45,10 +46,8 @@ def levels(objects):
 
 def test_the_ids_are_those_of_misp_and_the_original_is_kept():
     raw = json.dumps({"Event": event(attribute(1))}).encode()
-    page = to_page(raw, SOURCE, now=NOW)
-    assert {f"indicator--{uuid(1)}", f"domain-name--{uuid(1)}", f"report--{EVENT}", f"identity--{ORG}"} <= {
-        made.id for made in page.objects
-    }
+    page = whole(raw)
+    assert {f"indicator--{uuid(1)}", f"report--{EVENT}", f"identity--{ORG}"} <= {made.id for made in page.objects}
     assert (page.document.id, page.document.version, page.document.raw) == (EVENT, "1700000000", raw)
     assert page.rejected == ()
     assert not any(made.type == "marking-definition" for made in page.objects)
@@ -245,10 +244,14 @@ def test_what_is_deleted_never_lives(deleted):
     assert b"h1.example" not in b"".join(made.body for made in page.objects)
 
 
-def test_proposals_are_ignored():
-    proposal = attribute(9, value="proposed.example")
-    page = convert(event(attribute(1, ShadowAttribute=[proposal]), ShadowAttribute=[proposal]))
-    assert not any(b"proposed" in made.body for made in page.objects)
+def test_a_proposal_is_a_note_and_nobodys_indicator():
+    proposal = attribute(1, value="proposed.example", old_id="7", Org={"uuid": uuid(90), "name": "Other"})
+    page = convert(event(attribute(1, ShadowAttribute=[proposal])))
+    telling = [made for made in page.objects if b"proposed" in made.body]
+    assert [made.type for made in telling] == ["note"]
+    assert body(telling[0])["object_refs"] == [f"indicator--{uuid(1)}"]
+    carried = body(telling[0])["extensions"][EXTENSION]["proposal"]
+    assert (carried["uuid"], carried["value"], carried["Org"]["name"]) == (uuid(1), "proposed.example", "Other")
 
 
 def test_bad_uuids_are_minted_anew_and_stay_the_same():
@@ -288,18 +291,20 @@ def test_an_attribute_that_misp_does_not_know_is_set_aside_with_its_bytes():
     assert of(page, 2)
 
 
-def test_an_attribute_on_which_the_converter_fails_is_isolated(monkeypatch):
+def test_an_object_on_which_the_converter_fails_is_written_by_us(monkeypatch):
     run = parser._run
 
     def fails_on_seven(made):
-        if any(a["uuid"] == uuid(7) for a in made.get("Attribute") or []):
+        if any(o["uuid"] == uuid(7) for o in made.get("Object") or []):
             raise parser._FailedError("seven")
         return run(made)
 
     monkeypatch.setattr(parser, "_run", fails_on_seven)
-    page = convert(event(*(attribute(n) for n in range(1, 12))))
-    assert {bad.id: bad.fields["detail"] for bad in page.rejected} == {uuid(7): "seven"}
-    assert all(of(page, n) for n in range(1, 12) if n != 7)
+    page = convert(event(Object=[file_object(n, sha256(n + 100)) for n in range(1, 12)]))
+    assert page.rejected == ()
+    kinds = {n: {made.type for made in of(page, n)} for n in range(1, 12)}
+    assert kinds.pop(7) == {"x-misp-object"}
+    assert set(map(frozenset, kinds.values())) == {frozenset({"indicator"})}
 
 
 def test_a_galaxy_on_which_the_converter_fails_costs_only_itself():
@@ -313,7 +318,7 @@ def test_a_galaxy_on_which_the_converter_fails_costs_only_itself():
 
 
 def test_a_label_lost_on_the_way_rejects_the_whole_event(monkeypatch):
-    monkeypatch.setattr(events, "_marked", lambda stix, floor: orjson.dumps(stix))
+    monkeypatch.setattr(making, "marks_of", lambda label: ())
     with pytest.raises(ContentError) as failed:
         convert(event(attribute(1), Tag=[tag("tlp:red")]))
     assert failed.value.code == "convert.label_lost"
@@ -338,21 +343,21 @@ def test_a_protected_event_is_skipped():
 
 @pytest.mark.parametrize("wrap", [lambda e: {"Event": e}, lambda e: e, lambda e: {"response": [{"Event": e}]}])
 def test_every_wrapper_is_read(wrap):
-    page = to_page(json.dumps(wrap(event(attribute(1)))).encode(), SOURCE, now=NOW)
+    page = whole(json.dumps(wrap(event(attribute(1)))).encode())
     assert of(page, 1)
 
 
 def test_a_file_of_several_events_is_split():
     raw = json.dumps({"response": [{"Event": event(attribute(1))}, {"Event": event() | {"uuid": uuid(2)}}]}).encode()
     with pytest.raises(ContentError):
-        to_page(raw, SOURCE, now=NOW)
-    assert [to_page(part, SOURCE, now=NOW).document.id for part in split(raw)] == [EVENT, uuid(2)]
+        whole(raw)
+    assert [whole(part).document.id for part in split(raw)] == [EVENT, uuid(2)]
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'"x"', b'{"Event": 3}', b'{"Event": {"uuid": "x"}}', b"[3]", b"{"])
 def test_what_is_no_event_is_a_content_error(raw):
     with pytest.raises(ContentError):
-        to_page(raw, SOURCE, now=NOW)
+        whole(raw)
 
 
 def test_a_deep_event_is_refused():
@@ -396,9 +401,7 @@ _NAMES = st.sampled_from(
 def test_no_input_hurts(wrong, frame):
     """Whatever stands where: an event comes in, or is refused with a reason; nothing else is raised."""
     try:
-        page = to_page(
-            json.dumps({"Event": event(attribute(1) | wrong, attribute(2)) | frame}).encode(), SOURCE, now=NOW
-        )
+        page = whole(json.dumps({"Event": event(attribute(1) | wrong, attribute(2)) | frame}).encode())
     except ContentError:
         return
     assert all(isinstance(made.raw, bytes) for made in page.objects)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
-from events import NOW, SOURCE
+from events import whole
 from pymisp import MISPEvent
 
-from exchange.convert import Lost, Releasable, event_of, hashes, manifest_entry, to_page
+from exchange.convert import Lost, Releasable, event_of, hashes, manifest_entry
 from exchange.model.marking import Tlp
 
 EVENT = "5c4e0000-0000-4000-8000-000000000100"
@@ -186,7 +186,7 @@ def test_pymisp_reads_it_and_it_comes_back_as_the_same_facts():
     event = MISPEvent()
     event.load(raw)
     assert len(event.attributes) == 2
-    page = to_page(raw.encode(), SOURCE, now=NOW)
+    page = whole(raw.encode())
     patterns = {value for o in page.objects if o.type == "indicator" for value in o.values}
     assert patterns == {("domain-name:value", "a.example"), ("file:hashes.MD5", "a" * 32)}
     assert {o.label.tlp for o in page.objects if o.type != "identity"} == {Tlp.GREEN}

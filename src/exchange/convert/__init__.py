@@ -1,15 +1,33 @@
 """MISP ↔ STIX.
 
-    to_page(raw, source, now=…)  one MISP event → the STIX objects made of it, each under the label of what it came from
+    pages(raw, source, now=…)    one MISP event → pages of the STIX objects made of it, each under the label of what it
+                                 came from
     split(raw)                   a file of several events → the bytes of each
+    parts(stix, label)           one released STIX object → the MISP entities that it stands for, and what was lost
     event_of(…)                  STIX objects released to one audience → one event of a MISP feed, and what was lost
     manifest_entry, hashes       its lines in `manifest.json` and `hashes.csv`
 
-misp-stix makes the STIX. It loses distribution and some markings, and exports deleted attributes as live ones
-(reference misp.md §5), so labels, deletions and ids are settled before it runs and checked after.
+Attributes are mapped by our own table; objects and galaxies by misp-stix, which loses distribution and some markings
+and exports deleted attributes as live ones (reference misp.md §5). So labels, deletions and ids are settled before it
+runs and checked after; `docs/misp-mapping.md` says where what comes out is not what misp-stix gives, and why.
 """
 
-from exchange.convert.events import split, to_page
-from exchange.convert.feed import FeedEvent, Lost, Releasable, event_of, hashes, manifest_entry
+from exchange.convert.events import pages
+from exchange.convert.feed import FeedEvent, Releasable, event_of, hashes, manifest_entry
+from exchange.convert.opening import split, uuid_in
+from exchange.convert.part import Lost, Part
+from exchange.convert.parts import parts
 
-__all__ = ["FeedEvent", "Lost", "Releasable", "event_of", "hashes", "manifest_entry", "split", "to_page"]
+__all__ = [
+    "FeedEvent",
+    "Lost",
+    "Part",
+    "Releasable",
+    "event_of",
+    "hashes",
+    "manifest_entry",
+    "pages",
+    "parts",
+    "split",
+    "uuid_in",
+]

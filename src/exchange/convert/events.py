@@ -1,81 +1,58 @@
-"""One MISP event → STIX objects, each under a label at least as strict as what it was made of.
+"""One MISP event → pages of STIX objects, each under a label at least as strict as what it was made of.
 
-    frame → creator allowed? → prepare (deleted, ids, times) → labels → misp-stix → marks into the body → check
+    open → creator allowed? → frame put right → objects and attributes, a few at a time:
+    put right → labels → converted, with its marks → checked → page
 
 The order is the safety: labels are computed on MISP's terms before conversion, written into every object's
-`object_marking_refs`, and checked on the parsed result. An event of which one object came out looser is rejected whole.
+`object_marking_refs`, and checked on the parsed result. What came out looser raises; nothing of it comes in.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from exchange.convert.labels import Labels, listed, merged, truth
-from exchange.convert.parser import Converted, convert
+from exchange.convert.adornments import adorn, reference, report, uuids_in
+from exchange.convert.attributes import convert_attribute
+from exchange.convert.forms import Unfit
+from exchange.convert.galaxies import Galaxies
+from exchange.convert.labels import Labels, listed, truth
+from exchange.convert.making import Event, Made, confidence_of, identity, shown_tags
+from exchange.convert.objects import convert_objects, refused
+from exchange.convert.opening import SIBLINGS, Opened, Raw, Slices, open_event, read
 from exchange.convert.prepare import Prepared, prepare, strip
 from exchange.errors import ContentError
-from exchange.model.envelope import Document, Page, Rejected, Skipped, sift
-from exchange.model.marking import KNOWN_IDS, UNMARKED, Label, ids_of, of_ids, says, tags_of
+from exchange.model.envelope import PAGE, Document, Page, Rejected, Skipped, sift
+from exchange.model.marking import Label, says, tags_of
 from exchange.model.party import ANYBODY, Source
 from exchange.model.stix import StixObject
 
-_CONTAINERS = frozenset({"report", "grouping"})
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DROPPING = ("Failed validation", "Error validating", "Error loading")
-"""How PyMISP begins to say that it left a record out; after anything else misp-stix says, the record is carried."""
+MEMBERS = 10_000
+"""Carriers that a frame refers to; membership itself is said by each member (`model.misp`)."""
+_AT_ONCE = 200
+_MORE = ("Galaxy", "Sighting", "Note", "Opinion", "Relationship", "ShadowAttribute")
+_ATTACHED = ("Sighting", "Note", "Opinion", "Relationship", "ShadowAttribute")
+Found = Made | Rejected | Skipped
 
 
-def to_page(raw: bytes, source: Source, *, now: datetime) -> Page:
-    """The objects made of the one event in `raw` (wrapped or bare), and the original as the page's document.
+def pages(raw: bytes, source: Source, *, now: datetime) -> Iterator[Page]:
+    """The objects made of the one event in `raw`, at most 500 to a page; the first page has the original.
 
-    The page's objects keep the ids that MISP's uuids give (`indicator--UUID` of attribute UUID). Raises ContentError
-    when there is no event in `raw`, or when the event must be rejected as a whole.
+    The ids are those that MISP's uuids give. Raises ContentError when there is no event in `raw`, or when the event
+    must be rejected as a whole; both before the first page, but for a label that was lost (`convert.label_lost`).
+    Memory does not grow with the event beyond its own bytes.
     """
-    events = _events(raw)
-    if len(events) != 1:
-        raise ContentError("misp.not_an_event", count=len(events))
-    event = events[0]
-    refusal = _refusal(event, source)
+    opened = open_event(raw)
+    refusal = _refusal(opened.frame, source)
     if refusal is not None:
-        return Page(skipped=(refusal,))
-    prepared = prepare(event, internal=source.internal, now=now)
-    labels = Labels.of(event, internal=source.internal, drafts=source.kind == "misp")
-    strip(event)
-    converted = convert(event)
-    objects, rejected, repeated = _objects(converted, labels, _organisations(event))
-    lost, remarks = _account(prepared, converted, objects, rejected)
-    return Page(
-        objects=objects,
-        rejected=(*prepared.rejected, *rejected, *lost),
-        skipped=(*prepared.skipped, *repeated, *remarks, *labels.remarks()),
-        document=Document(kind="misp-event", id=event["uuid"], version=event["timestamp"], raw=raw),
-    )
-
-
-def split(raw: bytes) -> list[bytes]:
-    """The events of a file that may hold several, each as bytes that `to_page` takes."""
-    events = _events(raw)
-    return [raw] if len(events) == 1 else [orjson.dumps({"Event": event}) for event in events]
-
-
-def _events(raw: bytes) -> list[dict[str, Any]]:
-    """The events in `{"Event"}`, `{"response": [{"Event"}]}`, a list of these, or a bare event."""
-    try:
-        found = orjson.loads(raw.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        raise ContentError("content.json", detail=str(error)[:200]) from None
-    if isinstance(found, dict) and "response" in found:
-        found = found["response"]
-    wrapped = found if isinstance(found, list) else [found]
-    events = [item.get("Event", item) for item in wrapped if isinstance(item, dict)]
-    if not events or not all(isinstance(event, dict) and isinstance(event.get("info"), str) for event in events):
-        raise ContentError("misp.not_an_event", count=0)
-    return events
+        yield Page(skipped=(refusal,))
+        return
+    prepared = prepare(opened.frame, internal=source.internal, drafts=source.kind == "misp", now=now)
+    event = prepared.event
+    document = Document(kind="misp-event", id=event["uuid"], version=event["timestamp"], raw=raw)
+    yield from _cut(_Conversion(opened, prepared).all(), prepared, document)
 
 
 def _refusal(event: Mapping[str, Any], source: Source) -> Skipped | None:
@@ -91,51 +68,75 @@ def _refusal(event: Mapping[str, Any], source: Source) -> Skipped | None:
     return None
 
 
-_ALWAYS = "2020-01-01T00:00:00.000Z"
-"""MISP says no date of an organisation; misp-stix gives it the event's, a new version for each event."""
+def _cut(found: Iterable[list[Found]], prepared: Prepared, document: Document) -> Iterator[Page]:
+    """Pages of what was made, parsed and checked; only the first carries the original's bytes."""
+    page = _Page()
+    first = True
+    shared: dict[str, bytes] = {}
+    for batch in found:
+        page.rejected += prepared.rejected
+        page.skipped += prepared.skipped
+        prepared.rejected, prepared.skipped = [], []
+        for item in batch:
+            page.take(item, shared)
+            if page.full:
+                yield page.closed(document if first else _later(document))
+                page, first = _Page(), False
+    page.rejected += prepared.rejected
+    page.skipped += prepared.skipped
+    if first or page.anything:
+        yield page.closed(document if first else _later(document))
 
 
-def _organisations(event: Mapping[str, Any]) -> frozenset[str]:
-    """The identities that stand for the event's creator and owner."""
-    named = (event.get(name) for name in ("Orgc", "Org"))
-    return frozenset(f"identity--{org.get('uuid')}" for org in named if isinstance(org, dict))
+def _later(document: Document) -> Document:
+    """The same original, whose bytes came with the first page."""
+    return Document(kind=document.kind, id=document.id, version=document.version, raw=b"")
 
 
-def _objects(
-    converted: Converted, labels: Labels, organisations: frozenset[str]
-) -> tuple[list[StixObject], list[Rejected], list[Skipped]]:
-    """The objects with their marks, parsed and checked; one object a time, once each."""
-    resolved = _Origins(converted.objects, labels)
-    bodies: dict[str, bytes] = {}
-    floors: dict[str, Label] = {}
-    repeated = []
-    for stix in converted.objects:
-        identifier = str(stix.get("id"))
-        if identifier in KNOWN_IDS:
-            continue
-        floor = resolved.label(stix)
-        if identifier in organisations:
-            # An organisation speaks in many events, each marked otherwise: it is worth what its words are worth (R11).
-            floor = UNMARKED
-            body = _marked({**stix, "created": _ALWAYS, "modified": _ALWAYS}, floor)
+@dataclass(slots=True)
+class _Page:
+    made: list[Made] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        return max(len(self.made), len(self.rejected), len(self.skipped)) >= PAGE
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.made or self.rejected or self.skipped)
+
+    def take(self, item: Found, shared: dict[str, bytes]) -> None:
+        """One of what was found; an organisation or cluster that is met again is taken once."""
+        if isinstance(item, Rejected):
+            self.rejected.append(item)
+        elif isinstance(item, Skipped):
+            self.skipped.append(item)
         else:
-            body = _marked(stix, floor)
-        if bodies.setdefault(identifier, body) != body:
-            repeated.append(Skipped(id=identifier, code="convert.repeated_id", fields={}))
-        floors.setdefault(identifier, floor)
-    good, bad = sift(bodies.values())
-    for made in good:
-        _check(made, floors[made.id])
-    return [made.under(floors[made.id]) for made in good], bad, repeated
+            if item.id in shared:
+                if shared[item.id] != item.body:
+                    self.skipped.append(Skipped(id=item.id, code="convert.repeated_id", fields={}))
+                return
+            if not item.carrier and item.id.startswith(_SHARED):
+                shared[item.id] = item.body
+            self.made.append(item)
+
+    def closed(self, document: Document) -> Page:
+        floors = {item.id: item.floor for item in self.made}
+        good, bad = sift(item.body for item in self.made)
+        for made in good:
+            _check(made, floors[made.id])
+        return Page(
+            objects=[made.under(floors[made.id]) for made in good],
+            rejected=(*self.rejected, *bad),
+            skipped=tuple(self.skipped),
+            document=document,
+        )
 
 
-def _marked(stix: dict[str, Any], floor: Label) -> bytes:
-    """The object as bytes that carry the levels of `floor` by their canonical ids, and no others of their kind."""
-    stated = stix.get("object_marking_refs") or []
-    said = floor.join(of_ids(mark for mark in stated if mark in KNOWN_IDS))
-    marks = [*(mark for mark in stated if mark not in KNOWN_IDS), *ids_of(said)]
-    stix = {name: value for name, value in stix.items() if name != "object_marking_refs"}
-    return orjson.dumps({**stix, "object_marking_refs": marks} if marks else stix)
+_SHARED = ("identity--", "threat-actor--", "intrusion-set--", "attack-pattern--", "malware--", "tool--",
+           "course-of-action--", "campaign--", "vulnerability--", "location--", "x-misp-galaxy-cluster--")  # fmt: skip
 
 
 def _check(made: StixObject, floor: Label) -> None:
@@ -144,91 +145,238 @@ def _check(made: StixObject, floor: Label) -> None:
         raise ContentError("convert.label_lost", id=made.id, wanted=", ".join(tags_of(floor)))
 
 
-class _Origins:
-    """Of which entity each STIX object was made, and so under which label it stands.
+class _Conversion:
+    """One event at work."""
 
-    Most ids carry the entity's uuid. A relationship stands under its ends; anything else under what refers to it; and
-    what nothing explains under the strictest label of the whole event.
-    """
+    def __init__(self, opened: Opened, prepared: Prepared) -> None:
+        frame = prepared.event
+        creator = frame.get("Orgc")
+        self._creator = identity(creator)
+        self._prepared, self._opened, self._frame = prepared, opened, frame
+        kind = "report" if truth(frame.get("published")) else "grouping"
+        self._labels = self._worth(frame)
+        self._event = Event(
+            uuid=frame["uuid"],
+            seconds=int(frame["timestamp"]),
+            label=self._labels.event,
+            internal=prepared.internal,
+            creator=self._creator.id if self._creator else "",
+            frame=f"{kind}--{frame['uuid']}",
+            day=f"{frame['date']}T00:00:00.000Z" if frame.get("date") else "9999",
+        )
+        self._attached = _attached(opened.beside, frame["uuid"], prepared)
+        self._bare: dict[str, Any] = {
+            name: frame[name] for name in ("uuid", "info", "date", "timestamp") if name in frame
+        }
+        custom = [c for c in opened.beside.get("GalaxyCluster", ()) if c.get("uuid")]
+        for cluster in custom:
+            prepared.mend(cluster)
+        self._galaxies = Galaxies(self._event, self._bare, prepared.stated, custom)
+        self._references: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
-    def __init__(self, objects: Sequence[dict[str, Any]], labels: Labels) -> None:
-        self._labels = labels
-        self._by_id = {str(stix.get("id")): stix for stix in objects}
-        self._referrers: dict[str, list[str]] = {}
-        for stix in objects:
-            if stix.get("type") not in _CONTAINERS:
-                for reference in _references(stix):
-                    self._referrers.setdefault(reference, []).append(str(stix.get("id")))
-        self._known: dict[str, Label] = {}
+    def all(self) -> Iterator[list[Found]]:
+        """The frame, then everything in the event, a few entities at a time."""
+        for sibling in self._attached.pop(self._event.uuid, ()):
+            self._frame.setdefault(sibling[0], []).append(sibling[1])
+        labels = self._worth(self._frame)
+        self._prepared.skipped += labels.remarks()
+        strip(self._frame)
+        self._mention()
+        waiting: list[list[Found]] = []
+        members: list[str] = []
+        stream = self._entities()
+        for batch in stream:
+            waiting.append(batch)
+            members += [item.id for item in batch if isinstance(item, Made) and item.carrier and self._as_public(item)]
+            if len(members) >= MEMBERS:
+                break
+        yield [*([self._creator] if self._creator is not None else ()), *self._galaxies.take(self._frame, self._labels)]
+        yield [self._made_frame(members), *self._galaxies.alone()]
+        while waiting:
+            yield waiting.pop(0)
+        yield from stream
+        yield list(self._rest(labels))
 
-    def label(self, stix: Mapping[str, Any]) -> Label:
-        """The label of the entities that `stix` was made of."""
-        return self._of(str(stix.get("id")), frozenset())
+    def _as_public(self, made: Made) -> bool:
+        """Whether it may be had by whoever may have the event's frame."""
+        return made.floor is self._event.label or made.floor == self._event.label
 
-    def _of(self, identifier: str, asking: frozenset[str]) -> Label:
-        if identifier in self._known:
-            return self._known[identifier]
-        label = self._labels.find(identifier.partition("--")[2])
-        if label is None:
-            label = self._derived(identifier, asking | {identifier})
-        if not asking:
-            self._known[identifier] = label
-        return label
+    def _mention(self) -> None:
+        """The uuids that references, analyst data and reports name: their carriers will be asked for."""
+        mentioned = self._event.mentioned
+        for data in listed(self._frame, "EventReport"):
+            mentioned.update(uuids_in(data.get("content")))
+        for found in self._attached.values():
+            mentioned.update(str(data.get("related_object_uuid") or "") for _, data in found)
 
-    def _derived(self, identifier: str, asking: frozenset[str]) -> Label:
-        stix = self._by_id.get(identifier)
-        if stix is None:
-            return self._labels.strictest
-        if stix.get("type") == "relationship":
-            around = [str(stix.get("source_ref")), str(stix.get("target_ref"))]
+    def _made_frame(self, members: list[str]) -> Made:
+        """The report or grouping that stands for the event; it tells of nothing that is stricter than itself."""
+        frame, event = self._frame, self._event
+        stix = event.versioned(event.frame, event.seconds)
+        stix["name"] = str(frame["info"]) or event.uuid
+        if event.frame.startswith("report--"):
+            stix["published"] = stix["created"]
         else:
-            around = self._referrers.get(identifier, [])
-        found = self._labels.event
-        explained = False
-        for other in around:
-            if other in self._by_id and other not in asking:
-                found, explained = found.join(self._of(other, asking)), True
-        return found if explained else self._labels.strictest
+            stix["context"] = "suspicious-activity"
+        refs = list(dict.fromkeys([*self._galaxies.ids(frame), *members]))[:MEMBERS]
+        stix["object_refs"] = refs or [event.creator or event.frame]
+        tags = shown_tags(frame)
+        stix["labels"] = ["Threat-Report", 'misp:tool="MISP-STIX-Converter"', *(tag["name"] for tag in tags)]
+        confidence = confidence_of(tags)
+        if confidence is not None:
+            stix["confidence"] = confidence
+        told = ("date", "threat_level_id", "analysis", "extends_uuid")
+        entity: dict[str, Any] = {"info": str(frame["info"])}
+        entity |= {name: str(frame[name]) for name in told if frame.get(name) not in (None, "")}
+        if tags:
+            entity["Tag"] = tags
+        event.carriers[event.uuid] = (event.frame, event.label)
+        return event.made(stix, event.label, "frame", entity)
+
+    def _entities(self) -> Iterator[list[Found]]:
+        for batch in _batches(self._opened.objects):
+            yield list(self._objects(batch))
+        for batch in _batches(self._opened.attributes):
+            yield self._attributes(batch)
+
+    def _read(self, batch: Iterable[Raw]) -> Iterator[dict[str, Any] | Rejected]:
+        """The entities of a batch, put right, with what stands beside the event about them."""
+        for raw in batch:
+            try:
+                entity = read(raw)
+            except ContentError as error:
+                yield Rejected(raw=bytes(raw), code=error.code, fields=error.fields)
+                continue
+            yield entity
+
+    def _attach(self, entity: dict[str, Any]) -> None:
+        for name, data in self._attached.pop(entity["uuid"], ()) if self._attached else ():
+            known = listed(entity, name)
+            if all(item.get("uuid") != data.get("uuid") for item in known):
+                entity[name] = [*known, data]
+
+    def _objects(self, batch: Iterable[Raw]) -> Iterator[Found]:
+        taken = []
+        for entity in self._read(batch):
+            if isinstance(entity, Rejected):
+                yield entity
+            elif self._prepared.takes_object(entity):
+                for inner in (entity, *entity["Attribute"]):
+                    self._attach(inner)
+                taken.append(entity)
+        labels = self._label(taken, "Object")
+        for entity in taken:
+            strip(entity)
+            self._refer(entity)
+        yield from convert_objects(self._event, self._bare, taken, labels)
+        for inner in (inner for entity in taken for inner in (entity, *entity["Attribute"])):
+            if self._says_more(inner) and inner["uuid"] in self._event.carriers:
+                yield from self._around(inner, labels, *self._event.carriers[inner["uuid"]])
+
+    def _refer(self, entity: dict[str, Any]) -> None:
+        """Remember the references of an object: what they point at may come later."""
+        for data in listed(entity, "ObjectReference"):
+            if not truth(data.get("deleted")):
+                self._references.append((entity, data))
+                self._event.mentioned.add(str(data.get("referenced_uuid")))
+
+    def _attributes(self, batch: Iterable[Raw]) -> list[Found]:
+        found: list[Found] = []
+        plain: list[dict[str, Any]] = []
+        telling: list[dict[str, Any]] = []
+        for attribute in self._read(batch):
+            if isinstance(attribute, Rejected):
+                found.append(attribute)
+            elif self._prepared.takes_attribute(attribute):
+                self._attach(attribute)
+                (telling if self._says_more(attribute) or _states(attribute) else plain).append(attribute)
+        for attribute in plain:  # it is worth what its event is worth
+            found += self._attribute(attribute, self._event.label)
+        labels = self._label(telling, "Attribute")
+        for attribute in telling:
+            strip(attribute)
+            label = labels.find(attribute["uuid"]) or labels.strictest
+            made = self._attribute(attribute, label)
+            found += made
+            if self._says_more(attribute) and isinstance(made[0], Made):
+                found += self._around(attribute, labels, made[0].id, label)
+        return found
+
+    def _attribute(self, attribute: dict[str, Any], label: Label) -> Sequence[Found]:
+        try:
+            return convert_attribute(self._event, attribute, label)
+        except Unfit as wrong:
+            return [refused(attribute, str(wrong))]
+
+    def _label(self, entities: list[dict[str, Any]], name: str) -> Labels:
+        around = {n: v for n, v in self._prepared.stated.items() if n not in ("Attribute", "Object")}
+        labels = Labels.of({**around, name: entities}, internal=self._prepared.internal, drafts=self._prepared.drafts)
+        self._prepared.skipped += (odd for odd in labels.remarks() if odd.id != self._event.uuid)
+        return labels
+
+    def _worth(self, frame: Mapping[str, Any]) -> Labels:
+        """The labels of the event itself and of what hangs on it."""
+        bare = {**frame, "Attribute": [], "Object": []}
+        return Labels.of(bare, internal=self._prepared.internal, drafts=self._prepared.drafts)
+
+    @staticmethod
+    def _says_more(entity: Mapping[str, Any]) -> bool:
+        return any(map(entity.get, _MORE))
+
+    def _around(self, entity: Mapping[str, Any], labels: Labels, carrier: str, label: Label) -> Iterator[Found]:
+        """Clusters, sightings, analyst data and proposals of an entity."""
+        if entity.get("Galaxy"):
+            yield from self._galaxies.take(entity, labels)
+            yield from self._galaxies.relate(entity, carrier, label)
+        yield from adorn(self._event, entity, carrier, label)
+
+    def _rest(self, labels: Labels) -> Iterator[Found]:
+        """What may be about anything in the event, now that all of it has its carrier."""
+        event = self._event
+        for source, data in self._references:
+            made = reference(event, source, data)
+            if made is not None:
+                yield made
+        yield from adorn(event, self._frame, event.frame, event.label)
+        for data in listed(self._frame, "EventReport"):
+            label = labels.find(str(data["uuid"])) or labels.strictest
+            yield report(event, data, label)
+            yield from adorn(event, data, f"note--{data['uuid']}", label)
+        for uuid, found in self._attached.items():
+            carrier = event.carriers.get(uuid, (event.frame, labels.strictest))
+            for name, data in found:
+                yield from adorn(event, {"uuid": uuid, name: [data]}, *carrier)
 
 
-def _references(stix: Mapping[str, Any]) -> Iterable[str]:
-    for name, value in stix.items():
-        if name.endswith("_ref") and isinstance(value, str):
-            yield value
-        elif name.endswith("_refs") and isinstance(value, list):
-            yield from (item for item in value if isinstance(item, str))
+def _states(attribute: Mapping[str, Any]) -> bool:
+    """Whether it says itself how far it may go (`convert.labels` reads it)."""
+    return bool(attribute.get("Tag")) or attribute.get("distribution") not in _INHERITED
 
 
-def _account(
-    prepared: Prepared, converted: Converted, objects: Iterable[StixObject], rejected: Iterable[Rejected]
-) -> tuple[list[Rejected], list[Skipped]]:
-    """Every attribute and object of the event ends somewhere: what came out nowhere is rejected with the reason."""
-    event = prepared.event
-    arrived = {made.id.partition("--")[2] for made in objects}
-    arrived |= {entry.id.partition("--")[2] for entry in rejected}
-    reasons = {str(entity["uuid"]): detail for entity, detail in converted.failed}
-    for remark in converted.remarks:
-        for uuid in _UUID.findall(remark.lower()) if remark.startswith(_DROPPING) else ():
-            reasons.setdefault(uuid, remark)
-    lost = [_lost(a, reasons) for a in listed(event, "Attribute") if a["uuid"] not in arrived]
-    together = merged(listed(event, "Object"))
-    for entity in listed(event, "Object"):
-        if not arrived & together[entity["uuid"]]:
-            reason = {a["uuid"]: reasons.get(entity["uuid"], "") for a in listed(entity, "Attribute")} | reasons
-            lost += [_lost(entity, reasons), *(_lost(a, reason) for a in listed(entity, "Attribute"))]
-        else:
-            refused = (a for a in listed(entity, "Attribute") if a["uuid"] in reasons and a["uuid"] not in arrived)
-            lost += [_lost(a, reasons) for a in refused]
-    named = {entry.id for entry in lost}
-    errors = [r for r in converted.remarks if r.startswith("Error") and not named & set(_UUID.findall(r.lower()))]
-    remarks = [
-        Skipped(id=event["uuid"], code="convert.remark", fields={"detail": remark[:300]})
-        for remark in dict.fromkeys(errors)
-    ]
-    return lost, remarks
+_INHERITED = ("5", 5, None, "")
 
 
-def _lost(entity: Mapping[str, Any], reasons: Mapping[str, str]) -> Rejected:
-    uuid = str(entity["uuid"])
-    fields = {"type": str(entity.get("type") or entity.get("name") or ""), "detail": reasons.get(uuid, "")[:300]}
-    return Rejected(raw=orjson.dumps(entity), code="convert.entity", fields=fields, id=uuid)
+def _batches(slices: Slices) -> Iterator[Slices]:
+    for start in range(0, len(slices), _AT_ONCE):
+        yield slices[start : start + _AT_ONCE]
+
+
+_ABOUT = ("attribute_uuid", "object_uuid", "old_uuid")
+
+
+def _attached(
+    beside: Mapping[str, list[dict[str, Any]]], event: str, prepared: Prepared
+) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """What stands beside the event, by the uuid of what it is about."""
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for name in SIBLINGS:
+        for data in beside.get(name, ()) if name in _ATTACHED else ():
+            prepared.mend(data)
+            if not prepared.takes_nested(data):
+                continue
+            prepared.tidy(data)
+            about = next((str(data[key]) for key in _ABOUT if data.get(key)), event)
+            if name == "ShadowAttribute":
+                about = str(data["uuid"]) if data.get("old_id") not in (None, "", 0, "0") else event
+            found.setdefault(about, []).append((name, data))
+    return found

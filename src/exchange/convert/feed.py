@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exchange.convert.mapping import TYPES, Value, values_of
+from exchange.convert.part import Lost
 from exchange.errors import ContentError
 from exchange.model.marking import TLP_IDS, Tlp
 from exchange.model.stix import version_of
@@ -41,14 +42,6 @@ class Releasable:
     stix: Mapping[str, Any]
     tlp: Tlp | None
     added: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """An object that has no form in a MISP event."""
-
-    id: str
-    code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
-"""A MISP event made ready for misp-stix: what must not leave is taken out, ids and times are put right.
+"""A MISP event made ready for conversion: what must not leave is taken out, ids and times are put right.
 
-Nothing disappears unsaid: what is deleted or cannot be named ends in `skipped` or `rejected`.
+Nothing disappears unsaid: what is deleted or cannot be named ends in `skipped` or `rejected`. Entities are taken one by
+one, so that an event need not be in memory as a whole.
 """
 
 from __future__ import annotations
@@ -10,91 +11,65 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import RFC_4122, UUID, uuid5
 
 import orjson
 
-from exchange.convert.labels import clusters, listed, own, truth
-from exchange.errors import ContentError
+from exchange.convert import forms
+from exchange.convert.labels import clusters, groups_in, listed, own, truth
+from exchange.convert.opening import check_depth
 from exchange.model.envelope import Rejected, Skipped
+from exchange.model.marking import Label
 
-MINTED = UUID("5b0f1d8e-6f0a-5c58-9a53-7d9c2f6c1d10")
-"""Namespace of the uuids that replace malformed or missing ones: UUIDv5 of `EVENT-UUID/TEXT`, where TEXT is what stood
-in the uuid's place, or type and value where nothing did. All of it is part of the event (RULES R15)."""
-
-DEEPEST = 64
-_UUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+"""A uuid that STIX allows (RFC 4122), in lower case."""
 _UUID_NAMES = frozenset(
     {"uuid", "referenced_uuid", "source_uuid", "object_uuid", "attribute_uuid", "event_uuid", "related_object_uuid"}
 )
-# Proposals, correlations and warnings are no content of the event.
-_DROPPED = (
-    "ShadowAttribute",
-    "RelatedEvent",
-    "Feed",
-    "Server",
-    "warnings",
-    "CryptographicKey",
-    "Relationship",
-)
-_NESTED = ("EventReport", "Note", "Opinion", "Sighting")
+_AROUND = ("Galaxy", "Sighting", "Note", "Opinion", "Relationship", "ShadowAttribute", "EventReport")
+"""What may stand in an attribute and have uuids of its own."""
+# Correlations and warnings are no content of the event.
+_DROPPED = ("RelatedEvent", "Feed", "Server", "warnings", "CryptographicKey")
+_NESTED = ("EventReport", "Note", "Opinion", "Sighting", "Relationship", "ShadowAttribute")
+_STATING = ("Tag", "SharingGroup", "Orgc", "Org")
 _CHOICES = {"threat_level_id": ("1", "2", "3", "4"), "analysis": ("0", "1", "2")}
 _LAST_SECOND = 253_402_300_799
 
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
-    """An event ready for conversion, and what was left out of it."""
+    """An event whose frame is ready for conversion, and what was left out of it and of the entities taken since."""
 
     event: dict[str, Any]
+    internal: bool
+    drafts: bool
+    """Whether what says that it is not published waits until it is."""
+    label: Label
+    """The event's own."""
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    """What of the event says how strict it is, as it was before anything was taken out."""
     skipped: list[Skipped] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-
-
-def prepare(event: dict[str, Any], *, internal: bool, now: datetime) -> Prepared:
-    """`event` put right, in place. Raises ContentError when its frame is broken."""
-    _check_depth(event)
-    _name_event(event)
-    _mend_uuids(event, lambda text: minted(event["uuid"], text))
-    event["timestamp"] = str(_event_time(event, now))
-    _mend_frame(event)
-    prepared = Prepared(event=event)
-    work = _Work(prepared=prepared, internal=internal, seen={event["uuid"]})
-    event["Attribute"] = work.attributes(event)
-    event["Object"] = work.objects(event)
-    work.tidy(event)
-    return prepared
-
-
-def minted(event_uuid: str, text: str) -> str:
-    """The uuid that stands for a malformed or missing one."""
-    return str(uuid5(MINTED, f"{event_uuid}/{text}"))
-
-
-@dataclass(slots=True, kw_only=True)
-class _Work:
-    prepared: Prepared
-    internal: bool
-    seen: set[str]
+    seen: set[str] = field(default_factory=set)
 
     def attributes(self, parent: dict[str, Any]) -> list[dict[str, Any]]:
         """The live attributes of an event or object."""
-        return [a for a in listed(parent, "Attribute") if self._takes_attribute(a)]
+        return [a for a in listed(parent, "Attribute") if self.takes_attribute(a)]
 
-    def objects(self, event: dict[str, Any]) -> list[dict[str, Any]]:
-        """The live objects that still have an attribute."""
-        return [entity for entity in listed(event, "Object") if self._takes_object(entity)]
-
-    def _takes_attribute(self, attribute: dict[str, Any]) -> bool:
+    def takes_attribute(self, attribute: dict[str, Any]) -> bool:
+        """Put right an attribute, in place; False: it is left out, and the reason noted."""
+        self.mend(attribute)
         if truth(attribute.get("deleted")):
             return self._skip(attribute, "misp.deleted")
-        raw = orjson.dumps(attribute)
         if not (attribute.get("uuid") or self._mint(attribute)):
-            return self._reject(attribute, raw, "misp.no_uuid")
-        return self._once(attribute, raw) and self._timed(attribute, raw)
+            return self._reject(attribute, "misp.no_uuid")
+        if not (self._once(attribute) and self._timed(attribute)):
+            return False
+        self.tidy(attribute)
+        return True
 
-    def _takes_object(self, entity: dict[str, Any]) -> bool:
-        raw = orjson.dumps(entity)
+    def takes_object(self, entity: dict[str, Any]) -> bool:
+        """The same for an object; one without a live attribute is left out."""
+        self.mend(entity)
         if truth(entity.get("deleted")):
             for attribute in listed(entity, "Attribute"):
                 self._skip(attribute, "misp.deleted")
@@ -103,68 +78,119 @@ class _Work:
         if not entity["Attribute"]:
             return self._skip(entity, "misp.empty_object")
         if not entity.get("uuid"):
-            entity["uuid"] = minted(self.prepared.event["uuid"], entity["Attribute"][0]["uuid"])
-        if not (self._once(entity, raw) and self._timed(entity, raw)):
+            entity["uuid"] = minted(self.event["uuid"], entity["Attribute"][0]["uuid"])
+        if not (self._once(entity) and self._timed(entity)):
             for attribute in entity["Attribute"]:
-                self._reject(attribute, orjson.dumps(attribute), "misp.broken_object")
+                self._reject(attribute, "misp.broken_object")
             return False
+        self.tidy(entity)
         return True
+
+    def mend(self, entity: dict[str, Any]) -> None:
+        """Give an entity and all inside well-formed uuids; each that is given anew is noted."""
+        uuid = entity.get("uuid")
+        whole = isinstance(uuid, str) and _UUID.match(uuid) is not None
+        if whole and not any(map(entity.get, _AROUND)) and "Attribute" not in entity:
+            return
+        _mend_uuids(entity, self._renamed)
+
+    def _renamed(self, text: str) -> str:
+        made = minted(self.event["uuid"], text)
+        self.skipped.append(Skipped(id=made, code="misp.minted_uuid", fields={"value": text[:80], "uuid": made}))
+        return made
 
     def _mint(self, attribute: dict[str, Any]) -> bool:
         """A uuid from type and value; not where they are less public than the event that will name it (R15)."""
-        if own(self.prepared.event, internal=self.internal).join(own(attribute, internal=self.internal)) != own(
-            self.prepared.event, internal=self.internal
-        ):
+        if self.label.join(own(attribute, internal=self.internal)) != self.label:
             return False
-        attribute["uuid"] = minted(self.prepared.event["uuid"], f"{attribute.get('type')}/{attribute.get('value')}")
+        attribute["uuid"] = minted(self.event["uuid"], f"{attribute.get('type')}/{attribute.get('value')}")
         return True
 
-    def _once(self, entity: dict[str, Any], raw: bytes) -> bool:
+    def _once(self, entity: dict[str, Any]) -> bool:
         if entity["uuid"] in self.seen:
-            return self._reject(entity, raw, "misp.repeated_uuid")
+            return self._reject(entity, "misp.repeated_uuid")
         self.seen.add(entity["uuid"])
         return True
 
-    def _timed(self, entity: dict[str, Any], raw: bytes) -> bool:
+    def _timed(self, entity: dict[str, Any]) -> bool:
         """An entity without a time has its event's; one with an impossible time cannot be versioned."""
         value = entity.get("timestamp")
         if value in (None, "", 0, "0"):
-            entity["timestamp"] = self.prepared.event["timestamp"]
+            entity["timestamp"] = self.event["timestamp"]
             return True
         seconds = _seconds(value)
         if seconds is None:
-            return self._reject(entity, raw, "misp.bad_timestamp")
+            return self._reject(entity, "misp.bad_timestamp")
         entity["timestamp"] = str(seconds)
         return True
 
     def _skip(self, entity: Mapping[str, Any], code: str) -> bool:
-        fields = {"event": self.prepared.event["uuid"]}
-        self.prepared.skipped.append(Skipped(id=str(entity.get("uuid") or ""), code=code, fields=fields))
+        fields = {"event": self.event["uuid"]}
+        self.skipped.append(Skipped(id=str(entity.get("uuid") or ""), code=code, fields=fields))
         return False
 
-    def _reject(self, entity: Mapping[str, Any], raw: bytes, code: str) -> bool:
-        fields = {"event": self.prepared.event["uuid"]}
-        self.prepared.rejected.append(Rejected(raw=raw, code=code, fields=fields, id=str(entity.get("uuid") or "")))
+    def _reject(self, entity: Mapping[str, Any], code: str) -> bool:
+        fields = {"event": self.event["uuid"]}
+        self.rejected.append(
+            Rejected(raw=orjson.dumps(entity), code=code, fields=fields, id=str(entity.get("uuid") or ""))
+        )
         return False
 
     def tidy(self, entity: dict[str, Any]) -> None:
         """Take out what is not content or must not travel, here and in everything inside."""
         for name in _DROPPED:
             entity.pop(name, None)
+        if not any(map(entity.get, _AROUND)):
+            return
         for name in _NESTED:
-            if name in entity:
-                entity[name] = [inner for inner in listed(entity, name) if self._takes_nested(inner)]
-        _name_clusters(entity)
-        for name in ("Attribute", "Object", *_NESTED):
-            for inner in listed(entity, name):
-                self.tidy(inner)
+            if entity.get(name):
+                entity[name] = [inner for inner in listed(entity, name) if self.takes_nested(inner)]
+                for inner in entity[name]:
+                    self.tidy(inner)
+        if entity.get("Galaxy"):
+            _name_clusters(entity)
 
-    def _takes_nested(self, inner: dict[str, Any]) -> bool:
+    def takes_nested(self, inner: dict[str, Any]) -> bool:
+        """Whether a report, a sighting and the like is live and has a name."""
         if truth(inner.get("deleted")):
             return self._skip(inner, "misp.deleted")
         if not inner.get("uuid"):
             return self._skip(inner, "misp.no_uuid")
         return True
+
+
+def prepare(event: dict[str, Any], *, internal: bool, drafts: bool, now: datetime) -> Prepared:
+    """`event` put right, in place, with what attributes and objects are in it.
+
+    Raises ContentError when it is nested too deeply.
+    """
+    check_depth(event)
+    renamed = _name_event(event)
+    inside: dict[str, Any] = {name: event.pop(name) for name in ("Attribute", "Object") if name in event}
+    stated = {name: value for name, value in event.items() if name in _STATING or not isinstance(value, list | dict)}
+    if not drafts:
+        stated.pop("published", None)
+    prepared = Prepared(
+        event=event,
+        internal=internal,
+        drafts=drafts,
+        label=own(event, internal=internal, groups=groups_in(event)),
+        stated=stated,
+        seen={event["uuid"]},
+    )
+    prepared.skipped += renamed
+    prepared.mend(event)
+    event["timestamp"] = str(_event_time(event, now))
+    _mend_frame(event)
+    prepared.tidy(event)
+    event["Attribute"] = prepared.attributes(inside)
+    event["Object"] = [entity for entity in listed(inside, "Object") if prepared.takes_object(entity)]
+    return prepared
+
+
+def minted(event_uuid: str, text: str) -> str:
+    """The uuid that stands for a malformed or missing one."""
+    return forms.minted(f"{event_uuid}/{text}")
 
 
 def _name_clusters(entity: dict[str, Any]) -> None:
@@ -173,7 +199,7 @@ def _name_clusters(entity: dict[str, Any]) -> None:
         named = [c for c in listed(galaxy, "GalaxyCluster") if c.get("uuid") or c.get("value")]
         for cluster in named:
             kind = cluster.get("type") or galaxy.get("type")
-            cluster["uuid"] = cluster.get("uuid") or str(uuid5(MINTED, f"galaxy/{kind}/{cluster['value']}"))
+            cluster["uuid"] = cluster.get("uuid") or forms.minted(f"galaxy/{kind}/{cluster['value']}")
         galaxy["GalaxyCluster"] = named
 
 
@@ -185,20 +211,21 @@ def strip(entity: dict[str, Any]) -> None:
     """
     for name in ("distribution", "sharing_group_id", "SharingGroup"):
         entity.pop(name, None)
-    if "Tag" in entity:
-        entity["Tag"] = [tag for tag in listed(entity, "Tag") if _travels(tag)]
-    for galaxy in listed(entity, "Galaxy"):
-        galaxy["GalaxyCluster"] = [c for c in listed(galaxy, "GalaxyCluster") if not truth(c.get("local"))]
-    if "Galaxy" in entity:
+    if entity.get("Tag"):
+        entity["Tag"] = [tag for tag in listed(entity, "Tag") if travels(tag)]
+    if entity.get("Galaxy"):
+        for galaxy in listed(entity, "Galaxy"):
+            galaxy["GalaxyCluster"] = [c for c in listed(galaxy, "GalaxyCluster") if not truth(c.get("local"))]
         entity["Galaxy"] = [galaxy for galaxy in listed(entity, "Galaxy") if galaxy["GalaxyCluster"]]
-    for cluster in clusters(entity):
-        strip(cluster)
-    for name in ("Attribute", "Object", *_NESTED):
-        for inner in listed(entity, name):
+        for cluster in clusters(entity):
+            strip(cluster)
+    for name in ("Attribute", "Object"):
+        for inner in listed(entity, name) if entity.get(name) else ():
             strip(inner)
 
 
-def _travels(tag: Mapping[str, Any]) -> bool:
+def travels(tag: Mapping[str, Any]) -> bool:
+    """Whether MISP would pass the tag on."""
     kept = tag.get("exportable")
     return not truth(tag.get("local")) and (kept is None or truth(kept)) and bool(tag.get("name"))
 
@@ -218,26 +245,20 @@ def _mend_frame(event: dict[str, Any]) -> None:
             event.pop(name, None)
 
 
-def _check_depth(value: Any, depth: int = 0) -> None:
-    if depth > DEEPEST:
-        raise ContentError("content.depth", limit=DEEPEST)
-    if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_depth(inner, depth + 1)
-
-
-def _name_event(event: dict[str, Any]) -> None:
+def _name_event(event: dict[str, Any]) -> list[Skipped]:
     text = str(event.get("uuid") or "").lower()
-    if not well_formed(text):
-        creator = event.get("Orgc")
-        owner = str(creator.get("uuid") or "") if isinstance(creator, dict) else ""
-        text = minted(owner, text or f"{event.get('date')}/{event.get('info')}")
     event["uuid"] = text
+    if well_formed(text):
+        return []
+    creator = event.get("Orgc")
+    owner = str(creator.get("uuid") or "") if isinstance(creator, dict) else ""
+    event["uuid"] = made = minted(owner, text or f"{event.get('date')}/{event.get('info')}")
+    return [Skipped(id=made, code="misp.minted_uuid", fields={"value": text[:80], "uuid": made})]
 
 
 def well_formed(text: str) -> bool:
     """Whether `text` is a uuid that STIX allows, in lower case."""
-    return _UUID.match(text) is not None and UUID(text).variant == RFC_4122
+    return _UUID.match(text) is not None
 
 
 def _mend_uuids(value: Any, mint: Callable[[str], str]) -> None:

@@ -53,6 +53,7 @@ class Document:
     id: str
     version: str
     raw: bytes
+    """Empty: they came with an earlier page of the same drain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,10 @@ groups (its label; never passed on), `deleted`, and the tags that its markings s
      "frame":     {"info", "date", "threat_level_id", "analysis", "extends_uuid", "Tag"},
      "report":    {"name", "content"},
      "sighting":  {"type", "source", "date_sighting", "attribute_uuid"},
-     "note", "opinion", "proposal", "cluster": {…}}
+     "note", "opinion", "relationship", "proposal", "cluster": {…}}
 
+Where the entity cannot be made again from the object to compare it (all but attributes, frames and reports), `digest`
+beside it is that of what the object said when it was made (`convert.parts.said`).
 An object that belongs to an event without carrying an entity (the observable beside an indicator) has `event` alone.
 The extension speaks only for an object that still says the same: who reads it checks (`convert.parts`).
 """
@@ -24,7 +26,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 EXTENSION = "extension-definition--8f6a6c1e-3f5b-4d0e-9d2f-6b1f0a7c2e54"
-KINDS = ("attribute", "objects", "frame", "report", "sighting", "note", "opinion", "proposal", "cluster")
+KINDS = (
+    "attribute",
+    "objects",
+    "frame",
+    "report",
+    "sighting",
+    "note",
+    "opinion",
+    "relationship",
+    "proposal",
+    "cluster",
+)
 
 
 def carried(stix: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -64,11 +64,15 @@ def recognised(
 
 
 def keep_document(tx: Connection, source: str, kind: str, id_: str, version: str, raw: bytes, now: int) -> int:
-    """Keep an original and give its number; the same version of it is kept once, in its latest form."""
+    """Keep an original and give its number; the same version of it is kept once, in its latest form.
+
+    `raw` empty: its bytes came with an earlier page.
+    """
     same = and_(document.c.source == source, document.c.document_id == id_, document.c.version == version)
     known = tx.execute(select(document.c.id).where(same)).scalar()
     if known is not None:
-        tx.execute(update(document).where(same).values(raw=raw, received=now))
+        if raw:
+            tx.execute(update(document).where(same).values(raw=raw, received=now))
         return int(known)
     row = {
         "source": source,

@@ -16,9 +16,7 @@ from datetime import datetime
 from io import BufferedIOBase
 from pathlib import Path
 
-import orjson
-
-from exchange.convert import split
+from exchange.convert import split, uuid_in
 from exchange.errors import ContentError, UsageError
 from exchange.model.envelope import PAGE, Document, Page, Rejected, sift, stream
 from exchange.model.party import Source
@@ -154,18 +152,8 @@ def event_in(raw: bytes, source: Source, now: datetime) -> Iterator[Page] | None
 
 def _events(raw: bytes, source: Source, now: datetime) -> Iterator[Page]:
     for event in split(raw):
-        document = Document(kind="misp-event", id=_uuid_of(event), version="", raw=event)
+        document = Document(kind="misp-event", id=uuid_in(event), version="", raw=event)
         yield from pages(Page(document=document), source, now)
-
-
-def _uuid_of(event: bytes) -> str:
-    """The event's uuid, under which an operator asks for it even if it cannot be taken."""
-    try:
-        found = orjson.loads(event)
-    except orjson.JSONDecodeError:
-        return ""
-    inner = found.get("Event", found) if isinstance(found, dict) else {}
-    return str(inner.get("uuid", "")).lower() if isinstance(inner, dict) else ""
 
 
 def _objects(file: BufferedIOBase, path: Path) -> Iterator[Page]:

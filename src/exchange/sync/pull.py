@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from exchange.convert import to_page
+from exchange import convert
 from exchange.errors import ConfigError, ContentError, ExchangeError, PeerError, PeerRefused
 from exchange.model.envelope import Document, Page, PeerClient, Rejected, cut
 from exchange.model.party import Peer, Source, Target
@@ -132,26 +132,28 @@ def _drain(work: Work, source: Source, client: PeerClient, cursor: dict[str, obj
 
 def pages(brought: Page, source: Source, now: datetime) -> Iterator[Page]:
     """What a client brought, converted and cut for one transaction each; only the last carries cursor and end."""
-    page = brought
-    if brought.document is not None and not brought.objects:
-        page = _converted(brought, brought.document, source, now)
-    yield from cut(page)
+    if brought.document is None or brought.objects:
+        yield from cut(brought)
+        return
+    waiting: Page | None = None
+    for page in _converted(brought, brought.document, source, now):
+        if waiting is not None:
+            yield from cut(waiting)
+        waiting = page
+    if waiting is not None:
+        yield from cut(replace(waiting, cursor=brought.cursor, last=brought.last))
 
 
-def _converted(brought: Page, document: Document, source: Source, now: datetime) -> Page:
-    """`brought` with the objects made of its event; an event that cannot be taken is set aside whole."""
+def _converted(brought: Page, document: Document, source: Source, now: datetime) -> Iterator[Page]:
+    """The pages made of an event, the first with what the client said; an event that fails is set aside whole."""
+    said = Page(rejected=brought.rejected, skipped=brought.skipped)
     try:
-        made = to_page(document.raw, source, now=now)
+        for made in convert.pages(document.raw, source, now=now):
+            yield replace(made, rejected=(*said.rejected, *made.rejected), skipped=(*said.skipped, *made.skipped))
+            said = Page()
     except ContentError as error:
         bad = Rejected(raw=document.raw, code=error.code, fields=error.fields, id=document.id)
-        return replace(brought, document=None, rejected=(*brought.rejected, bad))
-    return replace(
-        brought,
-        objects=made.objects,
-        rejected=(*brought.rejected, *made.rejected),
-        skipped=(*brought.skipped, *made.skipped),
-        document=made.document,
-    )
+        yield Page(rejected=(*said.rejected, bad), skipped=said.skipped)
 
 
 def _finish(work: Work, source: Source, run: Run, number: int) -> None:
