@@ -188,8 +188,7 @@ _ROWS = ("events", "events lost", "attributes", "another uuid", "lost", "to_ids 
 def _round_trip(folder: Path) -> None:
     ours, theirs = Counter[str](), Counter[str]()
     for raw in _events(folder):
-        before = orjson.loads(raw)
-        before = before.get("Event", before)
+        before = _bare(raw)
         for counts, way in ((ours, _by_us), (theirs, _by_them)):
             counts["events"] += 1
             try:
@@ -210,6 +209,15 @@ def _events(folder: Path) -> Iterator[bytes]:
             continue
 
 
+def _bare(raw: bytes) -> Mapping[str, Any]:
+    """The event in its wrapper."""
+    found = orjson.loads(raw)
+    while isinstance(found, list) or "response" in found or "Event" in found:
+        found = found[0] if isinstance(found, list) else found.get("response", found.get("Event"))
+    whole: Mapping[str, Any] = found
+    return whole
+
+
 def _by_us(raw: bytes) -> Mapping[str, Any]:
     """What comes back of what was released: the frame, and every part under its uuid."""
     event: dict[str, Any] = {"Attribute": [], "Object": []}
@@ -228,11 +236,11 @@ def _by_us(raw: bytes) -> Mapping[str, Any]:
 def _by_them(raw: bytes) -> Mapping[str, Any]:
     from misp_stix_converter import MISPtoSTIX21Parser
 
-    event = orjson.loads(raw)
     with parser._quietly():
         writer = MISPtoSTIX21Parser()
-        writer.parse_misp_event({"Event": event.get("Event", event)})
-        return _imported([orjson.loads(item.serialize()) for item in writer.stix_objects])
+        writer.parse_misp_event({"Event": dict(_bare(raw))})
+        made = [orjson.loads(item.serialize()) for item in writer.stix_objects]
+    return _imported(made)
 
 
 def _attributes(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:

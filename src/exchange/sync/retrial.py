@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
+from itertools import chain
 
 from exchange.errors import ContentError
 from exchange.model.envelope import Page, Rejected, sift
@@ -96,33 +97,47 @@ def _retry(store: Store, rules: Rules, entry: Entry, now: datetime) -> str:
 
 def _judge(store: Store, rules: Rules, entry: Entry, origin: _Origin, now: datetime, *, complete: bool) -> str:
     """Through the door with it. An entry that comes back with a reason stays what it was, under the new reason."""
-    try:
-        found = list(_pages(entry, origin, now))
-    except ContentError as error:
-        found = [Page(rejected=[Rejected(raw=entry.raw, code=error.code, fields=error.fields)])]
-    if not any(page.objects or page.document for page in found):
-        whole = [rejected for page in found for rejected in page.rejected if rejected.raw == entry.raw]
+    held, pages = [], _pages(entry, origin, now)
+    for page in pages:  # what cannot be taken at all is a page or two; an event of many attributes is never held whole
+        held.append(page)
+        if page.objects or page.document:
+            break
+    else:
+        whole = [rejected for page in held for rejected in page.rejected if rejected.raw == entry.raw]
         with store.writing() as tx:
             quarantine.renew(tx, entry.number, [(each.code, each.fields) for each in whole][:1])
         return "rejected"
     refused = False
-    for number, page in enumerate(found, 1):
-        last = complete and number == len(found)
+    for page, final in _with_end(chain(held, pages)):
         accepted = accept(
-            store, rules, replace(page, last=last), entry.source, origin.source.peer, now,
+            store, rules, replace(page, last=complete and final), entry.source, origin.source.peer, now,
             posted=origin.posted, again=True,
         )  # fmt: skip
         refused |= any(outcome.code in ("rejected", "conflict") for outcome in accepted.outcomes)
     return "rejected" if refused else "taken"
 
 
+def _with_end(pages: Iterable[Page]) -> Iterator[tuple[Page, bool]]:
+    """Each page, and whether it is the last."""
+    waiting: Page | None = None
+    for page in pages:
+        if waiting is not None:
+            yield waiting, False
+        waiting = page
+    if waiting is not None:
+        yield waiting, True
+
+
 def _pages(entry: Entry, origin: _Origin, now: datetime) -> Iterator[Page]:
-    event = None if origin.posted else event_in(entry.raw, origin.source, now)
-    if event is not None:
-        yield from event
-        return
-    objects, rejected = sift([entry.raw], stix20=not origin.posted)
-    yield Page(objects=objects, rejected=rejected)
+    try:
+        event = None if origin.posted else event_in(entry.raw, origin.source, now)
+        if event is not None:
+            yield from event
+            return
+        objects, rejected = sift([entry.raw], stix20=not origin.posted)
+        yield Page(objects=objects, rejected=rejected)
+    except ContentError as error:
+        yield Page(rejected=[Rejected(raw=entry.raw, code=error.code, fields=error.fields)])
 
 
 def _origin(rules: Rules, key: str) -> _Origin | None:
