@@ -23,12 +23,13 @@ from exchange import daemon
 from exchange.cli import app, brake, flow, node, terminal
 from exchange.errors import PeerRefused, PeerUnreachable
 from exchange.model.envelope import Page
+from exchange.model.marking import Tlp
 from exchange.model.profile import Profile, Remark
 from exchange.store import audiences, micros, open_store, sources, tables
 from exchange.sync.schedule import HEARTBEAT
 from tests.serve.paper import Paper, paper
 from tests.sync.partners import Giver
-from tests.world import indicator, page
+from tests.world import indicator, page, relationship
 
 COLLECTION = "0c6b5f0a-6f2d-4c35-9a57-3a5f0e7d9b11"
 FILES = {
@@ -356,6 +357,18 @@ def test_why_says_that_an_object_came_as_stix_20(person: Person, monkeypatch: py
     for language in ("en", "fr"):
         speak(monkeypatch, language)
         assert "STIX 2.0" in person.types("why", "a.example").stdout
+
+
+def test_why_says_what_a_partner_does_not_get_over_misp(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no form there, in words."""
+    link = relationship(indicator("a.example"), indicator("b.example"), tlp=Tlp.GREEN)
+    person.imports(link)
+    assert person.asks("why", link["id"])["statements"][0]["lost"] == ["convert.no_form"]
+    for language in ("en", "fr"):
+        speak(monkeypatch, language)
+        told = person.types("why", link["id"]).stdout
+        assert "MISP" in told
+        assert "convert." not in told
 
 
 def test_why_in_french_is_not_in_english(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,11 @@ from exchange.model.marking import Tlp
 from exchange.model.party import Terms
 from exchange.store import audiences, open_store
 from tests.serve.house import WRITABLE, House, house_terms
+from tests.sync.misp_reader import attribute, event_uuid, frame
 from tests.world import NOW, OPEN_WRITE, collection, indicator, marked, report
 
-Kind = Literal["indicator", "twin", "observable", "report"]
-KINDS: Sequence[Kind] = ("indicator", "twin", "observable", "report")
+Kind = Literal["indicator", "twin", "observable", "report", "attribute", "frame"]
+KINDS: Sequence[Kind] = ("indicator", "twin", "observable", "report", "attribute", "frame")
 NUMBERS = range(3)
 POSTER, OTHER = "circl", "cert-ee"
 
@@ -41,7 +42,10 @@ class Said:
     @property
     def id(self) -> str:
         """A twin says the same as the indicator of its number, under an id of its own."""
-        kind = {"twin": "indicator", "observable": "domain-name"}.get(self.kind, self.kind)
+        kinds = {"twin": "indicator", "observable": "domain-name", "attribute": "indicator", "frame": "report"}
+        kind = kinds.get(self.kind, self.kind)
+        if self.kind == "frame":
+            return f"report--{event_uuid(0)}"
         return f"{kind}--{KINDS.index(self.kind)}{self.number:07}-0000-4000-8000-000000000000"
 
     def stix(self) -> dict[str, Any]:
@@ -49,6 +53,8 @@ class Said:
         value, modified = f"n{self.number}.example", NOW - timedelta(days=9 - self.version)
         if self.kind == "observable":
             return marked({"type": "domain-name", "spec_version": "2.1", "id": self.id, "value": value}, self.tlp)
+        if self.kind in ("attribute", "frame"):
+            return self._of_misp(value)
         if self.kind == "report":
             member = {"id": Said(kind="indicator", number=self.number).id}
             made = report(member, tlp=self.tlp, modified=modified)
@@ -56,6 +62,13 @@ class Said:
             made = indicator(value, tlp=self.tlp, modified=modified)
         words = {"id": self.id, "description": f"{self.version}, {self.words}"}
         return made | words | ({"revoked": True} if self.revoked else {})
+
+    def _of_misp(self, value: str) -> dict[str, Any]:
+        """An attribute of a MISP event, or the report that stands for the event, which is one for all of them."""
+        made = attribute(value, version=self.version, tlp=self.tlp, comment=f"{self.words}") | {"id": self.id}
+        if self.kind == "frame":
+            made = frame(version=self.version, tlp=self.tlp, info=f"words {self.words}")
+        return made | ({"revoked": True} if self.revoked else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +142,13 @@ class Pair:
     def _look(self, _step: Step) -> None:
         """Pages, with their tags and headers; single objects, which may not be there; statuses, of others too."""
         for who, (path, params) in product(self.observers, self._pages()):
-            tag = self._ask(who, path, params).headers.get("ETag")
+            answer = self._ask(who, path, params)
+            tag = answer.headers.get("ETag")
             if tag is not None:
                 assert self._ask(who, path, params, method="HEAD", tag=tag).status_code == 304
+            if path.endswith("manifest.json") and answer.status_code == 200:
+                for file in (*(f"{uuid}.json" for uuid in answer.json), "hashes.csv"):
+                    self._ask(who, path.replace("manifest.json", file), {})
         for kind, number in product(KINDS, NUMBERS):
             place = f"{WRITABLE}{Said(kind=kind, number=number).id}/"
             self._ask(self.observers[0], place, {"match[version]": "first,last"})

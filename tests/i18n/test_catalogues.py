@@ -86,7 +86,9 @@ COUNTS = (
     | {"accepted", "refused", "pending", "stopped", "withdrawn", "delivered"}  # sync.push, the outbox and the ledger
     | {"taken", "waiting"}  # sync.retrial
     | {"listed", "missing", "fetched", "vanished", "sent_again"}  # sync.reconcile
-    | {"feed.revoked", "feed.no_form"}  # serve, of what is left out of a feed
+    # sync.events, of what is not in an event as its creator said it
+    | {"convert.joined", "convert.uuid", "convert.uuid_again", "convert.label_not_carried", "convert.no_form"}
+    | {"convert.name_only", "convert.untrue_extension"}
 )
 # Message ids that the source puts together: their beginning → every ending there is.
 FORMED = {

@@ -209,6 +209,8 @@ def _print_statement(item: Explained, settings: Settings) -> None:
     tell("cli.why.label", label=_label(held), basis=say(held.basis))
     for repair in filter(None, held.repairs.split(",")):
         tell("cli.why.repaired", repair=say(repair))
+    for code in item.lost:
+        tell("cli.why.misp", reason=say(code))
     if item.rank < GUEST:
         tell("cli.why.opinion")
     rows = [_answer_row(answer, settings) for answer in item.answers]

@@ -4,8 +4,7 @@
                                  came from
     split(raw)                   a file of several events → the bytes of each
     parts(stix, label)           one released STIX object → the MISP entities that it stands for, and what was lost
-    event_of(…)                  STIX objects released to one audience → one event of a MISP feed, and what was lost
-    manifest_entry, hashes       its lines in `manifest.json` and `hashes.csv`
+    compose.Draft                these entities → the JSON of one event, piece by piece
 
 Attributes are mapped by our own table; objects and galaxies by misp-stix, which loses distribution and some markings
 and exports deleted attributes as live ones (reference misp.md §5). So labels, deletions and ids are settled before it
@@ -13,21 +12,8 @@ runs and checked after; `docs/misp-mapping.md` says where what comes out is not 
 """
 
 from exchange.convert.events import pages
-from exchange.convert.feed import FeedEvent, Releasable, event_of, hashes, manifest_entry
 from exchange.convert.opening import split, uuid_in
 from exchange.convert.part import Lost, Part
 from exchange.convert.parts import parts
 
-__all__ = [
-    "FeedEvent",
-    "Lost",
-    "Part",
-    "Releasable",
-    "event_of",
-    "hashes",
-    "manifest_entry",
-    "pages",
-    "parts",
-    "split",
-    "uuid_in",
-]
+__all__ = ["Lost", "Part", "pages", "parts", "split", "uuid_in"]

@@ -22,6 +22,7 @@ The extension speaks only for an object that still says the same: who reads it c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -65,3 +66,32 @@ def _tags_on(entity: Mapping[str, Any]) -> Iterator[str]:
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and isinstance(tag.get("name"), str):
             yield tag["name"]
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def event_of(stix: Mapping[str, Any]) -> str:
+    """The uuid of the event to which the extension says that `stix` belongs, in lower case; empty: it says none."""
+    if "extensions" not in stix:
+        return ""
+    found = carried(stix)
+    uuid = found["event"].lower() if found is not None else ""
+    return uuid if _UUID.fullmatch(uuid) else ""
+
+
+_ONE = frozenset({"indicator", "vulnerability", "campaign", "x-misp-attribute"})
+
+
+def attributes_in(stix: Mapping[str, Any], values: int, *, observable: bool) -> int:
+    """How many attributes `stix` may be, by a look: those that its extension carries, else one for each of `values`."""
+    found = carried(stix) if "extensions" in stix else None
+    if found is None:
+        if observable or stix["type"] in _ONE:
+            return max(1, values)
+        listed = stix.get("x_misp_attributes")
+        return len(listed) if isinstance(listed, list) else int(stix["type"] == "observed-data" and "objects" in stix)
+    objects = found.get("objects")
+    whole = objects if isinstance(objects, list) else []
+    inside = (each.get("Attribute") for each in whole if isinstance(each, dict))
+    return ("attribute" in found) + sum(len(listed) for listed in inside if isinstance(listed, list))

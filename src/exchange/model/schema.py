@@ -66,9 +66,9 @@ def observable_types() -> frozenset[str]:
     return frozenset(name.partition("/")[2] for name in documents if name.startswith("observables/"))
 
 
-def problem(kind: str, document: Any) -> str | None:
-    """None when `document` is valid; else where and why it is not, in one line."""
-    checker = validator(kind)
+def problem(kind: str, stix: dict[str, Any]) -> str | None:
+    """None when `stix` is valid; else where and why it is not, in one line."""
+    checker, document = validator(kind), _as_the_schema_wants(stix)
     if checker.is_valid(document):
         return None
     try:
@@ -77,3 +77,13 @@ def problem(kind: str, document: Any) -> str | None:
         where = ".".join(map(str, error.instance_path))[:200] or kind
         return f"{where}: {error.message[:300]}"
     return None
+
+
+def _as_the_schema_wants(stix: dict[str, Any]) -> dict[str, Any]:
+    """Without granular markings that name a language: section 7.2.3 allows them, the OASIS schema forgot them."""
+    marks = stix.get("granular_markings")
+    if not isinstance(marks, list):
+        return stix
+    rest = [mark for mark in marks if not (isinstance(mark, dict) and "lang" in mark and "marking_ref" not in mark)]
+    plain = {name: value for name, value in stix.items() if name != "granular_markings"}
+    return {**plain, "granular_markings": rest} if rest or not marks else plain

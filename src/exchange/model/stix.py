@@ -21,7 +21,7 @@ import msgspec
 import orjson
 
 from exchange.errors import ContentError
-from exchange.model import definitions, facts, marking, pattern, schema, upgrade
+from exchange.model import definitions, facts, marking, misp, pattern, schema, upgrade
 from exchange.model.marking import Label, Tlp
 
 LARGEST = 4 * 1024 * 1024
@@ -73,6 +73,12 @@ class StixObject(msgspec.Struct, frozen=True, kw_only=True):
     fact: str
     values: tuple[tuple[str, str], ...]
     repairs: tuple[str, ...] = ()
+    event: str = ""
+    """The uuid of the MISP event of which it says, in our extension, that it is a part."""
+    day: str = ""
+    """The day of its `created`."""
+    attributes: int = 0
+    """How many MISP attributes it may be: what an index counts without reading the object."""
 
     def under(self, floor: Label) -> StixObject:
         """The same object under a label at least as strict as `floor`."""
@@ -291,16 +297,6 @@ def _check_day(text: str) -> None:
         instant(text)
 
 
-def _as_the_schema_wants(stix: dict[str, Any]) -> dict[str, Any]:
-    """Without granular markings that name a language: section 7.2.3 allows them, the OASIS schema forgot them."""
-    marks = stix.get("granular_markings")
-    if not isinstance(marks, list):
-        return stix
-    rest = [mark for mark in marks if not (isinstance(mark, dict) and "lang" in mark and "marking_ref" not in mark)]
-    plain = {name: value for name, value in stix.items() if name != "granular_markings"}
-    return {**plain, "granular_markings": rest} if rest or not marks else plain
-
-
 def _dump(stix: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(stix)
@@ -322,7 +318,7 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
     if upgrade.CODE in repairs:
         look = _Look(set())
         look.into(stix)
-    wrong = schema.problem(stix["type"], _as_the_schema_wants(stix))
+    wrong = schema.problem(stix["type"], stix)
     if wrong is not None:
         raise ContentError("content.stix20" if upgrade.CODE in repairs else "content.schema", detail=wrong)
     _check_times(stix)
@@ -346,4 +342,7 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
         fact=facts.fact_key(stix, values),
         values=values,
         repairs=repairs,
+        event=misp.event_of(stix),
+        day=stix.get("created", "")[:10],
+        attributes=misp.attributes_in(stix, len(values), observable=stix["type"] in schema.observable_types()),
     )

@@ -1,6 +1,8 @@
-"""What every table shares: the names of constraints, and the two kinds of column that the engines spell differently."""
+"""What every table shares: names of constraints, columns that the engines spell differently, texts that both index."""
 
 from __future__ import annotations
+
+import hashlib
 
 from sqlalchemy import BigInteger, Integer, MetaData, String
 
@@ -16,3 +18,15 @@ metadata = MetaData(
 # Ordered as bytes everywhere: PostgreSQL would otherwise follow the locale of the database.
 Ordered = String().with_variant(String(collation="C"), "postgresql")
 Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+_LONGEST = 300
+"""Characters of an indexed text; a STIX id has fewer, and PostgreSQL indexes no more than 2,700 bytes."""
+
+
+def indexed(value: str) -> str:
+    """A value as it stands in the index: one that PostgreSQL would not take (long, or with U+0000) by its digest."""
+    return (
+        value
+        if len(value) <= _LONGEST and "\0" not in value
+        else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from exchange.model.marking import Label
 from exchange.model.stix import StixObject
 from exchange.store import blocks
 from exchange.store.blocks import Place
+from exchange.store.columns import indexed as indexed
 from exchange.store.prepared import Inserting, Lookup, Query, among, truths
 from exchange.store.tables import document, observable, reference, statement, withdrawal
 
@@ -61,6 +61,10 @@ class Held(msgspec.Struct, frozen=True):
     repairs: str
     """Codes of the lossless renderings that were made of it (RULES R6), separated by commas."""
     received: int
+    event: int
+    """Number of the MISP event to which it belongs (`store.events`)."""
+    attributes: int
+    """How many MISP attributes it may be."""
     block: int
     start: int
     stop: int
@@ -150,23 +154,18 @@ class New(msgspec.Struct, frozen=True, kw_only=True):
     """Unmarked, or its version lies in the future: it is judged later."""
 
 
-_LONGEST = 300
-"""Characters of an indexed text; a STIX id has fewer, and PostgreSQL indexes no more than 2,700 bytes."""
-
-
-def indexed(value: str) -> str:
-    """A value as it stands in the index: one that PostgreSQL would not take (long, or with U+0000) by its digest."""
-    return (
-        value
-        if len(value) <= _LONGEST and "\0" not in value
-        else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
-    )
-
-
 def add_all(
-    tx: Connection, news: Sequence[New], *, source: str, peer: str, posted: str, document: int | None, now: int
+    tx: Connection,
+    news: Sequence[New],
+    events: Sequence[int],
+    *,
+    source: str,
+    peer: str,
+    posted: str,
+    document: int | None,
+    now: int,
 ) -> list[Held]:
-    """Store `news` in order; gives them as they are held. The caller holds the writer lock."""
+    """Store `news`, each with the number of its event; gives them as held. The caller holds the writer lock."""
     if not news:
         return []
     first = 1 + (_LAST.one(tx) or 0)
@@ -175,12 +174,12 @@ def add_all(
     # None costs SQLite's driver a search too: where all was received as it is served, those columns are left out.
     bare = document is None and not any(raws)
     kept, rows, references, values = [], [], [], []
-    for seq, new, place, raw in zip(count(first), news, bodies, raws, strict=False):
+    for seq, new, place, raw, event in zip(count(first), news, bodies, raws, events, strict=False):
         item = new.object
         held = Held(
             seq, source, peer, posted, item.id, item.type, item.version, item.precision, item.digest, item.creator,
             _fact(item), item.label, new.label is not None, new.label, str(new.basis), new.waiting, new.newest,
-            new.touch, item.revoked, ",".join(item.repairs), now, *place,
+            new.touch, item.revoked, ",".join(item.repairs), now, event, item.attributes, *place,
         )  # fmt: skip
         kept.append(held)
         row = _row(held, truth)
@@ -235,7 +234,7 @@ def _row(held: Held, truth: Callable[[bool], int]) -> tuple[Any, ...]:
     return (
         h.seq, h.source, h.peer, h.posted, h.stix_id, h.type, h.version, h.precision, h.digest, h.creator, h.fact,
         stated, truth(h.marked), label, h.basis, truth(h.waiting), truth(h.newest), truth(h.touch), truth(h.revoked),
-        h.repairs, h.received, h.block, h.start, h.stop,
+        h.repairs, h.received, h.event, h.attributes, h.block, h.start, h.stop,
     )  # fmt: skip
 
 

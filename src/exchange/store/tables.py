@@ -28,9 +28,9 @@ from exchange.store.columns import Ordered, Serial, metadata
 from exchange.store.work import budget, handshake, inventory, quarantine, run, skipped, source, vanished
 
 __all__ = [
-    "account", "audience", "block", "brake", "budget", "certificate", "document", "handshake", "inventory", "ledger",
-    "listing", "meta", "metadata", "observable", "outbox", "quarantine", "read", "reads", "reference", "run", "secret",
-    "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
+    "account", "audience", "block", "brake", "budget", "certificate", "document", "event", "handshake", "inventory",
+    "ledger", "listing", "meta", "metadata", "observable", "outbox", "quarantine", "read", "reads", "reference", "run",
+    "secret", "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
 ]  # fmt: skip
 
 meta = Table(
@@ -63,6 +63,16 @@ block = Table(
     comment="bytes of objects; what came together stands together, so that a page is a few slices of a few blocks",
 )
 
+event = Table(
+    "event",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=False),
+    Column("key", String, nullable=False, comment="uuid of a MISP event, id of a report or grouping, or a day"),
+    Column("creator", String, nullable=False, comment="empty: nobody is named"),
+    UniqueConstraint("key", "creator"),
+    comment="by what statements belong together where they are shown as MISP events",
+)
+
 statement = Table(
     "statement",
     metadata,
@@ -88,6 +98,8 @@ statement = Table(
     Column("repairs", String, nullable=False),
     Column("document", BigInteger, ForeignKey("document.id"), nullable=True),
     Column("received", BigInteger, nullable=False),
+    Column("event", BigInteger, nullable=False, server_default="0", comment="fixed when it was first accepted"),
+    Column("attributes", Integer, nullable=False, server_default="0", comment="how many MISP attributes it may be"),
     Column("block", BigInteger, ForeignKey("block.id"), nullable=False),
     Column("start", Integer, nullable=False, comment="where in the block what is served begins and ends, in bytes"),
     Column("stop", Integer, nullable=False),
@@ -101,6 +113,7 @@ statement = Table(
         sqlite_where=text("fact IS NOT NULL"),
         postgresql_where=text("fact IS NOT NULL"),
     ),
+    Index("ix_statement_event", "event", "seq"),
     Index("ix_statement_waiting", "source", sqlite_where=text("waiting"), postgresql_where=text("waiting")),
 )
 
@@ -203,6 +216,14 @@ listing = Table(
         postgresql_where=text("closed IS NULL AND latest AND NOT folded AND NOT sealed"),
     ),
     Index("ix_listing_seq", "seq"),
+    # What was taken from an audience lately is told to MISP readers.
+    Index(
+        "ix_listing_closed",
+        "audience",
+        "closed",
+        sqlite_where=text("closed IS NOT NULL"),
+        postgresql_where=text("closed IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 

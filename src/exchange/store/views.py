@@ -1,68 +1,400 @@
-"""What an audience reads, all of it at once: what a MISP feed is made of (RULES R26)."""
+"""What an audience reads, grouped into MISP events (RULES R26): counted, and fetched event by event.
+
+Here a *group* is (number of the event, beside): what a source says beside the owner of an object (rank below 0) is
+never put into the owner's event. A listing row is *shown* while it is open, in its latest version, in front and in
+force; what was shown once and is no more is *gone*.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from exchange.store import blocks
 from exchange.store.pages import IN_FRONT, LATEST, OPEN
-from exchange.store.tables import listing, statement
+from exchange.store.prepared import Lookup, Query, among
+from exchange.store.tables import event, listing, reference, statement
+
+Group = tuple[int, bool]
+"""Number of the event in the store; whether it holds what others say beside the owner."""
+_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What an audience reads now, with the named creator: what a feed is made of."""
+class Tally(NamedTuple):
+    """The rows of one group under one label: those that are shown, or the others."""
 
+    event: int
+    beside: bool
+    shown: bool
+    label: str
+    listed: int
+    """How many rows."""
+    attributes: int
+    """How many MISP attributes they may be."""
+    notes: int
+    first: int
+    """The earliest date at which any of them was listed."""
+    last: int
+    """When the last of them was listed; of the others, when the last of them went, or 0."""
+    until: int
+    """When the first of them lapses."""
+    ahead: bool
+    """Whether any of them was listed before the date of its own version."""
+
+    @property
+    def group(self) -> Group:
+        return self.event, bool(self.beside)
+
+
+class Row(NamedTuple):
+    """One listing row of an event, with what is needed to make its parts."""
+
+    seq: int
     added: int
     stix_id: str
-    version: str
-    creator: str
+    type: str
+    rank: int
     label: str
-    """What it is judged under, as `Label.to_text` writes it."""
+    closed: int | None
+    not_after: int
+    latest: bool
+    folded: bool
+    block: int
+    start: int
+    stop: int
+
+    def shown(self, now: int) -> bool:
+        """Whether the audience reads it at `now`."""
+        return self.closed is None and bool(self.latest) and not self.folded and self.not_after > now
+
+    def gone(self, now: int) -> int:
+        """Since when it is no longer to be read; 0: it is open and in force."""
+        if self.closed is not None:
+            return self.closed
+        return self.not_after if self.not_after <= now else 0
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        return self.block, self.start, self.stop
+
+
+class _Stamp(FunctionElement[Any]):
+    """The second behind a date in µs, as versions write it."""
+
+    inherit_cache = True
+
+
+@compiles(_Stamp, "sqlite")
+def _stamp_of_sqlite(element: _Stamp, compiler: Any, **options: Any) -> str:
+    given = compiler.process(element.clauses, **options)
+    return f"strftime('%Y-%m-%dT%H:%M:%S', {given} / 1000000 + 1, 'unixepoch')"
+
+
+@compiles(_Stamp, "postgresql")
+def _stamp_of_postgresql(element: _Stamp, compiler: Any, **options: Any) -> str:
+    given = compiler.process(element.clauses, **options)
+    return f"to_char(to_timestamp({given} / 1000000 + 1) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS')"
+
+
+_l, _s = listing.c, statement.c
+_MINE = _l.audience == bindparam("number")
+# Written so that SQLite begins with the statements and not with all that the audience reads.
+_ALSO_MINE = _l.audience + literal_column("0") == bindparam("number")
+_SHOWN = and_(OPEN, LATEST, IN_FRONT, _l.not_after > bindparam("now", type_=BigInteger))
+_JOINED = listing.join(statement, _s.seq == _l.seq)
+
+
+def _tallies(*conditions: ColumnElement[bool]) -> Any:
+    shows = case((_SHOWN, 1), else_=0).label("shows")
+    went = case((_l.folded, 0), (_SHOWN, _l.added), else_=func.coalesce(_l.closed, _over))
+    notes = case((_s.type == literal_column("'note'"), 1), else_=0)
+    beside = case((_l.rank < 0, 1), else_=0).label("beside")
+    early = case((_s.version >= _Stamp(_l.added), 1), else_=0)
+    return (
+        select(
+            _s.event, beside, shows, _l.label, func.count(), func.sum(_s.attributes), func.sum(notes),
+            func.min(_l.added), func.max(went), func.min(_l.not_after), func.max(early),
+        )
+        .select_from(_JOINED)
+        .where(_s.type != literal_column("'sighting'"), *conditions)
+        .group_by(_s.event, beside, shows, _l.label)
+    )  # fmt: skip
+
+
+_over = case((_l.not_after <= bindparam("now", type_=BigInteger), _l.not_after), else_=0)
+_ALL = Query(_tallies(_MINE))
+_SOME = Lookup(_tallies(_ALSO_MINE, among(_s.event)))
+
+
+def tallies(tx: Connection, number: int, now: int, events: Collection[int] | None = None) -> list[Tally]:
+    """What the audience `number` reads at `now`, counted; `events`: only of these. Sightings are not counted."""
+    rows = _ALL.run(tx, number=number, now=now) if events is None else _SOME.rows(tx, events, number=number, now=now)
+    return [Tally._make(row) for row in rows]
+
+
+class Mark(NamedTuple):
+    """Where a listing stands: what comes later is listed behind `added`, or makes `closings` more."""
+
+    added: int
+    closings: int
+    closed: int
+
+
+def mark(tx: Connection, number: int) -> Mark:
+    """Changes with every row that is listed or closed."""
+    ((closings, closed),) = _CLOSINGS.run(tx, number=number)
+    return Mark(_LAST.one(tx, number=number) or 0, closings, closed or 0)
+
+
+_CLOSED = text("listing.closed IS NOT NULL")
+_LAST = Query(select(_l.added).where(_MINE).order_by(_l.added.desc()).limit(1))
+_CLOSINGS = Query(select(func.count(), func.max(_l.closed)).where(_MINE, _CLOSED))
+
+
+def changed(tx: Connection, number: int, before: Mark, after: Mark, most: int) -> set[str] | None:
+    """The ids of what was listed or closed between two marks; None: there is too much of it, or nobody can tell."""
+    begun = _BEGUN.run(tx, number=number, since=before.added, most=most)
+    ended = _ENDED.run(tx, number=number, since=before.closed, most=after.closings - before.closings + most)
+    if len(begun) == most or len(ended) >= after.closings - before.closings + most:
+        return None
+    news = sum(row[1] > before.closed for row in ended)
+    if news != after.closings - before.closings and len(ended) < after.closings - before.closings:
+        return None  # the clock stepped back between them
+    return {row[0] for row in (*begun, *ended)}
+
+
+_BEGUN = Query(
+    select(_s.stix_id)
+    .select_from(_JOINED)
+    .where(_MINE, _l.added > bindparam("since"))
+    .order_by(_l.added)
+    .limit(bindparam("most"))
+)
+_ENDED = Query(
+    select(_s.stix_id, _l.closed)
+    .select_from(_JOINED)
+    .where(_MINE, _CLOSED, _l.closed >= bindparam("since"))
+    .limit(bindparam("most"))
+)
+
+
+def events_of(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str, set[Group]]:
+    """Id → the groups in which it stands or stood for this audience."""
+    found: dict[str, set[Group]] = {}
+    for stix_id, number_of, rank in _EVENTS_OF.rows(tx, stix_ids, number=number):
+        found.setdefault(stix_id, set()).add((number_of, rank < 0))
+    return found
+
+
+_EVENTS_OF = Lookup(
+    select(_s.stix_id, _s.event, _l.rank).select_from(_JOINED).where(among(_s.stix_id), _ALSO_MINE).distinct()
+)
+
+
+class Found(NamedTuple):
+    """A row with its bytes."""
+
+    row: Row
     body: bytes
 
 
-def shown(tx: Connection, number: int, now: int) -> Sequence[Shown]:
-    """Everything that the audience reads at `now`, in order of `added`."""
-    row = listing.c
-    query = (
-        select(
-            row.added, statement.c.stix_id, statement.c.version, statement.c.creator, row.label,
-            row.block, row.start, row.stop,
+_ROW = [
+    _s.seq, _l.added, _s.stix_id, _s.type, _l.rank, _l.label, _l.closed, _l.not_after, _l.latest, _l.folded, _l.block,
+    _l.start, _l.stop,
+]  # fmt: skip
+
+
+def frames(tx: Connection, number: int, now: int, events: Collection[int]) -> Iterator[tuple[int, Found]]:
+    """The reports and groupings that stand for these events: shown, or the newest that was; with the event's number."""
+    for begin in range(0, len(wanted := sorted(events)), _AT_ONCE):
+        rows = _FRAMES.rows(tx, wanted[begin : begin + _AT_ONCE], number=number)
+        best: dict[tuple[int, bool], tuple[Any, ...]] = {}
+        for number_of, *fields in rows:
+            row = Row._make(fields)
+            place = (number_of, row.rank < 0)
+            worth = (row.shown(now), row.rank, row.added)
+            if not row.folded and (place not in best or worth > best[place][0]):
+                best[place] = (worth, row)
+        kept = [(number_of, row) for (number_of, _), (_, row) in best.items()]
+        bodies = blocks.read(tx, [row.place for _, row in kept])
+        yield from ((of, Found(row, body)) for (of, row), body in zip(kept, bodies, strict=True))
+
+
+_FRAMES = Lookup(
+    select(_s.event, *_ROW)
+    .select_from(statement.join(event, event.c.id == _s.event).join(listing, _l.seq == _s.seq))
+    .where(among(_s.event), _ALSO_MINE)
+    .where(
+        or_(
+            _s.stix_id == event.c.key,
+            _s.stix_id == literal_column("'report--'", String).concat(event.c.key),
+            _s.stix_id == literal_column("'grouping--'", String).concat(event.c.key),
         )
-        .join(statement, statement.c.seq == row.seq)
-        .where(row.audience == number, OPEN, LATEST, IN_FRONT, row.not_after > now)
-        .order_by(row.added)
-    )  # fmt: skip
-    rows = tx.execute(query).all()
-    bodies = blocks.read(tx, [found[5:] for found in rows])
-    return [
-        Shown(added=at, stix_id=stix_id, version=version, creator=creator, label=label, body=body)
-        for (at, stix_id, version, creator, label, *_), body in zip(rows, bodies, strict=True)
-    ]
-
-
-def last_closed(tx: Connection, number: int, now: int) -> Mapping[str, int]:
-    """Creator → when something of its was last taken from this audience, by closing or by the end of an agreement."""
-    row = listing.c
-    since = func.max(func.coalesce(row.closed, row.not_after)).label("since")
-    query = (
-        select(statement.c.creator, since)
-        .join(statement, statement.c.seq == row.seq)
-        .where(row.audience == number, ~row.folded, or_(row.closed.is_not(None), row.not_after <= now))
-        .group_by(statement.c.creator)
     )
-    return {row.creator: int(row.since) for row in tx.execute(query)}
+)
 
 
-def mark(tx: Connection, number: int, now: int) -> tuple[int, ...]:
-    """Changes whenever what the audience reads changes: rows added, closed, unfolded, or out of force."""
-    row = listing.c
-    query = select(
-        func.count(), func.coalesce(func.max(row.added), 0), func.coalesce(func.sum(row.added % 2_147_483_647), 0)
-    ).where(row.audience == number, OPEN, LATEST, IN_FRONT, row.not_after > now)
-    gone = select(func.coalesce(func.max(row.closed), 0)).where(row.audience == number, row.closed.is_not(None))
-    return (*(int(value) for value in tx.execute(query).one()), int(tx.execute(gone).scalar_one()))
+def early(tx: Connection, number: int, now: int, frames: Mapping[int, Sequence[str]]) -> set[int]:
+    """Which of these events wait for their frame: a source of what is shown of them has given it, and it is not judged.
+
+    `frames`: number of the event → the ids that its frame may have.
+    """
+    of_id: dict[str, list[int]] = {}
+    for number_of, ids in frames.items():
+        for stix_id in ids:
+            of_id.setdefault(stix_id, []).append(number_of)
+    return {
+        number_of
+        for stix_id, source in _WAITING.rows(tx, of_id)
+        for number_of in of_id[stix_id]
+        if _SHOWS.one(tx, number=number, now=now, event=number_of, source=source) is not None
+    }
+
+
+_WAITING = Lookup(select(_s.stix_id, _s.source).where(among(_s.stix_id), text("statement.waiting")))
+_SHOWS = Query(
+    select(_s.seq)
+    .select_from(statement.join(listing, _l.seq == _s.seq))
+    .where(
+        _s.event == bindparam("event"), _s.source.concat("") == bindparam("source", type_=String), _ALSO_MINE, _SHOWN
+    )
+    .limit(1)
+)
+
+
+def rows(tx: Connection, number: int, event_number: int) -> Iterator[Sequence[Row]]:
+    """Every listing row of an event, open and closed, in the order in which the statements came, a few at a time."""
+    after = (-1, -1)
+    while found := _ROWS.run(tx, event=event_number, number=number, seq=after[0], added=after[1], most=_AT_ONCE):
+        batch = [Row._make(row) for row in found]
+        yield batch
+        after = batch[-1].seq, batch[-1].added
+
+
+_ROWS = Query(
+    select(*_ROW)
+    .select_from(statement.join(listing, _l.seq == _s.seq))
+    .where(_s.event == bindparam("event"), _s.seq >= bindparam("seq"), _ALSO_MINE)
+    .where(tuple_(_s.seq, _l.added) > tuple_(bindparam("seq"), bindparam("added")))
+    .order_by(_s.seq, _l.added)
+    .limit(bindparam("most"))
+)
+
+
+def bodies(tx: Connection, rows: Sequence[Row]) -> list[bytes]:
+    """The bytes of these rows."""
+    return blocks.read(tx, [row.place for row in rows])
+
+
+def histories(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str, list[Row]]:
+    """Id → every row that it ever had for this audience, in order of date."""
+    found: dict[str, list[Row]] = {}
+    for fields in _HISTORIES.rows(tx, dict.fromkeys(stix_ids), number=number):
+        row = Row._make(fields)
+        found.setdefault(row.stix_id, []).append(row)
+    for each in found.values():
+        each.sort(key=lambda row: row.added)
+    return found
+
+
+_HISTORIES = Lookup(
+    select(*_ROW).select_from(statement.join(listing, _l.seq == _s.seq)).where(among(_s.stix_id), _ALSO_MINE)
+)
+
+
+def shown(tx: Connection, number: int, now: int, stix_ids: Iterable[str]) -> list[Found]:
+    """What the audience reads of these ids."""
+    found = [Row._make(row) for row in _BY_ID.rows(tx, stix_ids, number=number, now=now)]
+    return [Found(row, body) for row, body in zip(found, bodies(tx, found), strict=True)]
+
+
+_BY_ID = Lookup(
+    select(*_ROW).select_from(statement.join(listing, _l.seq == _s.seq)).where(among(_s.stix_id), _ALSO_MINE, _SHOWN)
+)
+
+
+def but(tx: Connection, number: int, now: int, types: Collection[str]) -> Iterator[Sequence[Found]]:
+    """All that the audience reads but these types, in order of date, a few at a time."""
+    after = -1
+    query = _but(tuple(sorted(types)))
+    while found := query.run(tx, number=number, now=now, added=after, most=_AT_ONCE):
+        batch = [Row._make(row) for row in found]
+        yield [Found(row, body) for row, body in zip(batch, bodies(tx, batch), strict=True)]
+        after = batch[-1].added
+
+
+@lru_cache(maxsize=16)
+def _but(types: tuple[str, ...]) -> Query:
+    kinds: list[Any] = [literal_column(f"'{kind}'") for kind in types]
+    query = select(*_ROW).select_from(_JOINED).where(_MINE, _SHOWN, _l.type.not_in(kinds))
+    return Query(query.where(_l.added > bindparam("added")).order_by(_l.added).limit(bindparam("most")))
+
+
+def any_sighting(tx: Connection, number: int) -> bool:
+    """Whether a sighting was ever listed to this audience."""
+    return _ANY_SIGHTING.one(tx, number=number) is not None
+
+
+_ANY_SIGHTING = Query(select(_l.added).where(_MINE, _l.type == literal_column("'sighting'")).limit(1))
+
+
+def sighted(tx: Connection, number: int, now: int) -> Mapping[Group, int]:
+    """Group → when the last sighting of anything shown in it was listed to this audience, or taken from it."""
+    return {(row[0], bool(row[1])): row[2] for row in _SIGHTED.run(tx, number=number, now=now)}
+
+
+_about, _told = statement.alias("about"), listing.alias("told")
+_PAIRS = (
+    _told.join(_about, _about.c.seq == _told.c.seq)
+    .join(reference, and_(reference.c.seq == _told.c.seq, reference.c.ends))
+    .join(statement, _s.stix_id == reference.c.target)
+    .join(listing, _l.seq == _s.seq)
+)
+_BESIDE = case((_l.rank < 0, 1), else_=0).label("beside")
+_IS_SIGHTING = and_(_told.c.audience == bindparam("number"), _told.c.type == literal_column("'sighting'"))
+_SIGHTED = Query(
+    select(_s.event, _BESIDE, func.max(func.coalesce(_told.c.closed, _told.c.added)))
+    .select_from(_PAIRS)
+    .where(_IS_SIGHTING, _ALSO_MINE, _SHOWN)
+    .group_by(_s.event, _BESIDE)
+)
+
+
+def sightings(tx: Connection, number: int, now: int, events: Collection[int]) -> Iterator[tuple[Group, Found]]:
+    """The sightings that the audience reads of anything it reads in these events, each with the group of that."""
+    for begin in range(0, len(wanted := sorted(events)), _AT_ONCE):
+        found = _SIGHTINGS.rows(tx, wanted[begin : begin + _AT_ONCE], number=number, now=now)
+        for at in range(0, len(found), _AT_ONCE):
+            some = [((row[0], bool(row[1])), Row._make(row[2:])) for row in found[at : at + _AT_ONCE]]
+            read = bodies(tx, [row for _, row in some])
+            yield from ((group, Found(row, body)) for (group, row), body in zip(some, read, strict=True))
+
+
+_SIGHTINGS = Lookup(
+    select(_s.event, _BESIDE, *(_about.c[c.name] if c.table is statement else _told.c[c.name] for c in _ROW))
+    .select_from(_PAIRS)
+    .where(
+        _IS_SIGHTING, _ALSO_MINE, _SHOWN, among(_s.event), _told.c.closed.is_(None), _told.c.latest,
+        ~_told.c.folded, _told.c.not_after > bindparam("now", type_=BigInteger),
+    )
+    .order_by(_told.c.added)
+)  # fmt: skip

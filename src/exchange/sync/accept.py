@@ -36,6 +36,7 @@ from exchange.store.references import Neighbours
 from exchange.store.statements import Held, Worth, indexed
 from exchange.sync.intake import Intake, Outcome, sort
 from exchange.sync.listing import Lister
+from exchange.sync.membership import events_of
 from exchange.sync.subjects import horizon_at
 
 log = structlog.get_logger()
@@ -122,8 +123,9 @@ def _take(
         )
     statements.supersede(tx, intake.superseded)
     news = list(intake.news.values())
+    whose = events_of(tx, news, known, page.objects, source_key, now) if news else ()
     statements.renew(tx, intake.renewed, document=document, now=at)
-    held = statements.add_all(tx, news, source=source_key, peer=peer, posted=posted, document=document, now=at)
+    held = statements.add_all(tx, news, whose, source=source_key, peer=peer, posted=posted, document=document, now=at)
     statements.untouch(tx, intake.untouched)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
     aside = (*page.rejected, *intake.set_aside)

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection
 
+from exchange.convert import parts
 from exchange.model import normalise
+from exchange.model.marking import UNMARKED
 from exchange.policy import Audience, Decision, Rules, gate
 from exchange.store import Store, listings, quarantine, sources, statements
 from exchange.store.clock import moment
@@ -46,6 +49,8 @@ class Explained:
     held: Held
     rank: int
     answers: tuple[Answer, ...]
+    lost: tuple[str, ...] = ()
+    """Codes of what a partner that reads us over MISP does not get of it, whoever that is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +125,10 @@ def _explained(
     item: Judged, rules: Rules, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
 ) -> Explained:
     answers = tuple(_answer(item, audience, rules, history, body, now) for audience in rules.audiences)
-    return Explained(held=item.held, rank=item.rank, answers=answers)
+    _, lost = parts(orjson.loads(body), item.held.label or UNMARKED)
+    return Explained(
+        held=item.held, rank=item.rank, answers=answers, lost=tuple(dict.fromkeys(each.code for each in lost))
+    )
 
 
 def _answer(
