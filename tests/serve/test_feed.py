@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from exchange.model.marking import Tlp
+from exchange.policy import gate_event
 from exchange.store import listings, micros
 from exchange.sync import grouped
-from exchange.sync.tagged import passes
 from tests.serve.house import House, refused
 from tests.world import CCC_IDENTITY, FOLDED, OPEN_WRITE, SHARED, indicator, marked
 
@@ -154,12 +154,12 @@ def test_r25_an_event_that_the_gate_refuses_is_dropped(house: House, monkeypatch
 )
 def test_r25_the_gate_on_events(tags: list[str], clearance: int, good: bool) -> None:
     body = json.dumps({"Event": {"Tag": [{"name": n, "colour": "#000"} for n in tags]}}, separators=(",", ":"))
-    assert passes(body.encode(), clearance) is good
+    assert gate_event(body.encode(), clearance) is good
 
 
 def test_words_that_look_like_tags_are_none() -> None:
     """A name or comment cannot switch the gate, neither way."""
     event = {"Tag": [{"name": "tlp:green", "colour": "#0f0"}], "info": '{"name":"tlp:red","colour":"#f00"}'}
-    assert passes(json.dumps({"Event": event}, separators=(",", ":")).encode(), 1)
+    assert gate_event(json.dumps({"Event": event}, separators=(",", ":")).encode(), 1)
     event = {"Tag": [], "info": '{"name":"tlp:clear","colour":"#f00"}'}
-    assert not passes(json.dumps({"Event": event}, separators=(",", ":")).encode(), 1)
+    assert not gate_event(json.dumps({"Event": event}, separators=(",", ":")).encode(), 1)

@@ -18,7 +18,7 @@ import orjson
 
 from exchange.convert.gathering import Buffer, Joined, rank
 from exchange.convert.part import INHERIT, Part, said_by_marking
-from exchange.model.marking import Label, Reach, Tlp
+from exchange.model.marking import Label, Reach, Tlp, of_tags, says
 
 Flavour = Literal["sync", "feed", "push"]
 _WIDEST: Mapping[Flavour, Mapping[Tlp, int]] = {
@@ -33,8 +33,13 @@ _REACH = {Reach.ALL: 3, Reach.CONNECTED: 2, Reach.COMMUNITY: 1, Reach.NODE: 0}
 
 def distribution(label: Label, flavour: Flavour) -> int:
     """How far MISP may let go what stands under `label`; a sharing group is never named."""
-    widest = _ELSE[flavour] if label.tlp is None else _WIDEST[flavour].get(label.tlp, _ELSE[flavour])
-    return min(widest, _REACH[label.reach])
+    # Whom a sharing group or PFC's list leaves out, the receiver cannot know: it goes no further there.
+    few = label.orgs is not None or label.for_the_list
+    level = None if few else label.level(listed=False)
+    widest = _ELSE[flavour] if level is None else _WIDEST[flavour].get(level, _ELSE[flavour])
+    reach = _REACH[label.reach]
+    # Who pulls makes 1 of 2; who is pushed to, or reads a feed, takes it as it stands.
+    return min(widest, 1 if reach == 2 and flavour != "sync" else reach)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +140,7 @@ class Draft:
 
     def take(self, part: Part, label: Label, times: Times) -> None:
         """Put one part in, under its label."""
-        if label.tlp is None:
+        if label.level(listed=True) is None:
             self.lost["convert.label_not_carried"] += 1
         elif part.kind == "tag":
             self._tag(part, label)
@@ -209,7 +214,7 @@ class Draft:
             self.attributes += len(inner)
 
     def _report(self, part: Part, label: Label, times: Times) -> None:
-        if rank(label) > self.frame.level:
+        if not says(of_tags(tag["name"] for tag in self.frame.tags), label):
             self.lost["convert.label_not_carried"] += 1  # a report has no tags that could say it
             return
         body = part.body
@@ -219,7 +224,7 @@ class Draft:
         self._put("EventReport", body)
 
     def _tag(self, part: Part, label: Label) -> None:
-        if rank(label) > self.frame.level:
+        if not says(of_tags(tag["name"] for tag in self.frame.tags), label):
             self.lost["convert.label_not_carried"] += 1
             return
         for tag in part.body["Tag"]:

@@ -17,8 +17,11 @@ BEYOND = 1 + max(Tlp)
 
 
 def rank(label: Label) -> int:
-    """How strict the TLP of `label` is."""
-    return BEYOND if label.tlp is None else int(label.tlp)
+    """How strict TLP and PFC make `label`, for those who are not on PFC's list."""
+    level = label.level(listed=False)
+    if level is None:
+        return BEYOND
+    return max(int(level), Tlp.AMBER) if label.for_the_list else int(level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Joined:
             self.to_ids or body.get("to_ids") is True,
             self.comment or str(body.get("comment") or ""),
             max(self.timestamp, timestamp),
-            label if self.label is None or rank(label) > rank(self.label) else self.label,
+            label if self.label is None else self.label.join(label),
             {**self.tags, **{tag["name"]: tag for tag in body.get("Tag") or ()}},
             min(self.distribution, under),
         )
@@ -51,7 +54,7 @@ class Joined:
         """The attribute with all of it, under the strictest of the labels."""
         tagged = {tag["name"]: tag for tag in body.get("Tag") or ()}
         own = of_tags(tagged)
-        strictest = self.label if self.label is not None and rank(self.label) > rank(own) else own
+        strictest = own if self.label is None else own.join(self.label)
         every = {**self.tags, **tagged}
         return {
             **body,

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from exchange.errors import ContentError
-from exchange.model.marking import Label, Tlp, of_tags, parse_tlp, tags_of
+from exchange.model.lights import COLOURS
+from exchange.model.marking import Label, Tlp, of_tags, tags_of
 from exchange.model.stix import version_of
 
 INHERIT = "5"
@@ -90,7 +91,7 @@ def tags(label: Label, others: Any = ()) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=1024)
 def _of_label(label: Label) -> tuple[dict[str, Any], ...]:
-    return tuple(_tag(name, _COLOURS.get(parse_tlp(name), _NO_COLOUR)) for name in tags_of(label))  # type: ignore[arg-type]
+    return tuple(_tag(name, COLOURS[name]) for name in tags_of(label))
 
 
 def _tag(name: str, colour: str) -> dict[str, Any]:

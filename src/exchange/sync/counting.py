@@ -80,7 +80,11 @@ def is_day(key: str) -> bool:
 def counted_of(place: Place, found: Sequence[Tally]) -> Counted:
     # What says no TLP has no tag that could say what it stands under: it is in no event.
     labels = [Label.from_text(tally.label) for tally in found]
-    shown = [tally for tally, label in zip(found, labels, strict=True) if tally.shown and label.tlp is not None]
+    shown = [
+        tally
+        for tally, label in zip(found, labels, strict=True)
+        if tally.shown and label.level(listed=True) is not None
+    ]
     other = [tally for tally in found if not tally.shown]
     return Counted(
         place=place,

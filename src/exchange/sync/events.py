@@ -33,14 +33,13 @@ from exchange.convert import Lost, Part, parts
 from exchange.convert.compose import Draft, Flavour, Times
 from exchange.convert.gathering import rank
 from exchange.errors import StoreError
-from exchange.model.marking import Label
+from exchange.model.marking import Label, Tlp, of_tags, says
 from exchange.model.schema import observable_types
-from exchange.policy import Audience, Rules
+from exchange.policy import Audience, Rules, gate_event
 from exchange.store import audiences, views
 from exchange.store.views import Row
 from exchange.sync.counting import SECOND, frame_of
 from exchange.sync.grouped import Grouped, Kept
-from exchange.sync.tagged import passes
 from exchange.sync.terms import NODE_SECRET
 from exchange.sync.view import EventRow, Index, View, minted
 
@@ -238,7 +237,9 @@ def sightings(tx: Connection, view: View, rows: Iterable[EventRow], now: int) ->
     for group, (found, body) in views.sightings(tx, view.number, now, {number for number, _ in by_group}):
         row = by_group.get(group)
         label = Label.from_text(found.label)
-        if row is None or (row.uuid, found.stix_id) in told or rank(label) > row.level:
+        if row is None or (row.uuid, found.stix_id) in told:
+            continue
+        if not says(of_tags(str(tag["name"]) for tag in row.tags), label):
             continue
         told.add((row.uuid, found.stix_id))
         stix = orjson.loads(body)
@@ -247,7 +248,7 @@ def sightings(tx: Connection, view: View, rows: Iterable[EventRow], now: int) ->
                 seen = {**part.body, "event_uuid": row.uuid, "org_id": "0"}
                 seen.setdefault("Organisation", _organisation(tx, view, stix, names, now))
                 seen["Organisation"].setdefault("name", seen["Organisation"]["uuid"])
-                if passes(orjson.dumps(seen), view.clearance, whole=False):
+                if gate_event(orjson.dumps(seen), view.clearance, whole=False):
                     yield seen
 
 
@@ -272,12 +273,17 @@ def carried(
     """Entities that travel by calls of their own (`note`, `opinion`, `relationship`, `proposal`, `cluster`), of all
     that the audience sees, in order of date. `uuids`: only these.
 
-    What stands under a TLP stricter than GREEN is held, because none of these can say so.
+    What stands under a TLP stricter than GREEN, or a PAP, is held, because none of these can say so.
     """
     for batch in views.but(tx, view.number, now, (*_NO_CARRIERS, *observable_types())):
         for found, body in batch:
             label = Label.from_text(found.label)
             for part in parts(orjson.loads(body), label)[0]:
                 wanted = part.kind in kinds and (uuids is None or part.uuid in uuids)
-                if wanted and rank(label) <= 1 and passes(orjson.dumps(part.body), view.clearance, whole=False):
+                if (
+                    wanted
+                    and rank(label) <= Tlp.GREEN
+                    and label.pap is None
+                    and gate_event(orjson.dumps(part.body), view.clearance, whole=False)
+                ):
                     yield part

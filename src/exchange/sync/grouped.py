@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from exchange.convert import compose
 from exchange.convert.gathering import rank
 from exchange.convert.part import tags
+from exchange.policy import gate_event
 from exchange.store import events, views
 from exchange.store.clock import FOREVER, moment
 from exchange.store.views import Group, Mark, Tally
@@ -35,7 +36,6 @@ from exchange.sync.counting import (
     strictest,
     with_guest,
 )
-from exchange.sync.tagged import passes
 from exchange.sync.view import EventRow, Index, View, minted
 
 log = structlog.get_logger()
@@ -186,7 +186,7 @@ class Grouped:
             row, moves = self._row(group, counted, now)
             if guest is not None:
                 row = msgspec.structs.replace(row, guests=(guest[0],))
-            if not passes(orjson.dumps(frame_of(row).fields()), self.view.clearance):
+            if not gate_event(orjson.dumps(frame_of(row).fields()), self.view.clearance):
                 log.error("gate.stopped", source=self.view.flavour, audience=self.view.audience, id=row.uuid)
                 continue
             self._rows[group] = row
@@ -205,7 +205,7 @@ class Grouped:
             if head is not None
             else minted(view.secret, f"{view.audience}|{place.creator}|{place.key}|{group[1]:d}")
         )
-        shown = head if head is not None and head.shown and head.label.tlp is not None else None
+        shown = head if head is not None and head.shown and head.label.level(listed=True) is not None else None
         label = shown.label if shown is not None else strictest(counted.labels)
         day = place.key if is_day(place.key) else moment(counted.begun).date().isoformat()
         fields = shown.fields if shown is not None else {}
