@@ -123,7 +123,7 @@ def document(tx: Connection, view: View, row: EventRow, now: int, *, only: Colle
     What was shown once and is gone comes as a tombstone without its value. Sightings are inside of a feed's event only,
     where they have no other way.
     """
-    judged = partial(passes, clearance=view.clearance, whole=False)
+    judged = partial(gate_event, clearance=view.clearance, whole=False)
     draft = Draft(frame_of(row), view.flavour, mint=_mint(view, row), passes=judged)
     if view.flavour == "feed" and row.sighting_timestamp:
         inside: dict[str, list[Mapping[str, Any]]] = {}
