@@ -167,6 +167,27 @@ def test_siblings_of_the_document_are_as_good_as_what_is_inside():
     assert ours["sighting", uuid(20)] == other["sighting", uuid(20)]
 
 
+@pytest.mark.parametrize("about", [attribute(1, to_ids=False), attribute(1, "text", "x", category="Other")])
+def test_a_sighting_is_of_whatever_carries_the_attribute(about):
+    seen = {"uuid": uuid(20), "type": "0", "date_sighting": "1700000100"}
+    got = back(convert(event(about | {"Sighting": [seen]})))
+    assert got["sighting", uuid(20)]["attribute_uuid"] == uuid(1)
+
+
+def test_what_is_said_of_something_that_is_not_here_stays_here():
+    note = {"uuid": uuid(20), "note": "n", "object_uuid": uuid(99), "object_type": "Attribute"}
+    page = whole(json.dumps({"Event": event(attribute(1)), "Note": [note]}).encode())
+    assert [made.label.reach.name for made in of(page, 20)] == ["NODE"]
+
+
+def test_one_id_under_two_labels_is_never_under_the_looser():
+    seen = {"uuid": uuid(20), "type": "0", "date_sighting": "1700000100"}
+    both = [attribute(1, distribution="0", Sighting=[dict(seen)]), attribute(2, Sighting=[dict(seen)])]
+    page = convert(event(*both))
+    about = {orjson.loads(made.body)["sighting_of_ref"][-1:]: made.label.reach.name for made in of(page, 20)}
+    assert about["1"] == "NODE"
+
+
 def test_an_own_cluster_beside_the_event_is_carried_under_its_own_label():
     cluster = {"uuid": uuid(40), "type": "malware", "value": "Ours", "default": False, "distribution": "0",
                "Galaxy": {"uuid": uuid(41), "type": "malware", "name": "Malware"}}  # fmt: skip

@@ -154,7 +154,7 @@ class _Work:
 
     def _made(self, identifier: str, text: str, *, carrier: bool) -> Made:
         if not carrier:
-            return Made(identifier, f"{text}{self.tail[0]}{self.tail[1]}".encode(), self.label)
+            return Made(identifier, (text + self.tail[2]).encode(), self.label)
         if self.uuid in self.event.mentioned:
             self.event.note(self.uuid, identifier, self.label)
         entity = _text(self.entity)

@@ -25,7 +25,7 @@ from exchange.convert.opening import SIBLINGS, Opened, Raw, Slices, open_event, 
 from exchange.convert.prepare import Prepared, prepare, strip
 from exchange.errors import ContentError
 from exchange.model.envelope import PAGE, Document, Page, Rejected, Skipped, sift
-from exchange.model.marking import Label, says, tags_of
+from exchange.model.marking import Label, Reach, says, tags_of
 from exchange.model.party import ANYBODY, Source
 from exchange.model.stix import StixObject
 
@@ -123,16 +123,14 @@ class _Page:
             self.made.append(item)
 
     def closed(self, document: Document) -> Page:
-        floors = {item.id: item.floor for item in self.made}
-        good, bad = sift(item.body for item in self.made)
-        for made in good:
-            _check(made, floors[made.id])
-        return Page(
-            objects=[made.under(floors[made.id]) for made in good],
-            rejected=(*self.rejected, *bad),
-            skipped=tuple(self.skipped),
-            document=document,
-        )
+        good: list[StixObject] = []
+        for item in self.made:  # each by itself: an id that is there twice may stand under two labels
+            parsed, bad = sift((item.body,))
+            for made in parsed:
+                _check(made, item.floor)
+                good.append(made.under(item.floor))
+            self.rejected += bad
+        return Page(objects=good, rejected=tuple(self.rejected), skipped=tuple(self.skipped), document=document)
 
 
 _SHARED = ("identity--", "threat-actor--", "intrusion-set--", "attack-pattern--", "malware--", "tool--",
@@ -208,6 +206,7 @@ class _Conversion:
             mentioned.update(uuids_in(data.get("content")))
         for found in self._attached.values():
             mentioned.update(str(data.get("related_object_uuid") or "") for _, data in found)
+        mentioned.update(self._attached)
 
     def _made_frame(self, members: list[str]) -> Made:
         """The report or grouping that stands for the event; it tells of nothing that is stricter than itself."""
@@ -288,7 +287,8 @@ class _Conversion:
             if isinstance(attribute, Rejected):
                 found.append(attribute)
             elif self._prepared.takes_attribute(attribute):
-                self._attach(attribute)
+                if self._attached:
+                    self._attach(attribute)
                 (telling if self._says_more(attribute) or _states(attribute) else plain).append(attribute)
         for attribute in plain:  # it is worth what its event is worth
             found += self._attribute(attribute, self._event.label)
@@ -340,10 +340,12 @@ class _Conversion:
         yield from adorn(event, self._frame, event.frame, event.label)
         for data in listed(self._frame, "EventReport"):
             label = labels.find(str(data["uuid"])) or labels.strictest
+            self._attach(data)
             yield report(event, data, label)
             yield from adorn(event, data, f"note--{data['uuid']}", label)
         for uuid, found in self._attached.items():
-            carrier = event.carriers.get(uuid, (event.frame, labels.strictest))
+            # Nobody knows how strict that is which is not here: it stays with us.
+            carrier = event.carriers.get(uuid, (event.frame, labels.strictest.join(Label(reach=Reach.NODE))))
             for name, data in found:
                 yield from adorn(event, {"uuid": uuid, name: [data]}, *carrier)
 

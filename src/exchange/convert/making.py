@@ -61,7 +61,7 @@ class Event:
     carriers: dict[str, tuple[str, Label]] = field(default_factory=dict)
     """Of those: uuid → the id of the carrier, and its label."""
     _label: Label | None = None
-    _tail: tuple[str, str] = ("", "")
+    _tail: tuple[str, str, str] = ("", "", "")
 
     def versioned(self, identifier: str, seconds: int) -> dict[str, Any]:
         """The beginning of an object that has versions."""
@@ -87,16 +87,16 @@ class Event:
             stix["object_marking_refs"] = marks
         return Made(stix["id"], orjson.dumps(stix), label, bool(kind))
 
-    def tail(self, label: Label) -> tuple[str, str]:
-        """The end of an object that is written as text: what stands before and after the entity that it carries."""
+    def tail(self, label: Label) -> tuple[str, str, str]:
+        """The end of an object that is written as text: what stands before and after the entity that it carries; and
+        that of one that carries none."""
         if label is not self._label and label != self._label:
             self._label = label
             marks = marks_of(label)
             named = f',"object_marking_refs":{orjson.dumps(marks).decode()}' if marks else ""
-            self._tail = (
-                f',"extensions":{{"{EXTENSION}":{{"extension_type":"property-extension","event":"{self.uuid}"',
-                f"}}}}{named}}}",
-            )
+            before = f',"extensions":{{"{EXTENSION}":{{"extension_type":"property-extension","event":"{self.uuid}"'
+            after = f"}}}}{named}}}"
+            self._tail = (before, after, before + after)
         return self._tail
 
     def note(self, uuid: str, carrier: str, label: Label) -> None:

@@ -138,10 +138,10 @@ class Prepared:
 
     def tidy(self, entity: dict[str, Any]) -> None:
         """Take out what is not content or must not travel, here and in everything inside."""
+        if not any(map(entity.get, _AROUND)) and entity.keys().isdisjoint(_DROPPED):
+            return
         for name in _DROPPED:
             entity.pop(name, None)
-        if not any(map(entity.get, _AROUND)):
-            return
         for name in _NESTED:
             if entity.get(name):
                 entity[name] = [inner for inner in listed(entity, name) if self.takes_nested(inner)]
