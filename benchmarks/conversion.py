@@ -41,7 +41,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EVENT = "5c4e0000-0000-4000-8000-000000000100"
 SOURCE = Source(peer="giver", id="g", kind="misp", orgs=frozenset({"*"}))
 LABEL = Label(tlp=Tlp.GREEN)
-ROUNDS = 5
+ROUNDS = 9
 _CATEGORIES = {"text": "Other", "regkey": "Persistence mechanism"}
 _KINDS = (
     "domain",

@@ -31,7 +31,7 @@ from exchange.model.stix import StixObject
 
 MEMBERS = 10_000
 """Carriers that a frame refers to; membership itself is said by each member (`model.misp`)."""
-_AT_ONCE = 200
+_AT_ONCE = 100
 _MORE = ("Galaxy", "Sighting", "Note", "Opinion", "Relationship", "ShadowAttribute")
 _ATTACHED = ("Sighting", "Note", "Opinion", "Relationship", "ShadowAttribute")
 Found = Made | Rejected | Skipped

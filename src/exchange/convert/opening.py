@@ -132,7 +132,10 @@ def _slices(value: Raw | None) -> Slices:
     """The entities of a list; PHP writes a map of one as the one itself."""
     if value is not None and _is_object(value):
         return [value]
-    return [item for item in _list(value) if _is_object(item)]
+    return [item for item in _list(value) if memoryview(item)[0] == _BRACE or _is_object(item)]
+
+
+_BRACE = ord("{")
 
 
 def _listed(value: Raw, name: str) -> list[dict[str, Any]]:
