@@ -14,7 +14,7 @@ from sqlalchemy import column, insert, select, table
 
 from exchange.errors import StoreOutdated
 from exchange.model import stix
-from exchange.store import Store, audiences, listings, migrate, open_store, originals, pages, statements, tables
+from exchange.store import Store, audiences, events, listings, migrate, open_store, originals, pages, statements, tables
 from exchange.store.schema import _config, newest
 from tests.world import indicator, malware
 
@@ -104,6 +104,10 @@ def test_everything_of_the_first_schema_is_there_after_it(early: Store) -> None:
         (parcel,) = listings.parcels(tx, AUDIENCE, 0, 10)
         assert (parcel.seq, parcel.attempts, json.loads(parcel.body)) == (1, 3, indicator("1.example"))
         assert len(tx.execute(select(tables.reference)).all()) == 1_199
+        # What is held already belongs to the day of its version.
+        (number,) = tx.execute(select(tables.statement.c.event).distinct()).scalars()
+        assert events.places(tx, [number]) == {number: events.Place("", held.version[:10])}
+        assert {held.attributes for held in statements.by_seq(tx, [1, 2_000])} == {0, 1}
     early.close()
 
 

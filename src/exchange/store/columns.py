@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from sqlalchemy import BigInteger, Integer, MetaData, String
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 metadata = MetaData(
     naming_convention={
@@ -30,3 +33,21 @@ def indexed(value: str) -> str:
         if len(value) <= _LONGEST and "\0" not in value
         else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
     )
+
+
+class Stamp(FunctionElement[Any]):
+    """The second behind a date in µs, as versions write it."""
+
+    inherit_cache = True
+
+
+@compiles(Stamp, "sqlite")
+def _stamp_of_sqlite(element: Stamp, compiler: Any, **options: Any) -> str:
+    given = compiler.process(element.clauses, **options)
+    return f"strftime('%Y-%m-%dT%H:%M:%S', {given} / 1000000 + 1, 'unixepoch')"
+
+
+@compiles(Stamp, "postgresql")
+def _stamp_of_postgresql(element: Stamp, compiler: Any, **options: Any) -> str:
+    given = compiler.process(element.clauses, **options)
+    return f"to_char(to_timestamp({given} / 1000000 + 1) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS')"

@@ -26,10 +26,9 @@ from sqlalchemy import (
     text,
     tuple_,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from exchange.store import blocks
+from exchange.store.columns import Stamp
 from exchange.store.pages import IN_FRONT, LATEST, OPEN
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import event, listing, reference, statement
@@ -97,24 +96,6 @@ class Row(NamedTuple):
         return self.block, self.start, self.stop
 
 
-class _Stamp(FunctionElement[Any]):
-    """The second behind a date in µs, as versions write it."""
-
-    inherit_cache = True
-
-
-@compiles(_Stamp, "sqlite")
-def _stamp_of_sqlite(element: _Stamp, compiler: Any, **options: Any) -> str:
-    given = compiler.process(element.clauses, **options)
-    return f"strftime('%Y-%m-%dT%H:%M:%S', {given} / 1000000 + 1, 'unixepoch')"
-
-
-@compiles(_Stamp, "postgresql")
-def _stamp_of_postgresql(element: _Stamp, compiler: Any, **options: Any) -> str:
-    given = compiler.process(element.clauses, **options)
-    return f"to_char(to_timestamp({given} / 1000000 + 1) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS')"
-
-
 _l, _s = listing.c, statement.c
 _MINE = _l.audience == bindparam("number")
 # Written so that SQLite begins with the statements and not with all that the audience reads.
@@ -128,7 +109,7 @@ def _tallies(*conditions: ColumnElement[bool]) -> Any:
     went = case((_l.folded, 0), (_SHOWN, _l.added), else_=func.coalesce(_l.closed, _over))
     notes = case((_s.type == literal_column("'note'"), 1), else_=0)
     beside = case((_l.rank < 0, 1), else_=0).label("beside")
-    early = case((_s.version >= _Stamp(_l.added), 1), else_=0)
+    early = case((_s.version >= Stamp(_l.added), 1), else_=0)
     return (
         select(
             _s.event, beside, shows, _l.label, func.count(), func.sum(_s.attributes), func.sum(notes),
@@ -157,28 +138,34 @@ class Mark(NamedTuple):
     added: int
     closings: int
     closed: int
+    """When the last of them was, and how many were just then."""
+    same: int
+
+    def covers(self, other: Mark) -> bool:
+        """Whether nothing stands in `other` that does not stand here."""
+        return other.added <= self.added and other.closings <= self.closings
 
 
 def mark(tx: Connection, number: int) -> Mark:
     """Changes with every row that is listed or closed."""
     ((closings, closed),) = _CLOSINGS.run(tx, number=number)
-    return Mark(_LAST.one(tx, number=number) or 0, closings, closed or 0)
+    same = _SAME.one(tx, number=number, closed=closed) if closings else 0
+    return Mark(_LAST.one(tx, number=number) or 0, closings, closed or 0, same)
 
 
 _CLOSED = text("listing.closed IS NOT NULL")
 _LAST = Query(select(_l.added).where(_MINE).order_by(_l.added.desc()).limit(1))
 _CLOSINGS = Query(select(func.count(), func.max(_l.closed)).where(_MINE, _CLOSED))
+_SAME = Query(select(func.count()).where(_MINE, _CLOSED, _l.closed == bindparam("closed")))
 
 
 def changed(tx: Connection, number: int, before: Mark, after: Mark, most: int) -> set[str] | None:
-    """The ids of what was listed or closed between two marks; None: there is too much of it, or nobody can tell."""
+    """The ids of what was listed or closed between two marks; None: too much, or the clock stepped back meanwhile."""
     begun = _BEGUN.run(tx, number=number, since=before.added, most=most)
-    ended = _ENDED.run(tx, number=number, since=before.closed, most=after.closings - before.closings + most)
-    if len(begun) == most or len(ended) >= after.closings - before.closings + most:
+    expected = after.closings - before.closings + before.same
+    ended = _ENDED.run(tx, number=number, since=before.closed, most=expected + 1)
+    if len(begun) == most or expected > most or len(ended) != expected:
         return None
-    news = sum(row[1] > before.closed for row in ended)
-    if news != after.closings - before.closings and len(ended) < after.closings - before.closings:
-        return None  # the clock stepped back between them
     return {row[0] for row in (*begun, *ended)}
 
 
@@ -190,7 +177,7 @@ _BEGUN = Query(
     .limit(bindparam("most"))
 )
 _ENDED = Query(
-    select(_s.stix_id, _l.closed)
+    select(_s.stix_id)
     .select_from(_JOINED)
     .where(_MINE, _CLOSED, _l.closed >= bindparam("since"))
     .limit(bindparam("most"))

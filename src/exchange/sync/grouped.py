@@ -76,7 +76,7 @@ class Grouped:
         stale: set[Group] | None = set()
         if self._mark is None or self._index is None or now >= self._until:
             stale = None
-        elif mark != self._mark:
+        elif not self._mark.covers(mark):  # another thread may have seen more already
             stale = self._update(tx, now, self._mark, mark)
         elif (now // SECOND == self._second or not self._hot) and not self._awaited:
             self._second = now // SECOND
@@ -84,7 +84,9 @@ class Grouped:
         if stale is None:
             self._count(tx, now)
         waited, self._awaited = self._awaited, self._waiting(tx, now, stale)
-        self._mark, self._second = mark, now // SECOND
+        if self._mark is None or not self._mark.covers(mark):
+            self._mark = mark
+        self._second = now // SECOND
         self._write(None if stale is None else stale | self._hot | waited, now)
         self._index = _indexed(self.view, self._rows)
         return self._index
@@ -263,7 +265,7 @@ def _told(row: EventRow) -> bytes:
 class Kept:
     """Indexes as they were last made, one for each audience and flavour; the least used go. Threads may share it."""
 
-    def __init__(self, most: int = 8) -> None:
+    def __init__(self, most: int = 32) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._found: dict[tuple[str, str], Grouped] = {}
