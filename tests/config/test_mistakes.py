@@ -24,6 +24,10 @@ def seen(folder):
     return [(each.file, each.key, each.code) for each in problems(folder)]
 
 
+MISP = '[[target]]\nid = "m"\nkind = "misp"\n'
+KEY = '[auth]\nkey = "env:K"'
+TARGET_CANNOT = ("target[1].collection", "config.target_cannot")
+
 SPOILT = [
     # file, what stands there, what a person typed, key, code
     (NODE, 'name = "CERT-QC"', "", "node.name", "config.missing_key"),
@@ -81,6 +85,11 @@ SPOILT = [
     ),
     (CCC, "token =", 'user = "u"\npassword = "env:P"\ntoken =', "auth.token", "config.two_logins"),
     (CCC, "[[target]]", "[target]", "target", "config.not_table"),
+    (CCC, 'id = "depot"', 'publish = false\nid = "depot"', "target[0].publish", "config.target_cannot"),
+    (CCC, "[auth]", f'{MISP}url = "https://m.example"\n[auth]', "auth.key", "config.misp_without_key"),
+    (CCC, "[auth]", f'{MISP}url = "srv:m.example"\n{KEY}', "target[1].url", "config.srv_not_taxii"),
+    (CCC, "[auth]", f'{MISP}url = "https://m.example"\ncollection = "x"\n{KEY}', *TARGET_CANNOT),
+    (CCC, 'collection = "528', '# "528', "target[0].collection", "config.target_needs"),
     (CCC, "contact =", 'identities = ["x"]\ncontact =', "identities[0]", "config.bad_identity_or_organisation"),
     (
         CCC,

@@ -49,6 +49,9 @@ _TAKES = {
     "misp-feed": _PULLED | {"orgs"},
     "file": {"max_day"},
 }
+# The same of targets.
+_TARGET_NEEDS = {"taxii": ("collection",), "misp": ()}
+_TARGET_TAKES = {"taxii": {"url", "collection"}, "misp": {"url", "publish"}}
 
 
 class SourceTable(Form):
@@ -76,7 +79,8 @@ class TargetTable(Form):
     id: ShortId = Field(examples=["depot"])
     kind: TargetKind = Field(examples=["taxii"])
     url: TaxiiUrl = Field(examples=[_URL])
-    collection: TheirCollection = Field(examples=["52892447-4d7e-4f70-b94d-d7f22742ff63"])
+    collection: TheirCollection | None = Field(default=None, examples=["52892447-4d7e-4f70-b94d-d7f22742ff63"])
+    publish: bool = Field(default=True, examples=[True])
     enabled: bool = Field(default=True, examples=[True])
 
 
@@ -145,10 +149,7 @@ def mistakes(form: PeerForm, file: str) -> Iterator[Problem]:
     for number, source in enumerate(form.source):
         yield from _of_source(form, source, file, f"source[{number}]")
     for number, target in enumerate(form.target):
-        if "/collections/" in target.url:
-            fixed = target.url.partition("collections/")[0]
-            yield problem("config.url_of_collection", file, f"target[{number}].url", fixed=fixed)
-        yield from _in_clear(form, target.url, file, f"target[{number}].url")
+        yield from _of_target(form, target, file, f"target[{number}]")
     for number, origin in enumerate(form.auth.origins):
         yield from _in_clear(form, origin, file, f"auth.origins[{number}]")
 
@@ -185,6 +186,19 @@ def _of_source(form: PeerForm, source: SourceTable, file: str, key: str) -> Iter
         yield problem("config.url_of_collection", file, f"{key}.url", fixed=source.url.partition("collections/")[0])
     if source.url:
         yield from _in_clear(form, source.url, file, f"{key}.url")
+
+
+def _of_target(form: PeerForm, target: TargetTable, file: str, key: str) -> Iterator[Problem]:
+    for needed in _TARGET_NEEDS[target.kind]:
+        if not getattr(target, needed):
+            yield problem("config.target_needs", file, f"{key}.{needed}", kind=target.kind, name=needed)
+    for name in sorted(target.model_fields_set - {"id", "kind", "enabled"} - _TARGET_TAKES[target.kind]):
+        yield problem("config.target_cannot", file, f"{key}.{name}", kind=target.kind, name=name)
+    if target.url.startswith(_SRV) and target.kind != "taxii":
+        yield problem("config.srv_not_taxii", file, f"{key}.url", kind=target.kind)
+    if target.kind == "taxii" and "/collections/" in target.url:
+        yield problem("config.url_of_collection", file, f"{key}.url", fixed=target.url.partition("collections/")[0])
+    yield from _in_clear(form, target.url, file, f"{key}.url")
 
 
 def _of_pace(source: SourceTable, file: str, key: str) -> Iterator[Problem]:
@@ -238,7 +252,18 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
             )
             for source in form.source
         ),
-        targets=tuple(Target(peer=peer_id, **target.model_dump()) for target in form.target),
+        targets=tuple(
+            Target(
+                peer=peer_id,
+                id=target.id,
+                kind=target.kind,
+                url=target.url,
+                collection=target.collection or "",
+                publish=target.publish,
+                enabled=target.enabled,
+            )
+            for target in form.target
+        ),
         auth=Auth(**auth, proxy_user=form.proxy.user or "", proxy_password=form.proxy.password or ""),
         origins=frozenset(form.auth.origins),
         proxy=form.proxy.url or "",

@@ -13,7 +13,7 @@ from typing import Literal
 from exchange.model.marking import Tlp
 
 SourceKind = Literal["taxii", "misp", "misp-feed", "file"]
-TargetKind = Literal["taxii"]
+TargetKind = Literal["taxii", "misp"]
 TaxiiVersion = Literal["2.1", "2.0"]
 Duplicates = Literal["list", "fold"]
 ANY_MARKING = "*"
@@ -85,13 +85,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where we hand objects over: a TAXII collection of the peer's that we may write."""
+    """Where we hand objects over: a TAXII collection of the peer's that we may write, or its MISP instance."""
 
     peer: str
     id: str
     kind: TargetKind
     url: str
-    collection: str
+    collection: str = ""
+    """Of TAXII."""
+    publish: bool = True
+    """MISP: whether the peer's instance publishes what we hand over (mails, its own push), or a person there does."""
     enabled: bool = True
 
     @property
