@@ -25,7 +25,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
+MINTED = UUID("5b0f1d8e-6f0a-5c58-9a53-7d9c2f6c1d10")
+"""Namespace of the uuids of what stands beside a carrier: UUIDv5 of `ENTITY-UUID/STIX-TYPE` (RULES R15: both are
+released with it)."""
 EXTENSION = "extension-definition--8f6a6c1e-3f5b-4d0e-9d2f-6b1f0a7c2e54"
 KINDS = (
     "attribute",

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from exchange.store.prepared import Query
+from exchange.store.statements import chunks
 from exchange.store.tables import run, skipped, source, vanished
 
 
@@ -223,6 +224,25 @@ def pass_over(tx: Connection, key: str, remote_id: str, code: str, fields: Mappi
     same = (skipped.c.source == key) & (skipped.c.remote_id == remote_id)
     if tx.execute(update(skipped).where(same).values(**values)).rowcount == 0:
         tx.execute(insert(skipped).values(source=key, remote_id=remote_id, **values))
+
+
+def passed_over_before(tx: Connection, key: str, remote_ids: Iterable[str], code: str) -> set[str]:
+    """Which of these were passed over with this reason the last time."""
+    return {
+        remote_id
+        for ids in chunks(remote_ids)
+        for remote_id in tx.execute(
+            select(skipped.c.remote_id).where(
+                skipped.c.source == key, skipped.c.remote_id.in_(ids), skipped.c.code == code
+            )
+        ).scalars()
+    }
+
+
+def no_longer_passed_over(tx: Connection, key: str, remote_ids: Iterable[str], code: str) -> None:
+    """These were taken after all: that they were once passed over with this reason says nothing any more."""
+    for ids in chunks(remote_ids):
+        tx.execute(delete(skipped).where(skipped.c.source == key, skipped.c.remote_id.in_(ids), skipped.c.code == code))
 
 
 def passed_over(tx: Connection, remote_id: str) -> Sequence[Mapping[str, Any]]:

@@ -6,11 +6,21 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, delete, insert, select
 
-from exchange.store.statements import any_withdrawn, chunks
+from exchange.store.statements import Held, any_withdrawn, chunks
 from exchange.store.tables import statement, withdrawal
 
 EVERY = ""
 """Instead of a version: every version, later ones too."""
+
+
+def of_source(source: str) -> str:
+    """In place of a channel: every channel, as far as `source` has given it; it has deleted it at its own place."""
+    return f"source:{source}"
+
+
+def is_deleted(held: Held) -> bool:
+    """Whether the source of this statement has deleted it since."""
+    return of_source(held.source) in held.withdrawn
 
 
 def mark(tx: Connection, peer: str, channel: str, stix_id: str, versions: Collection[str], now: int) -> None:
@@ -41,7 +51,7 @@ def marked(tx: Connection, peer: str, channel: str, stix_ids: Iterable[str]) -> 
 
 
 def undo(tx: Connection, peer: str, channel: str, given: Iterable[tuple[str, str]]) -> list[str]:
-    """`peer` posts these (id, version) to `channel` again; the ids that were marked there.
+    """`peer` gives these (id, version) to `channel` again; the ids that were marked there.
 
     The other versions that it took out stay out.
     """

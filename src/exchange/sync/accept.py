@@ -34,6 +34,7 @@ from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.references import Neighbours
 from exchange.store.statements import Held, Worth, indexed
+from exchange.sync.deletion import given_again, withdraw_deleted
 from exchange.sync.intake import Intake, Outcome, sort
 from exchange.sync.listing import Lister
 from exchange.sync.membership import events_of
@@ -116,7 +117,7 @@ def _take(
         kept = page.document
         document = originals.keep_document(tx, source_key, kept.kind, kept.id, kept.version, kept.raw, at)
     known = statements.held(tx, {item.id for item in page.objects})
-    intake = sort(page.objects, known, source_key, peer, rules, horizon_at(now), posted)
+    intake = sort(page.objects, known, source_key, peer, rules, horizon_at(now), posted, page.document)
     for rejected in page.rejected:
         intake.outcomes.append(
             Outcome(id=rejected.id, version="", code="rejected", reason=rejected.code, fields=rejected.fields)
@@ -135,6 +136,7 @@ def _take(
             dropped = quarantine.trim(tx, source_key)
             if dropped:
                 log.warning("quarantine.trimmed", source=source_key, count=dropped)
+    deleted = withdraw_deleted(tx, source_key, peer, page, at)
     for skipped in page.skipped:
         sources.pass_over(tx, source_key, skipped.id, skipped.code, skipped.fields, at)
     if news:
@@ -148,6 +150,9 @@ def _take(
     if posted and not again:
         given = {(item.id, item.version) for item in page.objects if item.id in known}
         changed |= dict.fromkeys(withdrawals.undo(tx, peer, posted, given))
+    if page.document is not None:
+        taken = [(outcome.id, outcome.version) for outcome in intake.outcomes if outcome.success]
+        changed |= dict.fromkeys((*deleted, *given_again(tx, source_key, peer, taken)))
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake))
     lister.relist(changed, fresh)
     return intake, lister

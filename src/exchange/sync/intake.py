@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
+import orjson
 from msgspec.structs import replace
 
-from exchange.model.envelope import Rejected
+from exchange.model.envelope import Document, Rejected
 from exchange.model.marking import Label
+from exchange.model.misp import carried
 from exchange.model.stix import CONTAINERS, StixObject
 from exchange.policy import Basis, Rules
 from exchange.store.statements import Held, New
+from exchange.store.withdrawals import is_deleted
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +48,7 @@ class _Known:
     version: str
     """The one under which it stands: a touch takes the place of the touch before it."""
     withdrawn: bool = False
-    """Its peer has taken it out of the channel that is written to now (RULES R22)."""
+    """Its peer has taken it out of the channel that is written to now (RULES R22), or deleted it at its own place."""
 
 
 @dataclass(slots=True)
@@ -70,9 +74,14 @@ def sort(
     rules: Rules,
     horizon: str,
     posted: str,
+    document: Document | None = None,
 ) -> Intake:
-    """Which versions are new to this source, which it gave before, and which contradict what it gave before."""
+    """Which versions are new to this source, which it gave before, and which contradict what it gave before.
+
+    `document`: the MISP event of which the objects were made.
+    """
     intake = Intake()
+    stamp = _stamp(document)
     chains: dict[str, dict[str, _Known]] = {}
     for item in objects:
         chain = chains.get(item.id)
@@ -85,16 +94,52 @@ def sort(
                     held.newest,
                     held.touch,
                     held.version,
-                    bool(posted) and posted in held.withdrawn,
+                    is_deleted(held) or (bool(posted) and posted in held.withdrawn),
                 )
                 for held in known.get(item.id, ())
                 if held.source == source_key
             }
-        if item.version in chain:
-            _repeat(intake, item, chain[item.version])
+        made = item
+        if document is not None and chain:
+            made = _restamped(item, chain, document.id, stamp if stamp <= horizon else "")
+        if made.version in chain:
+            _repeat(intake, made, chain[made.version])
         else:
-            _add(intake, item, chain, rules.understood(peer, item.label), horizon)
+            _add(intake, made, chain, rules.understood(peer, made.label), horizon)
     return intake
+
+
+def _stamp(document: Document | None) -> str:
+    """When the event was last changed, as a version; empty: it does not say."""
+    if document is None or not document.version.isdecimal():
+        return ""
+    try:
+        return datetime.fromtimestamp(int(document.version), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _restamped(item: StixObject, chain: Mapping[str, _Known], event: str, stamp: str) -> StixObject:
+    """`item`, made of an entity of `event`, under the version at which it came to say what it says.
+
+    MISP changes tags, and with the event's tags what all its attributes are worth, without a new timestamp (misp.md
+    section 5). The document is the whole truth at `stamp`, and the object is our own projection of it, so what differs
+    from the newest version of its chain is a new version as of `stamp` (RULES R5, R6), and what does not is that one.
+    """
+    newest = max(chain)
+    last = chain[newest]
+    if item.version > newest or (item.version == newest and item.digest == last.digest and item.label == last.label):
+        return item
+    if item.digest == last.digest and item.label == last.label:
+        return replace(item, version=last.version)
+    stix = orjson.loads(item.body)
+    carries = carried(stix)
+    if stamp <= newest or carries is None or carries["event"] != event:
+        return item
+    if "modified" in stix:
+        body = orjson.dumps({**stix, "modified": stamp[:-3] + "Z"})
+        item = replace(item, raw=body, body=body)
+    return replace(item, version=stamp, precision=3)  # an observable says no version: that of its listing is this one
 
 
 def _add(intake: Intake, item: StixObject, chain: dict[str, _Known], own: Label, horizon: str) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from exchange.model.marking import Label
 from exchange.policy import Audience, Decision, Rules, Subject
 from exchange.store.statements import Held
+from exchange.store.withdrawals import is_deleted
 
 TOLERANCE = timedelta(minutes=5)
 """How far `modified` may be ahead of our clock."""
@@ -66,6 +67,8 @@ def ahead(held: Held, now: datetime) -> bool:
 
 
 def _barred(held: Held, revocation: Held | None, *, opinion: bool) -> str:
+    if is_deleted(held):
+        return "misp.deleted"
     if held.touch:
         return "version.touch"
     if held.revoked and opinion:
@@ -80,6 +83,12 @@ def _governed(label: Label | None, by: Held | None) -> Label | None:
     if by is None or by.waiting:
         return label
     return None if label is None or by.label is None else label.join(by.label)
+
+
+def _owners(above: Held, label: Label | None) -> Subject:
+    """What the owner's word for it is judged as, for whoever has another one."""
+    barred = "misp.deleted" if is_deleted(above) else ""
+    return Subject(peer=above.peer, type=above.type, label=_governed(label, above), barred=barred)
 
 
 def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
@@ -108,6 +117,6 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
             barred=_barred(held, revocations.get(held.source), opinion=above is not None),
             withdrawn=held.withdrawn,
         )
-        over = None if above is None else Subject(peer=above.peer, type=above.type, label=_governed(label, above))
+        over = None if above is None else _owners(above, label)
         found.append(Judged(held=held, subject=subject, owned=owned, theirs=theirs, above=over))
     return found
