@@ -85,7 +85,7 @@ def run_sync(settings: Settings) -> int:
     schedule = Schedule(
         store, settings.terms, clients, clock=clock,
         outbound=settings.sync.outbound, keep_free=settings.store.keep_free,
-        probe=settings.sync.probe, reconcile=settings.sync.reconcile,
+        probe=settings.sync.probe, reconcile=settings.sync.reconcile, node=settings.node.name,
     )  # fmt: skip
     schedule.start()
     notify("READY=1")

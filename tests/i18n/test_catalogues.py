@@ -79,11 +79,12 @@ def literals(node: ast.expr | None) -> Iterator[str]:
 
 
 PULLED = returned("sync/pull.py", "barrier", "_drain")
-PUSHED = returned("sync/push.py", "_empty")
+PUSHED = returned("sync/push.py", "_empty") | returned("sync/handing.py", "hand_over")
 STATES = returned("sync/overview.py", "_state") | PULLED | PUSHED | {"paused", "failed", "lease_lost", "broken_off"}
 COUNTS = (
     {"stored", "known", "touch", "conflict", "rejected", "skipped"}  # sync.accept
     | {"accepted", "refused", "pending", "stopped", "withdrawn", "delivered"}  # sync.push, the outbox and the ledger
+    | {"lost", "recall", "recalled"}  # sync.handing
     | {"taken", "waiting"}  # sync.retrial
     | {"listed", "missing", "fetched", "vanished", "sent_again"}  # sync.reconcile
     # sync.events, of what is not in an event as its creator said it

@@ -183,7 +183,7 @@ def test_what_the_source_deletes_is_withdrawn_with_all_that_was_made_of_it(memor
     assert list(latest(world)) == [attribute("b.example")["id"]]
     with memory.reading() as tx:
         closed = {row.closed_code for row in tx.execute(tables.listing.select()) if row.closed is not None}
-    assert closed == {"misp.deleted"}
+    assert closed == {"withdrawn.at_source"}
 
 
 def test_what_is_undeleted_comes_again(memory: Store) -> None:

@@ -102,7 +102,10 @@ def is_running(store: Store) -> bool:
 
 
 def _by_ourselves(store: Store, settings: Settings, peers: set[str]) -> None:
-    schedule = Schedule(store, settings.terms, daemon.clients, clock=daemon.clock, outbound=settings.sync.outbound)
+    schedule = Schedule(
+        store, settings.terms, daemon.clients, clock=daemon.clock, outbound=settings.sync.outbound,
+        node=settings.node.name,
+    )  # fmt: skip
     schedule.prepare()
     for source in schedule.sources().values():
         if source.peer in peers:

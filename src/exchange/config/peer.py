@@ -51,7 +51,7 @@ _TAKES = {
 }
 # The same of targets.
 _TARGET_NEEDS = {"taxii": ("collection",), "misp": ()}
-_TARGET_TAKES = {"taxii": {"url", "collection"}, "misp": {"url", "publish"}}
+_TARGET_TAKES = {"taxii": {"url", "collection"}, "misp": {"url", "publish", "private"}}
 
 
 class SourceTable(Form):
@@ -81,6 +81,7 @@ class TargetTable(Form):
     url: TaxiiUrl = Field(examples=[_URL])
     collection: TheirCollection | None = Field(default=None, examples=["52892447-4d7e-4f70-b94d-d7f22742ff63"])
     publish: bool = Field(default=True, examples=[True])
+    private: bool = Field(default=False, examples=[False])
     enabled: bool = Field(default=True, examples=[True])
 
 
@@ -260,6 +261,7 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
                 url=target.url,
                 collection=target.collection or "",
                 publish=target.publish,
+                private=target.private,
                 enabled=target.enabled,
             )
             for target in form.target

@@ -95,6 +95,8 @@ class Target:
     """Of TAXII."""
     publish: bool = True
     """MISP: whether the peer's instance publishes what we hand over (mails, its own push), or a person there does."""
+    private: bool = False
+    """MISP: whether nobody but the peer's own organisation has accounts there."""
     enabled: bool = True
 
     @property

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    String,
     and_,
+    cast,
     delete,
     exists,
     func,
@@ -32,6 +34,7 @@ from exchange.store.tables import (
     ledger,
     listing,
     outbox,
+    pushed,
     quarantine,
     skipped,
     statement,
@@ -148,19 +151,16 @@ def vanished_counts(tx: Connection) -> dict[str, int]:
 
 
 def lost(
-    tx: Connection, name: str, channel: str, after: int, most: int, *, before: int
+    tx: Connection, name: str, channel: str, after: int, most: int, *, before: int, events: bool = False
 ) -> Sequence[tuple[int, int, bool]]:
     """What the target accepted `before` it made the list `name`, listed here after this date, and is not on it.
 
-    (audience, date, whether it was accepted twice).
+    (audience, date, whether it was accepted twice). `events`: the list is of MISP events, and what was handed over in
+    one that is not there, or is there as it was before, is not there either.
 
     Who drops a version that they accepted twice does not want to keep it.
     """
-    there = exists().where(
-        inventory.c.key == name,
-        inventory.c.remote_id == statement.c.stix_id,
-        _same_version(),
-    )
+    there = _event_there(name, channel) if events else _object_there(name)
     said = and_(
         ledger.c.channel == channel,
         ledger.c.stix_id == statement.c.stix_id,
@@ -180,6 +180,18 @@ def lost(
         .limit(most)
     )
     return [(row[0], row[1], row[2] >= _OFTEN) for row in tx.execute(query)]
+
+
+def _object_there(name: str) -> ColumnElement[bool]:
+    return exists().where(inventory.c.key == name, inventory.c.remote_id == statement.c.stix_id, _same_version())
+
+
+def _event_there(name: str, channel: str) -> ColumnElement[bool]:
+    """Seconds have ten digits until the year 2286, so their texts are in the same order."""
+    handed = and_(pushed.c.channel == channel, pushed.c.event == statement.c.event)
+    as_new = or_(inventory.c.version == "", inventory.c.version >= cast(pushed.c.timestamp, String))
+    there = exists().where(handed, inventory.c.key == name, inventory.c.remote_id == pushed.c.uuid, as_new)
+    return or_(there, ~exists().where(handed))  # a sighting went with another event than its own
 
 
 def send_again(tx: Connection, places: Sequence[tuple[int, int]]) -> None:

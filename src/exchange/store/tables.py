@@ -25,12 +25,12 @@ from sqlalchemy import (
 )
 
 from exchange.store.columns import Ordered, Serial, metadata
-from exchange.store.work import budget, handshake, inventory, quarantine, run, skipped, source, vanished
+from exchange.store.work import budget, handshake, inventory, pushed, quarantine, run, skipped, source, vanished
 
 __all__ = [
     "account", "audience", "block", "brake", "budget", "certificate", "document", "event", "handshake", "inventory",
-    "ledger", "listing", "meta", "metadata", "observable", "outbox", "quarantine", "read", "reads", "reference", "run",
-    "secret", "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
+    "ledger", "listing", "meta", "metadata", "observable", "outbox", "pushed", "quarantine", "read", "reads",
+    "reference", "run", "secret", "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
 ]  # fmt: skip
 
 meta = Table(
@@ -305,6 +305,13 @@ outbox = Table(
         "audience",
         sqlite_where=text("status <> ''"),
         postgresql_where=text("status <> ''"),
+    ),
+    Index(
+        "ix_outbox_recall",
+        "audience",
+        "added",
+        sqlite_where=text("state = 'recall'"),
+        postgresql_where=text("state = 'recall'"),
     ),
 )
 

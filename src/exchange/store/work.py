@@ -118,3 +118,17 @@ vanished = Table(
     sqlite_with_rowid=False,
     comment="what a source once gave and no longer lists; it is kept, and only marked",
 )
+
+pushed = Table(
+    "pushed",
+    metadata,
+    Column("channel", String, primary_key=True),
+    Column("event", BigInteger, primary_key=True, autoincrement=False),
+    Column("uuid", String, nullable=False, comment="under which the peer has it, whatever stands for it later"),
+    Column(
+        "timestamp", BigInteger, nullable=False, comment="seconds; the last with which it was sent, or was about to"
+    ),
+    Column("frame", Text, nullable=False, comment="JSON: what its creator and date were then"),
+    sqlite_with_rowid=False,
+    comment="MISP events that were handed to a target; each time under a greater timestamp",
+)

@@ -7,7 +7,6 @@ Rows are closed with a reason, never deleted; `date_added` rises in the order of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,37 +15,14 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from exchange.policy import Audience, Decision, Rules, strictest, within
-from exchange.store import audiences, blocks, listings, statements
+from exchange.store import audiences, blocks, listings, pushed, statements
 from exchange.store.clock import AHEAD, FOREVER, following, micros
 from exchange.store.listings import Listed
 from exchange.store.statements import Held
-from exchange.sync.subjects import OPINION, OWNER, Judged, creator, horizon_at, judged
+from exchange.sync.changes import NOT_YET, Changes, fold_fact, mark_latest
+from exchange.sync.subjects import OPINION, OWNER, Judged, creator, horizon_at, judged, recalling
 
 log = structlog.get_logger()
-
-NOT_YET = -1
-"""`added` of a row that has no `date_added` yet."""
-
-
-@dataclass(slots=True)
-class Changes:
-    """What one pass changes for one audience."""
-
-    begun: list[Listed] = field(default_factory=list)
-    closed: list[tuple[Listed, str]] = field(default_factory=list)
-    stay: dict[tuple[str, str], Listed] = field(default_factory=dict)
-    """(id, version) → open rows that were there before and stay."""
-    before: dict[tuple[str, str], Listed] = field(default_factory=dict)
-    _places: dict[str, list[int]] | None = None
-
-    def places(self) -> dict[str, list[int]]:
-        """Fact → where in `begun` it is stated; counted once, when `begun` is complete but for promoted twins."""
-        if self._places is None:
-            self._places = {}
-            for index, row in enumerate(self.begun):
-                if row.fact is not None:
-                    self._places.setdefault(row.fact, []).append(index)
-        return self._places
 
 
 def _not_after(decision: Decision) -> int:
@@ -95,6 +71,7 @@ class Lister:
         self.audiences = [a for a in rules.audiences if a.key in rows and not rows[a.key].retired]
         self.numbers = {key: row.number for key, row in rows.items()}
         self.last_added = {key: row.last_added for key, row in rows.items()}
+        self._recalling = recalling(rules)
         self._past = {key: row.past for key, row in rows.items()}
         self.refused: list[tuple[str, str]] = []
         """(id, audience) that the second gate stopped: the two judgements differ, which is an alarm."""
@@ -142,7 +119,7 @@ class Lister:
         made = {a.key: self._changes(a, whole if a.fold else groups, rows) for a in whom}
         self._second_gate(whom, made, bodies)
         for changes in made.values():
-            _mark_latest(changes)
+            mark_latest(changes)
         self._fold([a for a in whom if a.fold], made)
         return made
 
@@ -230,8 +207,8 @@ class Lister:
             # The end of an agreement suspends by `not_after`; renewal resumes the same listing (RULES R19).
             if decision.released or decision.reasons == ("agreement.ended",):
                 label = item.subject.label.to_text() if item.subject.label else row.label
-                if label != row.label and not audience.pushes:
-                    # What it is worth stands beside it in a MISP feed, so a reader is told anew (RULES R26).
+                if label != row.label and (not audience.pushes or audience.channel in self._recalling):
+                    # What it is worth stands beside it over MISP, so a reader is told anew (RULES R26).
                     changes.closed.append((row, "label.changed"))
                     del rows[version]
                     continue
@@ -310,7 +287,7 @@ class Lister:
                 if row.fact is not None
             )
             for fact in touched:
-                _fold_fact(made[key], fact, twins.get((number, fact), []))
+                fold_fact(made[key], fact, twins.get((number, fact), []))
 
     def _write(self, made: Mapping[str, Changes], alone: Mapping[str, list[Listed]]) -> int:
         now, moved = micros(self.now), 0
@@ -321,6 +298,8 @@ class Lister:
             begun = alone.get(key, [])
             if changes is not None:
                 begun = sorted([*begun, *changes.begun], key=lambda row: row.seq)
+                if audience.channel in self._recalling:
+                    pushed.owe(self.tx, [(row.audience, row.added) for row, _ in changes.closed])
                 listings.close(self.tx, changes.closed, now)
                 listings.adjust(self.tx, [row for name, row in changes.stay.items() if row != changes.before.get(name)])
                 moved += len(changes.closed)
@@ -349,52 +328,3 @@ class Lister:
         ahead = max(advanced.values(), default=0) - micros(self.now)
         if ahead > AHEAD:
             log.error("clock.stepped_back", seconds=round(ahead / 1_000_000, 1))
-
-
-def _mark_latest(changes: Changes) -> None:
-    """The newest version of the most authoritative chain is what a plain request gets.
-
-    What becomes that again is listed anew: behind the marks of those who have read on nobody would find it (R8).
-    """
-    best: dict[str, Listed] = {}
-    for row in (*changes.stay.values(), *changes.begun):
-        other = best.get(row.stix_id)
-        if other is None or (row.rank, row.version) > (other.rank, other.version):
-            best[row.stix_id] = row
-    changes.begun = [row if best[row.stix_id] is row else replace(row, latest=False) for row in changes.begun]
-    for name, row in list(changes.stay.items()):
-        if row.latest and best[row.stix_id] is not row:
-            changes.stay[name] = replace(row, latest=False)
-        elif not row.latest and best[row.stix_id] is row:
-            changes.closed.append((changes.stay.pop(name), "version.latest_again"))
-            changes.begun.append(replace(row, latest=True, folded=False, added=NOT_YET))
-
-
-def _fold_fact(changes: Changes, fact: str, twins: Sequence[Listed]) -> None:
-    """Fold the begun rows of `fact` behind the one that stands in front, or bring the oldest folded one forward."""
-    gone = {row.added for row, _ in changes.closed}
-    stand = {}
-    for twin in twins:
-        row = changes.stay.get((twin.stix_id, twin.version), twin)
-        if twin.added not in gone and row.latest:
-            stand[twin.added] = row
-    front = next((row for row in stand.values() if not row.folded), None)
-    before = {twin.stix_id for twin in twins if not twin.folded}
-    if front is None:  # a new version of what stood in front takes its place
-        places = changes.places().get(fact, ())
-        mine = (changes.begun[i] for i in places if changes.begun[i].latest and changes.begun[i].stix_id in before)
-        front = next(mine, None)
-    if front is None and stand:
-        oldest = stand[min(stand)]
-        changes.closed.append((oldest, "fold.promoted"))
-        changes.stay.pop((oldest.stix_id, oldest.version), None)
-        front = replace(oldest, folded=False, added=NOT_YET)
-        changes.begun.append(front)
-    for index in changes.places().get(fact, ()):
-        row = changes.begun[index]
-        if row is front or not row.latest:
-            continue
-        if front is None:
-            front = row
-        elif row.stix_id != front.stix_id:
-            changes.begun[index] = replace(row, folded=True)

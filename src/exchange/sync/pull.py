@@ -49,6 +49,8 @@ class Work:
     owner: str
     stopping: Callable[[], bool]
     draw: Draw = CHANCE
+    node: str = ""
+    """Our name, for frames of ours."""
 
 
 def pull(work: Work, source: Source, client: Callable[[], PeerClient], *, forced: bool = False) -> Run | None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
+from sqlalchemy import Connection
 
 from exchange.errors import ExchangeError
 from exchange.model.envelope import Outgoing, PeerClient
@@ -20,6 +22,7 @@ from exchange.store import accounts, listings, sources, statements
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
 from exchange.sync.breaker import hurry_others
+from exchange.sync.handing import hand_over, waits
 from exchange.sync.pace import Ended, after_push
 from exchange.sync.pull import LEASE, Run, Work, error_text, peer_of, report, unforeseen
 
@@ -31,6 +34,8 @@ RETRY = 5.0
 """Seconds before a target that failed is tried again; doubles with each failure."""
 REVIEW = 60.0
 """Seconds before a peer that said *pending* is asked again."""
+SOON = 10.0
+"""Seconds before it is looked whether the frame of an event has come."""
 MOST_ATTEMPTS = 1440
 """A peer that says *pending* for a day has refused it (RULES R21)."""
 
@@ -50,7 +55,7 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
     if audience is None:
         return None
     with work.store.reading() as tx:
-        if not listings.parcels(tx, audience.key, micros(now), 1) or accounts.braked(tx, target.peer, "out"):
+        if not _waits(tx, target, audience, now) or accounts.braked(tx, target.peer, "out"):
             return None
     with work.store.writing() as tx:
         if not sources.lease(
@@ -63,7 +68,8 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
     outcome: str = "complete"
     error: ExchangeError | None = None
     try:
-        outcome = _empty(work, target, audience, client(), counts)
+        empty = hand_over if target.kind == "misp" else _empty
+        outcome = empty(work, target, audience, client(), counts)
     except ExchangeError as failed:
         interrupted = failed.code == "peer.interrupted"
         outcome, error = ("stopping", None) if interrupted else ("failed", failed)
@@ -72,6 +78,12 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
     run = Run(key=target.key, outcome=outcome, counts=dict(counts), error=error)
     _finish(work, target, run, number)
     return run
+
+
+def _waits(tx: Connection, target: Target, audience: Audience, now: datetime) -> bool:
+    if target.kind == "misp":
+        return waits(tx, audience, micros(now))
+    return bool(listings.parcels(tx, audience.key, micros(now), 1))
 
 
 def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, counts: Counter[str]) -> str:
@@ -154,7 +166,8 @@ def _finish(work: Work, target: Target, run: Run, number: int) -> None:
     with work.store.writing() as tx:
         failures = sources.standings(tx)[target.key].failures
         ended = Ended(outcome=run.outcome, counts=run.counts, error=run.error, failures=failures, began=now)
-        due = after_push(peer_of(work, target), ended, now, work.draw, review=REVIEW, retry=RETRY)
+        review = REVIEW if run.counts.get("pending") or target.kind != "misp" else SOON
+        due = after_push(peer_of(work, target), ended, now, work.draw, review=review, retry=RETRY)
         sources.finish(
             tx, target.key, work.owner, now=micros(now), due=micros(due), outcome=run.outcome,
             complete=run.outcome == "complete", error=error_text(run.error),

@@ -160,11 +160,14 @@ def _of_target(comparison: _Comparison, target: Target) -> Counter[str] | None:
     audience = audience_of(comparison.work, target)
     if audience is None:
         return None
+    if not target.publish:
+        return Counter()  # what nobody there has published yet is on no list
+    events = target.kind == "misp"
     store, after, counts = comparison.work.store, -1, Counter[str]()
     before = micros(comparison.began)
     while True:
         with store.reading() as tx:
-            rows = inventory.lost(tx, comparison.name, audience.channel, after, _STEP, before=before)
+            rows = inventory.lost(tx, comparison.name, audience.channel, after, _STEP, before=before, events=events)
         if not rows:
             return counts
         with store.writing() as tx:

@@ -25,7 +25,7 @@ from exchange.errors import ExchangeError
 from exchange.model.envelope import PeerClient
 from exchange.model.party import Peer, Source, SourceKind, Target, Terms
 from exchange.policy import Rules
-from exchange.store import Store, Watch, audiences, listings, sources, statements
+from exchange.store import Store, Watch, audiences, listings, pushed, sources, statements
 from exchange.store.clock import micros
 from exchange.store.sources import Standing
 from exchange.sync import leases
@@ -67,6 +67,7 @@ class Schedule:
         draw: Draw = CHANCE,
         probe: float | None = None,
         reconcile: float | None = None,
+        node: str = "",
     ) -> None:
         self.store, self.terms, self.clients, self.clock = store, terms, clients, clock
         self.outbound, self.keep_free = outbound, keep_free
@@ -87,6 +88,7 @@ class Schedule:
             owner=leases.owner(),
             stopping=self.stopping.is_set,
             draw=draw,
+            node=node,
         )
 
     def prepare(self) -> None:
@@ -243,7 +245,7 @@ class Schedule:
         moment = self.clock()
         now = micros(moment)
         with self.store.reading() as tx:
-            if not listings.pending(tx):
+            if not (listings.pending(tx) or pushed.any_owed(tx)):
                 return
             standings = sources.standings(tx)
             able_now = able(tx, self._rules, outbound=self.outbound)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from exchange.model.marking import Label
 from exchange.policy import Audience, Decision, Rules, Subject
+from exchange.policy.audience import target_channel
 from exchange.store.statements import Held
 from exchange.store.withdrawals import is_deleted
 
@@ -56,6 +57,12 @@ def creator(held: Held) -> str:
     return held.stix_id if held.type == "identity" else held.creator
 
 
+def recalling(rules: Rules) -> frozenset[str]:
+    """The channels whose holders are told what they may no longer have, and under which label they have the rest."""
+    targets = (target for peer in rules.terms.peers.values() for target in peer.targets)
+    return frozenset(target_channel(target.key) for target in targets if target.kind == "misp")
+
+
 def horizon_at(now: datetime) -> str:
     """The newest version that is not from the future (RULES R5)."""
     return (now + TOLERANCE).strftime("%Y-%m-%dT%H:%M:%S.%f")
@@ -68,7 +75,7 @@ def ahead(held: Held, now: datetime) -> bool:
 
 def _barred(held: Held, revocation: Held | None, *, opinion: bool) -> str:
     if is_deleted(held):
-        return "misp.deleted"
+        return "withdrawn.at_source"
     if held.touch:
         return "version.touch"
     if held.revoked and opinion:
@@ -87,7 +94,7 @@ def _governed(label: Label | None, by: Held | None) -> Label | None:
 
 def _owners(above: Held, label: Label | None) -> Subject:
     """What the owner's word for it is judged as, for whoever has another one."""
-    barred = "misp.deleted" if is_deleted(above) else ""
+    barred = "withdrawn.at_source" if is_deleted(above) else ""
     return Subject(peer=above.peer, type=above.type, label=_governed(label, above), barred=barred)
 
 

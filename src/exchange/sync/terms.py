@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 
 from exchange.policy import Audience, Rules
 from exchange.policy.decide import end_of
-from exchange.store import Store, audiences, listings, sources, statements
+from exchange.store import Store, audiences, listings, pushed, sources, statements
 from exchange.store.audiences import EPOCH, AudienceRow
 from exchange.store.clock import micros
 from exchange.sync.accept import STEP, judge, require
 from exchange.sync.listing import Lister
+from exchange.sync.subjects import recalling
 
 NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
 _DECIDED = "policy_decided"
@@ -62,6 +63,7 @@ def _declare(tx: Connection, rules: Rules, now: datetime) -> None:
         )
 
     audiences.declare(tx, [row(audience) for audience in rules.audiences], micros(now))
+    pushed.owe_retired(tx, recalling(rules))
     listings.close_retired(tx, micros(now))
     terms = rules.terms
     keys = [source.key for peer in terms.peers.values() for source in peer.sources]
