@@ -19,7 +19,7 @@ from exchange.store import Store, micros, pages, tables
 from exchange.store.audiences import of_reader
 from exchange.sync.accept import Accepted, accept
 from tests.sync.partners import MISP, Desk
-from tests.world import NOW, SHARED, World, emptied, indicator, marked
+from tests.world import NOW, SHARED, World, emptied, indicator, marked, relationship
 
 EVENT = "8a0c2f64-5d0e-4a39-b1b5-0f1d3a7e9c20"
 OTHER = "3f9d1b7e-2c40-4a17-9e55-6b8d0c1f2a33"
@@ -175,10 +175,11 @@ def test_an_observable_that_says_something_else_arrives(memory: Store) -> None:
 
 
 def test_what_the_source_deletes_is_withdrawn_with_all_that_was_made_of_it(memory: Store) -> None:
-    """Carrier, observation and observable go, with the reason; the neighbour stays."""
+    """Carrier, observation, observable and what links them go, with the reason; the neighbour stays."""
     world = Desk(memory).world
     mine = (attribute("a.example"), observed("a.example"), domain("a.example", "a.example"))
-    pull(world, FIRST, *mine, attribute("b.example"))
+    link = relationship(mine[0], mine[1], tlp=Tlp.GREEN)
+    pull(world, FIRST, *mine, link, attribute("b.example"))
     pull(world, FIRST + DAY, attribute("b.example"), deleted=("a.example",))
     assert list(latest(world)) == [attribute("b.example")["id"]]
     with memory.reading() as tx:

@@ -32,6 +32,11 @@ _HOLDING = Lookup(
     .where(among(reference.c.target), reference.c.ends, _SAME, ~statement.c.waiting)
     .where(or_(~statement.c.marked, *_CONTAINS))
 )
+_LINKS = Lookup(
+    select(statement.c.stix_id)
+    .join(reference, reference.c.seq == statement.c.seq)
+    .where(among(reference.c.target), reference.c.ends, _SAME, statement.c.type == literal_column("'relationship'"))
+)
 _MINE = (_SAME, statement.c.newest, statement.c.marked)
 _REFERRERS = Lookup(
     select(reference.c.target, statement.c.stated)
@@ -49,6 +54,11 @@ _ENDS = Lookup(
 def referred(tx: Connection, seqs: Iterable[int]) -> set[str]:
     """What these statements refer to."""
     return {row[0] for row in _REFERRED.rows(tx, seqs)}
+
+
+def links(tx: Connection, source: str, stix_ids: Iterable[str]) -> set[str]:
+    """The ids of the relationships of `source` that have one of `stix_ids` as an end."""
+    return {row[0] for row in _LINKS.rows(tx, stix_ids, source=source)}
 
 
 def dependants(tx: Connection, source: str, stix_ids: Collection[str], refs: Collection[str]) -> list[int]:

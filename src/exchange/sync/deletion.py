@@ -26,8 +26,8 @@ _CARRIERS = (
     "x-misp-galaxy-cluster",
 )  # fmt: skip
 """What may carry an entity under the entity's own uuid."""
-_BESIDE = ("indicator", "observed-data", "relationship")
-"""What may stand beside a carrier under a uuid of its own; observables are found by what refers to them."""
+_BESIDE = ("indicator", "observed-data")
+"""What may stand beside a carrier under a uuid of its own; observables and links are found by what refers to them."""
 
 
 def withdraw_deleted(tx: Connection, source: str, peer: str, page: Page, now: int) -> list[str]:
@@ -41,6 +41,7 @@ def withdraw_deleted(tx: Connection, source: str, peer: str, page: Page, now: in
     gone += _given(tx, source, (f"{kind}--{uuid5(MINTED, f'{uuid}/{kind}')}" for uuid in of for kind in _BESIDE))
     observed = references.referred(tx, [held.seq for held in gone if held.type == "observed-data"])
     gone += _given(tx, source, (each for each in observed if each.partition("--")[0] in observable_types()))
+    gone += _given(tx, source, references.links(tx, source, {held.stix_id for held in gone}))
     versions: dict[str, set[str]] = {}
     for held in gone:
         versions.setdefault(held.stix_id, set()).add(held.version)
