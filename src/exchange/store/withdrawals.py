@@ -51,7 +51,7 @@ def marked(tx: Connection, peer: str, channel: str, stix_ids: Iterable[str]) -> 
 
 
 def undo(tx: Connection, peer: str, channel: str, given: Iterable[tuple[str, str]]) -> list[str]:
-    """`peer` gives these (id, version) to `channel` again; the ids that were marked there.
+    """`peer` posts these (id, version) to `channel` again; the ids that were marked there.
 
     The other versions that it took out stay out.
     """
@@ -78,3 +78,16 @@ def undo(tx: Connection, peer: str, channel: str, given: Iterable[tuple[str, str
                 )
             )
     return undone
+
+
+def forget(tx: Connection, peer: str, channel: str, stix_ids: Iterable[str]) -> list[str]:
+    """Of these nothing is out of `channel` any more; the ids of which something was."""
+    w = withdrawal.c
+    if not any_withdrawn(tx):
+        return []
+    forgotten: set[str] = set()
+    for ids in chunks(stix_ids):
+        mine = (w.peer == peer, w.channel == channel, w.stix_id.in_(ids))
+        forgotten |= set(tx.execute(select(w.stix_id).where(*mine)).scalars())
+        tx.execute(delete(withdrawal).where(*mine))
+    return sorted(forgotten)

@@ -151,7 +151,7 @@ def _take(
         given = {(item.id, item.version) for item in page.objects if item.id in known}
         changed |= dict.fromkeys(withdrawals.undo(tx, peer, posted, given))
     if page.document is not None:
-        taken = [(outcome.id, outcome.version) for outcome in intake.outcomes if outcome.success]
+        taken = {outcome.id for outcome in intake.outcomes if outcome.success}
         changed |= dict.fromkeys((*deleted, *given_again(tx, source_key, peer, taken)))
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake))
     lister.relist(changed, fresh)

@@ -6,7 +6,7 @@ withdrawn from everybody until the source gives it again. Another source's word 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from uuid import UUID, uuid5
 
 from sqlalchemy import Connection
@@ -50,10 +50,10 @@ def withdraw_deleted(tx: Connection, source: str, peer: str, page: Page, now: in
     return list(versions)
 
 
-def given_again(tx: Connection, source: str, peer: str, given: Sequence[tuple[str, str]]) -> list[str]:
-    """`source` gives these (id, version), made of a MISP event; the ids of which it had deleted one."""
-    sources.no_longer_passed_over(tx, source, {stix_id.partition("--")[2] for stix_id, _ in given}, DELETED)
-    return withdrawals.undo(tx, peer, withdrawals.of_source(source), given)
+def given_again(tx: Connection, source: str, peer: str, stix_ids: Collection[str]) -> list[str]:
+    """`source` gives these, made of a MISP event; the ids of those that it had deleted."""
+    sources.no_longer_passed_over(tx, source, {stix_id.partition("--")[2] for stix_id in stix_ids}, DELETED)
+    return withdrawals.forget(tx, peer, withdrawals.of_source(source), stix_ids)
 
 
 def _given(tx: Connection, source: str, stix_ids: Iterable[str]) -> list[Held]:
