@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import wait
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
 
 from exchange.errors import PeerUnreachable
+from exchange.model.envelope import PeerClient
 from exchange.model.marking import Tlp
 from exchange.model.party import Receive, Send
 from exchange.store import Store, tables
 from exchange.sync import handing
 from exchange.sync.explain import explain
+from exchange.sync.overview import overview
 from exchange.sync.reconcile import reconcile
+from exchange.sync.schedule import Schedule
 from tests.sync.misp_partner import INSTANCE, Instance, MispDesk
 from tests.sync.partners import ALERTS, MISP, OTHER
 from tests.world import NOW, agreement, indicator, malware, marked, relationship, report, terms
@@ -427,3 +431,23 @@ def test_what_nobody_there_publishes_is_not_compared(memory: Store) -> None:
     desk.world.now += MINUTE
     assert reconcile(desk.work, quiet, instance) == {"listed": 1}
     assert desk.outbox() == ["accepted"]
+
+
+def test_a_recall_wakes_the_push_and_counts_as_waiting(memory: Store) -> None:
+    """R8: at once, not when something else is handed over; until then `exchange peers` shows it."""
+    desk, instance = MispDesk(memory), Instance()
+    desk.world.give(CIRCL, made("a.example"))
+    desk.push(instance)
+    desk.world.give(CIRCL, made("a.example", tlp=Tlp.RED, at=5))
+    (line,) = [line for line in overview(memory, desk.world.terms, desk.world.now) if line.key == INSTANCE.key]
+    assert line.waiting == 1
+    desk.world.now += MINUTE
+    schedule = Schedule(
+        memory, desk.world.terms, lambda peer, kind, line: cast(PeerClient, instance), clock=lambda: desk.world.now,
+        node="CERT-QC",
+    )  # fmt: skip
+    schedule.prepare()
+    schedule._push_waiting()
+    wait(list(schedule._busy.values()), 30)
+    assert schedule.stop(30)
+    assert instance.values() == []

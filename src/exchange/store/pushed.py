@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select, text, update
 
 from exchange.store import blocks
 from exchange.store.listings import AGAIN, Parcel
@@ -192,6 +192,12 @@ def owe_retired(tx: Connection, channels: Collection[str]) -> None:
 def any_owed(tx: Connection) -> bool:
     """Whether anything waits to be recalled from anybody."""
     return tx.execute(select(outbox.c.added).where(_RECALL).limit(1)).first() is not None
+
+
+def owed_counts(tx: Connection) -> dict[str, int]:
+    """Channel → how much is to be recalled from it."""
+    query = select(audience.c.channel, func.count()).join(outbox, outbox.c.audience == audience.c.number)
+    return {row[0]: row[1] for row in tx.execute(query.where(_RECALL).group_by(audience.c.channel))}
 
 
 def owed(tx: Connection, channel: str, most: int, *, after: tuple[int, int] = (-1, -1)) -> list[Owed]:

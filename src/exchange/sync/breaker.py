@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from exchange.model.party import Source, Target
 from exchange.policy import Rules
 from exchange.policy.audience import target_channel
-from exchange.store import listings, sources
+from exchange.store import listings, pushed, sources
 from exchange.store.accounts import ALL, brakes
 from exchange.store.clock import micros
 from exchange.store.sources import Standing
@@ -30,10 +30,11 @@ Able = Mapping[str, str]
 
 
 def able(tx: Connection, rules: Rules, *, outbound: bool) -> Able:
-    """What is switched on, not braked, and (a target) has something to send."""
+    """What is switched on, not braked, and (a target) has something to send, or to take back."""
     stops = {(row["peer"], row["direction"]) for row in brakes(tx)}
     waiting = listings.pending(tx)
     channels = {audience.channel for audience in rules.audiences if waiting.get(audience.key)}
+    channels |= pushed.owed_counts(tx).keys()
     found: dict[str, str] = {}
     for peer in rules.terms.peers.values():
         if not {(peer.id, "in"), (ALL, "in")} & stops:

@@ -24,7 +24,7 @@ from exchange.convert.part import tags, tombstone
 from exchange.model.envelope import Outgoing, PeerClient, Receipt
 from exchange.model.marking import Label, Tlp
 from exchange.model.party import Target
-from exchange.policy import Audience, gate
+from exchange.policy import Audience, gate, gate_event
 from exchange.store import accounts, audiences, listings, pushed, sources, statements
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
@@ -33,7 +33,6 @@ from exchange.sync import events
 from exchange.sync.framing import unframed
 from exchange.sync.grouped import Grouped
 from exchange.sync.pull import LEASE, Work, peer_of
-from exchange.sync.tagged import passes
 from exchange.sync.view import EventRow, View
 
 log = structlog.get_logger()
@@ -288,7 +287,7 @@ class _Composing:
         if self.target.private:
             _within_their_walls(event)
         self._siblings(event, view, row, bundle)
-        if not passes(orjson.dumps({"Event": event}), self.clearance):
+        if not gate_event(orjson.dumps({"Event": event}), self.clearance):
             log.error("gate.stopped", source=self.target.key, id=uuid, audience=self.audience.key)
             step.settled += [(parcel, "stopped", "gate.marking") for parcel in bundle.parcels]
             step.kept += [(each, "recall", "gate.marking") for each in bundle.owed]

@@ -12,7 +12,7 @@ from exchange.model.party import Source, Target, Terms
 from exchange.model.profile import Profile, from_text
 from exchange.policy import Rules
 from exchange.policy.audience import target_channel
-from exchange.store import Store, accounts, inventory, listings, quarantine, sources, statements
+from exchange.store import Store, accounts, inventory, listings, pushed, quarantine, sources, statements
 from exchange.store.clock import moment
 from exchange.sync.breaker import is_open
 
@@ -40,6 +40,7 @@ class Line:
     moved: datetime | None
     """When that was."""
     waiting: int
+    """Objects to be handed over, or to be recalled."""
     followed: int
     """Of those, with the peer, which has not decided yet."""
     quarantined: int
@@ -67,6 +68,7 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         standings = sources.standings(tx)
         brakes = {(row["peer"], row["direction"]) for row in accounts.brakes(tx)}
         pending, followed = listings.pending(tx), listings.followed(tx)
+        owed = pushed.owed_counts(tx)
         aside = quarantine.counts(tx)
         lost = inventory.vanished_counts(tx)
         remarks = sources.remarks(tx)
@@ -75,7 +77,9 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         for peer in terms.peers.values():
             entries += [*peer.sources, *peer.targets]
         news = {entry.key: sources.last_news(tx, entry.key) for entry in entries}
-    waiting = {a.channel: (pending.get(a.key, 0), followed.get(a.key, 0)) for a in rules.audiences}
+    waiting = {
+        a.channel: (pending.get(a.key, 0) + owed.get(a.channel, 0), followed.get(a.key, 0)) for a in rules.audiences
+    }
     return [
         _line(
             entry, standings.get(entry.key), news[entry.key], brakes, now,
