@@ -5,6 +5,7 @@ Nothing is forgotten by it: raw bytes, provenance and the ledger stay. What othe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,6 +51,36 @@ def withdraw(
             withdrawals.mark(tx, peer, row.channel, stix_id, marks, micros(now))
             Lister(tx, rules, now).relist([stix_id])
         return Withdrawn(removed=len(own), foreign=len(foreign))
+
+
+_STEP = 200
+"""Ids of one transaction (RULES R18)."""
+
+
+def withdraw_all(
+    store: Store, rules: Rules, *, peer: str, audience: str, stix_ids: Sequence[str], now: datetime
+) -> int:
+    """Take every version of what `peer` stated under these ids out of the channel of `audience`; how many ids went.
+
+    What it has withdrawn already, or never stated, is passed over. Raises StoreBusy and StoreOutdated.
+    """
+    gone = 0
+    for begin in range(0, len(stix_ids), _STEP):
+        some = stix_ids[begin : begin + _STEP]
+        with store.writing() as tx:
+            require(tx, rules)
+            channel = audiences.everyone(tx)[audience].channel
+            own = [
+                stix_id
+                for stix_id, items in statements.held(tx, some).items()
+                if any(item.peer == peer and channel not in item.withdrawn for item in items)
+            ]
+            for stix_id in own:
+                withdrawals.mark(tx, peer, channel, stix_id, {withdrawals.EVERY}, micros(now))
+            if own:
+                Lister(tx, rules, now).relist(own)
+            gone += len(own)
+    return gone
 
 
 def _own(held: list[Held], visible: list[Listed], versions: Versions, peer: str, channel: str) -> list[Held]:
