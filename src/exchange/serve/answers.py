@@ -13,6 +13,8 @@ from exchange import i18n
 from exchange.errors import ExchangeError, NotAuthenticated, StoreBusy, StoreError, meaning
 from exchange.i18n import Language
 from exchange.serve import media
+from exchange.serve.misp import errors as misp
+from exchange.serve.misp.address import addressed
 from exchange.serve.site import Site
 
 log = structlog.get_logger("exchange.serve")
@@ -73,7 +75,7 @@ class Methods:
 
 
 class Failures:
-    """Turns whatever is raised into a TAXII error resource in the reader's language."""
+    """Turns whatever is raised into a TAXII error resource in the reader's language; at MISP's addresses its own."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -88,7 +90,9 @@ class Failures:
         """An error of the house: its code, its sentence, and the status that `errors.meaning` gives it."""
         means = meaning(error)
         status = 503 if isinstance(error, Unavailable) else means.http
-        if isinstance(error, NotAuthenticated):
+        if addressed(req.path):
+            status = misp.status_of(error, status)
+        elif isinstance(error, NotAuthenticated):
             resp.set_header("WWW-Authenticate", CHALLENGE)
         if error.code in _ADVICE:
             resp.set_header(*_ADVICE[error.code])
@@ -105,7 +109,7 @@ class Failures:
             text = i18n.text(_general(error, status), language)
         else:
             text = i18n.describe(error, language)
-        _tell(resp, status, code, text, language, reference)
+        _tell(req, resp, status, code, text, language, reference, error)
 
     def falcons(self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: object) -> None:
         """Routing and HTTP itself: 404, 405, a malformed header. Its own headers (`Allow`) stay."""
@@ -114,13 +118,13 @@ class Failures:
             resp.set_headers(error.headers)
         language = self._language(req)
         code = {404: "request.not_found", 405: "request.method"}.get(status, "request.invalid")
-        _tell(resp, status, code, i18n.text(code, language, method=req.method, path=req.path[:200]), language)
+        _tell(req, resp, status, code, i18n.text(code, language, method=req.method, path=req.path[:200]), language)
 
     def unforeseen(self, req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
         """A mistake of ours: the reader gets a reference, the log everything else."""
         reference = self._note(req, error)
         language = self._language(req)
-        _tell(resp, 500, "error.internal", i18n.text("error.internal", language), language, reference)
+        _tell(req, resp, 500, "error.internal", i18n.text("error.internal", language), language, reference)
 
     def _language(self, req: falcon.Request) -> Language:
         return media.language(req.get_header("Accept-Language", default=""), self.site.language)
@@ -139,7 +143,19 @@ def _general(error: ExchangeError, status: int) -> str:
     return "error.internal" if status >= 500 else "error.request"
 
 
-def _tell(resp: falcon.Response, status: int, code: str, text: str, language: Language, reference: str = "") -> None:
+def _tell(
+    req: falcon.Request,
+    resp: falcon.Response,
+    status: int,
+    code: str,
+    text: str,
+    language: Language,
+    reference: str = "",
+    error: Exception | None = None,
+) -> None:
+    if addressed(req.path):
+        misp.tell(req, resp, status, text, language, error=error, reference=reference)
+        return
     resp.content_type = media.TAXII
     body = {
         "title": i18n.text(f"request.title_{status}", language) if _titled(status, language) else str(status),

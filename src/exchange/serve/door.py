@@ -104,10 +104,14 @@ class Visit:
             )
         return audience
 
+    def renewed(self, tx: Connection) -> Visit:
+        """The same visit in another snapshot."""
+        return replace(self, tx=tx, standing=standing(self.site.store, tx))
+
     def sees(self, tx: Connection, collection: Collection) -> AudienceRow | None:
         """The audience, if it may read by the snapshot `tx`; None: it would be refused, so it is told nothing."""
         try:
-            return replace(self, tx=tx, standing=standing(self.site.store, tx)).reading(collection)
+            return self.renewed(tx).reading(collection)
         except (Forbidden, Unavailable):
             return None
 

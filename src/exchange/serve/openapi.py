@@ -13,6 +13,8 @@ from typing import Any
 import falcon
 
 from exchange.serve import media, tags
+from exchange.serve.misp.address import PREFIX
+from exchange.serve.misp.map import NAMED
 from exchange.serve.roots import DISCOVERY, ROOT
 from exchange.serve.site import Site
 
@@ -83,6 +85,7 @@ def _schemas() -> Piece:
             http_status={"type": "string", "pattern": "^[45][0-9]{2}$"},
         ),
         "nothing": {"type": "object", "maxProperties": 0},
+        "misp-error": _object(("name", "message", "url"), name=_TEXT, message=_TEXT, url=_TEXT),
     }  # fmt: skip
 
 
@@ -194,6 +197,24 @@ def _delete() -> Piece:
     }
 
 
+_MISP = (400, 403, 404, 405, 413, 415, 422, 429, 503)
+
+
+def _misp(action: str) -> Piece:
+    """One of MISP's own addresses; its parameters stand in the path behind it (`/name:value`)."""
+    refused = {_JSON: {"schema": _ref("schemas", "misp-error")}}
+    made: Piece = {"options": _OPTIONS}
+    for method in sorted(NAMED[action].methods):
+        body = {} if method == "HEAD" else {"content": refused}
+        answers: Piece = {str(n): {"description": HTTPStatus(n).phrase, **_headers(n, dated=False)} for n in _MISP}
+        answers = {status: {**answer, **body} for status, answer in answers.items()}
+        answers["304"] = {"description": HTTPStatus.NOT_MODIFIED.phrase}
+        content: Piece = {} if method == "HEAD" else {"content": {_JSON: {}, "text/plain": {}}}
+        answers["200"] = {"description": HTTPStatus.OK.phrase, **content}
+        made[method.lower()] = {"summary": f"MISP {action}", "responses": answers}
+    return made
+
+
 def _paths() -> Piece:
     one = f"{ROOT}/collections/{{name}}"
     paths = {
@@ -213,6 +234,7 @@ def _paths() -> Piece:
             "MISP Feed", [_JSON, "text/csv"], (200, 304), (401, 403, 404, 429, 503), free=False
         ),
     }
+    paths |= {f"{PREFIX}/{{name}}/{action}": _misp(action) for action in NAMED}
     for path, item in paths.items():
         named = [part[1:-1] for part in path.split("/") if part.startswith("{")]
         if named:

@@ -10,6 +10,7 @@ from exchange.serve.door import Door
 from exchange.serve.feed import Feeds
 from exchange.serve.front import Front, Health
 from exchange.serve.manifest import Manifest, ObjectVersions
+from exchange.serve.misp.map import mount
 from exchange.serve.objects import Objects, OneObject
 from exchange.serve.posting import Poster
 from exchange.serve.roots import DISCOVERY, ROOT, Collections, Discovery, OneCollection, Root
@@ -41,4 +42,5 @@ def application(site: Site) -> falcon.App[falcon.Request, falcon.Response]:
     app.add_route(f"{one}/objects/{{object_id}}", OneObject(door, desk))
     app.add_route(f"{one}/objects/{{object_id}}/versions", ObjectVersions(door, desk))
     app.add_route("/feeds/{name}/{file}", Feeds(door))
+    mount(app, door)
     return app

@@ -1,0 +1,167 @@
+"""An event as somebody sends it: what has to be known before it is taken, and what has to be put right in it.
+
+The bytes are read once for the few fields that decide; the conversion reads them again, piece by piece. They are kept
+as they came, unless the sender left out what only a receiver can add, as MISP itself does for its API.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import orjson
+
+from exchange.errors import RequestError, TooLarge
+from exchange.serve.misp.errors import EMPTY, Unsaved
+from exchange.store import micros
+from exchange.sync.subjects import horizon_at
+
+_MENDED = 10 * 1024 * 1024
+"""Bytes of an event that is completed here; a MISP that pushes leaves nothing out."""
+
+
+class _Entity(msgspec.Struct):
+    uuid: Any = None
+    timestamp: Any = None
+    deleted: Any = False
+    Attribute: list[_Entity] | None = None
+    ObjectReference: list[_Entity] | None = None
+
+
+class _Frame(msgspec.Struct):
+    uuid: Any = None
+    timestamp: Any = None
+    info: Any = None
+    date: Any = None
+    published: Any = False
+    protected: Any = None
+    Orgc: Any = None
+    Attribute: list[_Entity] | None = None
+    Object: list[_Entity] | None = None
+    EventReport: list[_Entity] | None = None
+
+
+class _Wrapped(msgspec.Struct):
+    Event: _Frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """One event on its way in. `timestamp`: seconds."""
+
+    raw: bytes
+    uuid: str
+    timestamp: int
+    published: bool
+    protected: bool
+    empty: bool
+    org: dict[str, Any]
+    deleted: Sequence[tuple[str, int]]
+    """uuid and timestamp of each attribute, object and report that its creator deleted."""
+
+
+def truth(value: Any) -> bool:
+    """MISP's booleans: true, 1 and "1"."""
+    return value is True or str(value) == "1"
+
+
+def seconds(value: Any) -> int | None:
+    """A timestamp as MISP writes it, in seconds; None: it is none."""
+    try:
+        found = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if 0 < found < 1 << 34 else None
+
+
+def opened(raw: bytes, org: dict[str, str], now: datetime, *, named: str = "", least: int = 0) -> Pushed:
+    """The event in a body. Raises RequestError when there is none.
+
+    `org`: who created what names nobody; `named`: the uuid that the address names. An event without a timestamp is one
+    changed now (MISP does the same), and later than `least`, at which it stands here.
+    """
+    frame, whole = _read(raw)
+    missing: dict[str, Any] = {}
+    identifier = str(frame.uuid or named or uuid.uuid4()).lower()
+    stamp = seconds(frame.timestamp)
+    if frame.uuid is None:
+        missing["uuid"] = identifier
+    if stamp is None:
+        stamp = max(int(now.timestamp()), least + 1)
+        missing["timestamp"] = str(stamp)
+    creator = frame.Orgc if isinstance(frame.Orgc, dict) and frame.Orgc.get("uuid") else None
+    if creator is None:
+        creator = missing["Orgc"] = dict(org)
+    if frame.date is None:
+        missing["date"] = now.date().isoformat()
+    parts = (frame.Attribute, frame.Object, frame.EventReport)
+    return Pushed(
+        raw=_mended(raw, missing, whole=whole) if missing or not whole else raw,
+        uuid=identifier,
+        timestamp=stamp,
+        published=truth(frame.published),
+        protected=truth(frame.protected),
+        empty=not any(parts),
+        org=creator,
+        deleted=tuple(_deleted(frame, stamp)),
+    )
+
+
+def _read(raw: bytes) -> tuple[_Frame, bool]:
+    """The frame, and whether it stands under `Event` as it should."""
+    try:
+        return msgspec.json.decode(raw, type=_Wrapped).Event, True
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError("request.json", detail=str(error)[:200]) from None
+    try:
+        found = _unwrapped(raw)
+        return msgspec.convert(found, type=_Frame), False
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RequestError("request.misp_shape", wanted='{"Event": {…}}') from None
+
+
+def _unwrapped(raw: bytes) -> Any:
+    """The event that stands bare, or in `response` or `request`, alone or first in a list."""
+    found: Any = msgspec.json.decode(raw)
+    for name in ("response", "request", "Event"):
+        if isinstance(found, list) and len(found) == 1:
+            found = found[0]
+        if isinstance(found, dict) and isinstance(found.get(name), dict | list):
+            found = found[name]
+    if not isinstance(found, dict) or not ({"info", "uuid"} & found.keys()):
+        raise msgspec.ValidationError
+    return found
+
+
+def _mended(raw: bytes, missing: dict[str, Any], *, whole: bool) -> bytes:
+    if len(raw) > _MENDED:
+        raise TooLarge("request.too_large", limit=_MENDED)
+    event = msgspec.json.decode(raw)["Event"] if whole else _unwrapped(raw)
+    return orjson.dumps({"Event": {**event, **missing}})
+
+
+def _deleted(frame: _Frame, stamp: int) -> Iterator[tuple[str, int]]:
+    alone = [*(frame.Attribute or ()), *(frame.EventReport or ())]
+    for entity in frame.Object or ():
+        alone += [entity, *(entity.Attribute or ())]
+    for entity in alone:
+        if truth(entity.deleted) and entity.uuid:
+            yield str(entity.uuid).lower(), seconds(entity.timestamp) or stamp
+
+
+def checked(pushed: Pushed, now: datetime, could: str, *, new: bool) -> None:
+    """Raises Unsaved for what is never taken: an empty or protected event, or one from the future."""
+    if new and pushed.empty and pushed.published:
+        raise Unsaved("request.misp_empty", could=could, errors={"Event": EMPTY})
+    if pushed.protected:
+        # Its signature holds for the bytes as they are, and we would pass on others (reference misp.md section 2.2).
+        raise Unsaved("request.misp_protected", could=could)
+    horizon = datetime.fromisoformat(f"{horizon_at(now)}+00:00")
+    if pushed.timestamp * 1_000_000 > micros(horizon):
+        raise Unsaved("request.misp_future", could=could, timestamp=str(pushed.timestamp))
