@@ -168,10 +168,10 @@ def _cluster(_stix: Mapping[str, Any], whole: Mapping[str, Any], around: _Around
 CLUSTER_NAMES = ("collection_uuid", "type", "value", "tag_name", "description", "source", "authors", "version",
                  "extends_uuid", "extends_version", "published", "default", "Galaxy", "GalaxyElement",
                  "GalaxyClusterRelation", "Orgc", "meta")  # fmt: skip
-NOTE_NAMES = ("note", "language", "authors", "object_uuid", "object_type", "created", "modified")
-OPINION_NAMES = ("opinion", "comment", "authors", "object_uuid", "object_type", "created", "modified")
+NOTE_NAMES = ("note", "language", "authors", "object_uuid", "object_type", "created", "modified", "orgc_uuid")
+OPINION_NAMES = ("opinion", "comment", "authors", "object_uuid", "object_type", "created", "modified", "orgc_uuid")
 RELATIONSHIP_NAMES = ("relationship_type", "related_object_uuid", "related_object_type", "authors", "object_uuid",
-                      "object_type", "created", "modified")  # fmt: skip
+                      "object_type", "created", "modified", "orgc_uuid")  # fmt: skip
 _READERS: Mapping[str, Any] = {
     "attribute": _attribute,
     "objects": _objects,

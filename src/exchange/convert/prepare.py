@@ -225,9 +225,10 @@ def strip(entity: dict[str, Any]) -> None:
 
 
 def travels(tag: Mapping[str, Any]) -> bool:
-    """Whether MISP would pass the tag on."""
+    """Whether MISP would pass the tag on; one that was removed is sent as `deleted` (reference misp.md section 2.3)."""
     kept = tag.get("exportable")
-    return not truth(tag.get("local")) and (kept is None or truth(kept)) and bool(tag.get("name"))
+    stays = not truth(tag.get("local")) and not truth(tag.get("deleted"))
+    return stays and (kept is None or truth(kept)) and bool(tag.get("name"))
 
 
 def _mend_frame(event: dict[str, Any]) -> None:
