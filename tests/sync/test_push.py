@@ -390,6 +390,27 @@ def test_pending_is_asked_once_in_a_run(memory: Store, monkeypatch: pytest.Monke
     assert Counter(taker.taken)[given[0]["id"]] == 1
 
 
+def test_news_does_not_wait_for_what_is_pending(memory: Store) -> None:
+    """It leaves at once, alone; what is pending is asked for when its time has come, and not later."""
+    desk = Desk(memory)
+    slow, news, more = names(3)
+    desk.world.give(CIRCL, slow)
+    taker = Taker(lambda item: "pending" if item.id == slow["id"] else "accepted")
+    desk.push(taker)
+    assert desk.push(taker) is None
+    for wait, given in ((20.0, news), (REVIEW - 30.0, more)):
+        desk.world.now += timedelta(seconds=wait)
+        desk.world.give(CIRCL, given)
+        run = desk.push(taker)
+        assert run is not None
+        assert (run.outcome, run.counts) == ("waiting", {"accepted": 1})
+        assert taker.taken[-1] == given["id"]
+    assert desk.due_in(DEPOT.key) == 10.0
+    desk.world.now += timedelta(seconds=10)
+    desk.push(taker)
+    assert Counter(taker.taken) == {slow["id"]: 2, news["id"]: 1, more["id"]: 1}
+
+
 def test_an_object_without_a_receipt_is_pending(memory: Store) -> None:
     """A client that forgets a receipt loses nothing: the object is offered again."""
     desk = Desk(memory)

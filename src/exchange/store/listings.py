@@ -192,8 +192,11 @@ class Parcel:
     """Where the peer says what becomes of it, while it says *pending*; empty: nowhere."""
 
 
-def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -> list[Parcel]:
-    """What waits for the target whose audience is `key`, oldest first; only what is still listed and in force."""
+def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1, fresh: bool = False) -> list[Parcel]:
+    """What waits for the target whose audience is `key`, oldest first; only what is still listed and in force.
+
+    `fresh`: only what was never offered.
+    """
     query = (
         select(
             outbox.c.audience, outbox.c.added, listing.c.seq, statement.c.stix_id, statement.c.version,
@@ -206,7 +209,7 @@ def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1) -
         .join(statement, statement.c.seq == listing.c.seq)
         .where(
             audience.c.key == key, audience.c.open, text("outbox.state = 'pending'"), outbox.c.added > after,
-            _OPEN, listing.c.not_after > now,
+            _OPEN, listing.c.not_after > now, *([outbox.c.attempts == 0] if fresh else []),
         )
         .order_by(outbox.c.added)
         .limit(most)

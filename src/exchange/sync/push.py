@@ -21,6 +21,7 @@ from exchange.policy.audience import target_channel
 from exchange.store import accounts, listings, sources, statements
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
+from exchange.store.sources import Standing
 from exchange.sync.breaker import hurry_others
 from exchange.sync.handing import hand_over, waits
 from exchange.sync.pace import Ended, after_push
@@ -49,7 +50,10 @@ def audience_of(work: Work, target: Target) -> Audience | None:
 
 
 def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced: bool = False) -> Run | None:
-    """Hand over everything that waits for `target`; None: nothing waits, not due, or somebody else is at it."""
+    """Hand over everything that waits for `target`; None: nothing waits, not due, or somebody else is at it.
+
+    Before a target is due again that keeps things pending, only what it was never offered is handed over.
+    """
     audience = audience_of(work, target)
     now = work.clock()
     if audience is None:
@@ -57,9 +61,10 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
     with work.store.reading() as tx:
         if not _waits(tx, target, audience, now) or accounts.braked(tx, target.peer, "out"):
             return None
+        early = None if forced else fresh_for(tx, target, audience, sources.standings(tx)[target.key], now)
     with work.store.writing() as tx:
         if not sources.lease(
-            tx, target.key, work.owner, micros(now), micros(now + LEASE), forced=forced,
+            tx, target.key, work.owner, micros(now), micros(now + LEASE), forced=forced or early is not None,
             at_once=peer_of(work, target).at_once,
         ):  # fmt: skip
             return None
@@ -68,16 +73,31 @@ def push(work: Work, target: Target, client: Callable[[], PeerClient], *, forced
     outcome: str = "complete"
     error: ExchangeError | None = None
     try:
-        empty = hand_over if target.kind == "misp" else _empty
-        outcome = empty(work, target, audience, client(), counts)
+        if target.kind == "misp":
+            outcome = hand_over(work, target, audience, client(), counts)
+        else:
+            outcome = _empty(work, target, audience, client(), counts, fresh=early is not None)
     except ExchangeError as failed:
         interrupted = failed.code == "peer.interrupted"
         outcome, error = ("stopping", None) if interrupted else ("failed", failed)
     except Exception as broken:  # noqa: BLE001 (told with its trace; the lease and the record must not stay open)
         outcome, error = "failed", unforeseen(target.key, broken)
+    if early is not None and outcome == "complete":
+        outcome = "waiting"  # for what was left aside this time
     run = Run(key=target.key, outcome=outcome, counts=dict(counts), error=error)
-    _finish(work, target, run, number)
+    _finish(work, target, run, number, early)
     return run
+
+
+def fresh_for(tx: Connection, target: Target, audience: Audience, standing: Standing, now: datetime) -> int | None:
+    """When it is due (µs), of a target that is not yet and has something pending, if there is news for it; else None.
+
+    What a peer has not decided on is asked for seldom; it does not hold back what comes after it.
+    """
+    resting = target.kind == "taxii" and standing.last_outcome == "waiting" and standing.due > micros(now)
+    if not resting or not listings.parcels(tx, audience.key, micros(now), 1, fresh=True):
+        return None
+    return standing.due
 
 
 def _waits(tx: Connection, target: Target, audience: Audience, now: datetime) -> bool:
@@ -86,7 +106,9 @@ def _waits(tx: Connection, target: Target, audience: Audience, now: datetime) ->
     return bool(listings.parcels(tx, audience.key, micros(now), 1))
 
 
-def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, counts: Counter[str]) -> str:
+def _empty(
+    work: Work, target: Target, audience: Audience, client: PeerClient, counts: Counter[str], *, fresh: bool
+) -> str:
     """Send until the outbox is empty; what is sent was decided against everything committed before (RULES R17).
 
     What the peer keeps pending is asked for once in a run, and does not hold back what comes after it.
@@ -99,7 +121,7 @@ def _empty(work: Work, target: Target, audience: Audience, client: PeerClient, c
         with work.store.reading() as tx:
             if accounts.braked(tx, target.peer, "out"):
                 return "paused"
-            parcels = listings.parcels(tx, audience.key, micros(now), BATCH, after=after)
+            parcels = listings.parcels(tx, audience.key, micros(now), BATCH, after=after, fresh=fresh)
             ids = {parcel.stix_id for parcel in parcels}
             held = statements.held_by(tx, target.peer, ids)
             had = listings.accepted(tx, audience.channel, ids)
@@ -161,7 +183,7 @@ def _hand_over(leaving: Sequence[Parcel], target: Target, client: PeerClient) ->
     return settled
 
 
-def _finish(work: Work, target: Target, run: Run, number: int) -> None:
+def _finish(work: Work, target: Target, run: Run, number: int, early: int | None) -> None:
     now = work.clock()
     with work.store.writing() as tx:
         failures = sources.standings(tx)[target.key].failures
@@ -169,7 +191,8 @@ def _finish(work: Work, target: Target, run: Run, number: int) -> None:
         review = REVIEW if run.counts.get("pending") or target.kind != "misp" else SOON
         due = after_push(peer_of(work, target), ended, now, work.draw, review=review, retry=RETRY)
         sources.finish(
-            tx, target.key, work.owner, now=micros(now), due=micros(due), outcome=run.outcome,
+            tx, target.key, work.owner, now=micros(now), due=early if early and not run.error else micros(due),
+            outcome=run.outcome,
             complete=run.outcome == "complete", error=error_text(run.error),
         )  # fmt: skip
         sources.end_run(tx, number, micros(now), run.outcome, run.counts)

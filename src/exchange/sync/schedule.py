@@ -34,7 +34,7 @@ from exchange.sync.breaker import Able, able, may_try
 from exchange.sync.line import Line, line_to
 from exchange.sync.pace import CHANCE, Draw
 from exchange.sync.pull import Work, pull
-from exchange.sync.push import push
+from exchange.sync.push import audience_of, fresh_for, push
 from exchange.sync.rounds import Rounds
 from exchange.sync.terms import adopt
 
@@ -249,9 +249,16 @@ class Schedule:
                 return
             standings = sources.standings(tx)
             able_now = able(tx, self._rules, outbound=self.outbound)
+            fresh = {
+                target.key
+                for target in self.targets().values()
+                if (standing := standings.get(target.key)) and standing.due > now
+                and (audience := audience_of(self.work, target))
+                and fresh_for(tx, target, audience, standing, moment)
+            }  # fmt: skip
         for target in self.targets().values():
             standing = standings.get(target.key)
-            if standing is None or standing.due > now or standing.lease_until > now:
+            if standing is None or standing.lease_until > now or (standing.due > now and target.key not in fresh):
                 continue
             closed = self.terms.peers[target.peer].closed_until(moment)
             if not closed and may_try(target.key, able_now, standings, moment):
