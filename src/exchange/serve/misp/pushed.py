@@ -37,7 +37,7 @@ class _Frame(msgspec.Struct):
     timestamp: Any = None
     info: Any = None
     date: Any = None
-    published: Any = False
+    published: Any = None
     protected: Any = None
     Orgc: Any = None
     Attribute: list[_Entity] | None = None
@@ -96,6 +96,8 @@ def opened(raw: bytes, org: dict[str, str], now: datetime, *, named: str = "", l
     creator = frame.Orgc if isinstance(frame.Orgc, dict) and frame.Orgc.get("uuid") else None
     if creator is None:
         creator = missing["Orgc"] = dict(org)
+    if frame.published is None:  # who does not say so has not published it
+        missing["published"] = False
     if frame.date is None:
         missing["date"] = now.date().isoformat()
     parts = (frame.Attribute, frame.Object, frame.EventReport)

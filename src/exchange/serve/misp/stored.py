@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from exchange.convert import parts as parts_of
 from exchange.convert.forms import beside
 from exchange.convert.part import INHERIT
-from exchange.model.marking import Label
+from exchange.model.marking import Label, Reach
 from exchange.serve.misp.instance import Ask
 from exchange.serve.misp.own import seconds_of
 from exchange.serve.misp.parties import number
@@ -64,7 +65,7 @@ def _frame(ask: Ask, tx: Connection, frame: Held) -> dict[str, Any]:
         "date": str(stix.get("created", ""))[:10],
         "threat_level_id": "4",
         "info": "",
-        "published": True,
+        "published": not label.draft,
         "analysis": "0",
         "distribution": distribution(label),
         "proposal_email_lock": False,
@@ -109,9 +110,10 @@ def _add(made: dict[str, Any], item: Held, stix: Mapping[str, Any], whole: Label
 def distribution(label: Label) -> str:
     """MISP's distribution for what stands under `label`, so that whoever sends the answer back makes it no looser.
 
-    TLP and unknown markings are in its tags. Whatever else restricts it cannot be said in MISP: it stays here.
+    Markings are in its tags, and a draft says that it is one. Whatever else restricts it cannot be said in MISP: it
+    stays here.
     """
-    told = Label(tlp=label.tlp, unknown=label.unknown)
+    told = replace(label, reach=Reach.ALL, orgs=None, servers=None)
     return _ALL if label == told else _HERE
 
 
