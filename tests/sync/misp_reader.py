@@ -57,7 +57,7 @@ def frame(
                 "extension_type": "property-extension", "event": event_uuid(event),
                 "frame": {
                     "info": info, "date": "2026-01-01", "threat_level_id": "2", "analysis": "1",
-                    "Tag": [{"name": "type:OSINT", "colour": "#004646"}, {"name": "tlp:clear", "colour": "#ffffff"}],
+                    "Tag": [{"name": "type:OSINT", "colour": "#004646"}],
                 },
             }
         },

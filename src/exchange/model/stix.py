@@ -252,6 +252,11 @@ def decode(raw: bytes) -> dict[str, Any]:
     return _decoded(raw)[0]
 
 
+def _day_of(created: Any) -> str:
+    """The day of a timestamp; empty: it is none, as an observable may have anything under that name."""
+    return created[:10] if isinstance(created, str) and _INSTANT.match(created) else ""
+
+
 def _decoded(raw: bytes) -> tuple[dict[str, Any], bytes, _Look]:
     """The object, its own JSON without white space, and what a walk through it finds."""
     if len(raw) > LARGEST:
@@ -343,6 +348,6 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
         values=values,
         repairs=repairs,
         event=misp.event_of(stix),
-        day=stix.get("created", "")[:10],
+        day=_day_of(stix.get("created")),
         attributes=misp.attributes_in(stix, len(values), observable=stix["type"] in schema.observable_types()),
     )
