@@ -62,7 +62,7 @@ def read(made: Draft) -> dict[str, Any]:
         (Tlp.AMBER, Reach.ALL, 1, 0, 0),
         (Tlp.AMBER_STRICT, Reach.ALL, 1, 0, 0),
         (Tlp.RED, Reach.ALL, 1, 0, 0),
-        (Tlp.CLEAR, Reach.CONNECTED, 2, 2, 2),
+        (Tlp.CLEAR, Reach.CONNECTED, 2, 1, 1),
         (Tlp.CLEAR, Reach.COMMUNITY, 1, 1, 1),
         (Tlp.CLEAR, Reach.NODE, 0, 0, 0),
         (None, Reach.ALL, 1, 0, 0),

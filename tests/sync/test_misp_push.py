@@ -347,7 +347,7 @@ def test_r31_while_the_brake_is_pulled_nothing_leaves_and_nothing_is_recalled(me
 
 def test_r25_the_assembled_event_is_judged(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """R25: what the second gate does not let through does not leave, and is said so."""
-    monkeypatch.setattr(handing, "passes", lambda body, clearance: False)
+    monkeypatch.setattr(handing, "gate_event", lambda body, clearance: False)
     desk, instance = MispDesk(memory), Instance()
     desk.world.give(CIRCL, made("a.example"))
     run = desk.push(instance)

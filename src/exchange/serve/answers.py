@@ -66,7 +66,10 @@ class Methods:
         method = req.method
         if method in _METHODS and hasattr(resource, f"on_{method.lower()}"):
             return
-        offered = [each for each in _METHODS if each == "OPTIONS" or hasattr(resource, f"on_{each.lower()}")]
+        # A resource of many addresses knows which of them has which methods.
+        has = getattr(resource, "methods", None)
+        named = has(req) if has is not None else {each for each in _METHODS if hasattr(resource, f"on_{each.lower()}")}
+        offered = [each for each in _METHODS if each == "OPTIONS" or each in named]
         if method != "OPTIONS":
             raise falcon.HTTPMethodNotAllowed(offered)
         resp.status = falcon.HTTP_204

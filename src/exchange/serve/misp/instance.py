@@ -140,6 +140,13 @@ class Instance:
         self._actions = actions
         self._large = Lock()
 
+    def methods(self, req: falcon.Request) -> frozenset[str]:
+        """What the address offers; none where nothing is."""
+        parts = req.path.removeprefix(PREFIX + "/").partition("/")
+        address = parse(parts[2] if req.path.startswith(PREFIX + "/") else req.path)
+        action = self._actions.get((address.controller, address.action))
+        return frozenset() if action is None else action.methods
+
     def on_get(self, req: falcon.Request, resp: falcon.Response, rest: str = "", name: str = "") -> None:
         """Do what the address says. Raises what the door and the action raise."""
         address = parse(rest if name else req.path)
