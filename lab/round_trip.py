@@ -1,4 +1,5 @@
-"""What proves that the exchange works, looked up where partners would look: CCC's letterbox, and our feed for CIRCL."""
+"""What proves that the exchange works, looked up where partners would look: CCC's letterbox, our feed for CIRCL, the
+MISP of CIRCL that we push to, and another that pulls from us."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from lab import samples
 from lab.misp import Misp, Server
 from lab.partners import Partner
 
-NEEDED = frozenset({"to_ccc", "to_circl"})
+NEEDED = frozenset({"to_ccc", "to_circl", "to_misp", "to_second"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,10 @@ class RoundTrip:
     feed_url: str
     secret: str = field(repr=False)
     of_circl: Collection[str]  # the uuids of what CIRCL made
+    misp: Misp  # CIRCL's, which we push to
+    second: Misp  # another of CIRCL's, which pulls from us: one that was pushed to has the same attributes already
+    server: Server  # the row for us in the second
     of_ccc: str = samples.CCC_ONLY_DOMAIN
-    misp: Misp | None = None  # CIRCL's, if we push to it, or it pulls from us
-    pulls: Server | None = None  # the row for us in it, if it pulls
     reached: set[str] = field(default_factory=set)
     _counts: dict[str, int] = field(default_factory=dict)
     _read: dict[str, str] = field(default_factory=dict)  # event -> the manifest's timestamp when it was read
@@ -42,15 +44,15 @@ class RoundTrip:
     @property
     def complete(self) -> bool:
         """Whether something has gone all the way in both directions."""
-        return self.reached >= NEEDED | ({"to_misp"} if self.misp else set())
+        return self.reached >= NEEDED
 
     def look(self) -> Iterator[News]:
         """What is new."""
         for collection, partner in self.letterboxes.items():
             yield from self._look_into(collection, partner)
         yield from self._look_at_feed()
-        if self.misp:
-            yield from self._look_into_misp(self.misp)
+        yield from self._look_into_misp()
+        yield from self._pull_into_second()
 
     def _look_into(self, collection: str, partner: Partner) -> Iterator[News]:
         held = [object_["id"] for object_ in partner.objects(collection)]
@@ -71,12 +73,19 @@ class RoundTrip:
             if any(value == self.of_ccc for value in _values(self._get(f"{uuid}.json"))):
                 yield from self._once("to_circl", self.of_ccc)
 
-    def _look_into_misp(self, misp: Misp) -> Iterator[News]:
-        if self.pulls:
-            misp.pull(self.pulls)
-        for uuid in misp.events:
-            if uuid not in self.of_circl and self.of_ccc in misp.events.values(uuid).values():
-                yield from self._once("to_misp", self.of_ccc)
+    def _look_into_misp(self) -> Iterator[News]:
+        pushed = [uuid for uuid in self.misp.events if uuid not in self.of_circl]
+        if pushed and self._grown("misp", len(pushed)):
+            yield News("misp", {"count": len(pushed)})
+        if any(self.of_ccc in self.misp.events.values(uuid).values() for uuid in pushed):
+            yield from self._once("to_misp", self.of_ccc)
+
+    def _pull_into_second(self) -> Iterator[News]:
+        self.second.pull(self.server)
+        if len(self.second.events) and self._grown("second", len(self.second.events)):
+            yield News("second", {"count": len(self.second.events)})
+        if any(self.of_ccc in self.second.events.values(uuid).values() for uuid in self.second.events):
+            yield from self._once("to_second", self.of_ccc)
 
     def _get(self, name: str) -> dict[str, Any]:
         """A file of our feed; empty as long as there is none."""
@@ -113,7 +122,8 @@ def _values(event_file: Mapping[str, Any]) -> Iterator[str]:
     event = event_file.get("Event", {})
     inside = [attribute for object_ in event.get("Object", []) for attribute in object_.get("Attribute", [])]
     for attribute in [*event.get("Attribute", []), *inside]:
-        yield attribute["value"]
+        if "value" in attribute:  # what was withdrawn is deleted and has none
+            yield attribute["value"]
 
 
 def _is_uuid(text: object) -> bool:

@@ -160,7 +160,7 @@ key = {_secret(folder, "circl.key", partners.circl.key)}
 
 _MISP_TARGET = """
 [[target]]
-id   = "misp"
+id   = "events"
 kind = "misp"
 url  = "{url}"
 """

@@ -20,7 +20,7 @@ from rich.markup import escape
 from lab import samples
 from lab.child import Child, ChildError
 from lab.feed import feed
-from lab.misp import misp
+from lab.misp import Misp, Server, misp
 from lab.partners import medallion, opentaxii
 from lab.real_data import MITRE_MARKING, RealData, copy_feed, real_data
 from lab.round_trip import RoundTrip, uuids_of
@@ -29,7 +29,6 @@ from lab.texts import TEXTS
 from lab.venvs import is_built
 
 PATIENCE = 120.0  # seconds for the whole round
-TO_MISP, FROM_MISP = False, False  # whether we push to CIRCL's MISP, and whether it pulls from us
 CLI = [sys.executable, "-m", "exchange"]
 
 
@@ -54,7 +53,8 @@ class Show:
             config = self._configuration(partners)
             exchange = self._exchange(config)
             subscriber = self._subscriber(config)
-            if not self._watch(exchange, self._round_trip(partners, subscriber["secret"])):
+            second, server = self._second(subscriber["secret"])
+            if not self._watch(exchange, self._round_trip(partners, subscriber["secret"], second, server)):
                 return 1
             if not once:
                 self._invite(config, subscriber["secret"])
@@ -86,7 +86,7 @@ class Show:
             self._say("venv", name=name)
 
     def _configuration(self, partners: Partners) -> Path:
-        terms = Terms(to_misp=TO_MISP)
+        terms = Terms(to_misp=True)
         if self._data.orgs or self._data.cert_ee:  # published intelligence, which seldom says that it may be shared
             orgs = sorted({samples.CIRCL_ORG, *self._data.orgs})
             terms = replace(terms, orgs=orgs, circl_unmarked="TLP:GREEN", informational=[MITRE_MARKING])
@@ -111,15 +111,23 @@ class Show:
         self._say("subscribed", name=subscriber["name"])
         return subscriber
 
-    def _round_trip(self, partners: Partners, secret: str) -> RoundTrip:
+    def _second(self, secret: str) -> tuple[Misp, Server]:
+        """Another MISP of CIRCL, in which an administrator adds us as a server and tests the connection."""
+        second = self._stack.enter_context(misp())
+        server = second.connect(self._url("misp/partenaires"), secret, push=False)
+        self._say("connected", url=server.url, said=second.test(server).message)
+        return second, server
+
+    def _round_trip(self, partners: Partners, secret: str, second: Misp, server: Server) -> RoundTrip:
         events = [*samples.circl_events(), *samples.circl_feed(), *self._data.circl]
         return RoundTrip(
             letterboxes={"depot": partners.ccc, "postkast": partners.cert_ee},
             feed_url=self._url("feeds/partenaires/"),
             secret=secret,
             of_circl=uuids_of(events),
-            misp=partners.circl if TO_MISP or FROM_MISP else None,
-            pulls=partners.circl.connect(self._url("misp/partenaires"), secret) if FROM_MISP else None,
+            misp=partners.circl,
+            second=second,
+            server=server,
         )
 
     def _watch(self, exchange: Child, trip: RoundTrip) -> bool:
@@ -148,6 +156,10 @@ class Show:
                 f"curl -s {bearer} -H 'Accept: application/taxii+json;version=2.1' '{objects}'",
             ),
             (self._texts["try_feed"], f"curl -s {bearer} {self._url('feeds/partenaires/manifest.json')}"),
+            (
+                self._texts["try_misp"],
+                f"curl -s -H 'Authorization: {secret}' {self._url('misp/partenaires/events/index')}",
+            ),
             (self._texts["try_why"], f"{_near(CLI[0])} -m exchange why {red['id']} --config {_near(config)}"),
             (self._texts["try_peers"], f"{_near(CLI[0])} -m exchange peers --config {_near(config)}"),
         ]

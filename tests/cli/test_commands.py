@@ -480,7 +480,12 @@ def test_subscriber_blocks_are_ready_to_paste(person: Person, monkeypatch: pytes
         answer = person.asks("subscriber", "add", "--peer", "soc", "--name", name)
         assert re.fullmatch(r"[A-Za-z0-9]{40}", answer["secret"])
         assert answer["discovery"] == "https://echange.cert.example/taxii2/"
-        assert answer["collections"] == [{"id": COLLECTION, "alias": "partenaires"}]
+        misp = "https://echange.cert.example/misp/partenaires"
+        feed = "https://echange.cert.example/feeds/partenaires/"
+        assert answer["collections"] == [{"id": COLLECTION, "alias": "partenaires", "misp": misp, "feed": feed}]
+        # A MISP that has us under another UUID renames us.
+        told = (f"{misp}\n", f"{feed}\n", "5b7f0d1e-2c49-4f6a-9d31-8a0c6e2f4b17")
+        assert all(part in answer["blocks"]["misp"] for part in told)
         assert set(answer["blocks"]) == {"curl", "misp", "opencti", "sentinel"}
         for block in answer["blocks"].values():
             assert answer["secret"] in block

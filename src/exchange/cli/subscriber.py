@@ -43,9 +43,11 @@ def _blocks(settings: Settings, peer: str, name: str, secret: str) -> dict[str, 
     base = settings.serve.public_url
     readable = [c for c in settings.terms.collections.values() if peer in c.readers or peer in c.writers]
     first = readable[0].id if readable else "COLLECTION"
+    alias = readable[0].alias if readable else "COLLECTION"
     fields = {
         "name": name, "secret": secret, "discovery": f"{base}/taxii2/", "root": f"{base}/api/", "base": base,
-        "collection": first, "feed": f"{base}/feeds/{readable[0].alias if readable else 'COLLECTION'}/",
+        "collection": first, "feed": f"{base}/feeds/{alias}/", "misp": f"{base}/misp/{alias}",
+        "node": settings.node.name, "organisation": settings.node.identity.removeprefix("identity--"),
         "collections": "\n".join(f"  {c.id}  {c.alias}" for c in readable) or "  –",
     }  # fmt: skip
     return {client: say(f"cli.handout.{client}", **fields) for client in _CLIENTS}
@@ -58,7 +60,7 @@ def _hand_out(settings: Settings, peer: str, name: str, secret: str, *, as_json:
         show_json({
             "name": name, "peer": peer, "secret": secret, "discovery": f"{base}/taxii2/", "api_root": f"{base}/api/",
             "collections": [
-                {"id": c.id, "alias": c.alias}
+                {"id": c.id, "alias": c.alias, "misp": f"{base}/misp/{c.alias}", "feed": f"{base}/feeds/{c.alias}/"}
                 for c in settings.terms.collections.values()
                 if peer in c.readers or peer in c.writers
             ],
