@@ -2,7 +2,8 @@
 
 STIX: the strictest stated mark; unmarked: the stricter of its ends and of its least restrictive marked referrer within
 the same source, else the agreement's default, else held (RULES R10–R12). MISP: tags and distribution, the strictest of
-event and entity; the ids are those that misp-stix gives. Then ceilings, onward, and never back (R2, R3, decision 0006).
+event and entity; one object has the entity's uuid, what stands beside it a UUIDv5 of that (docs/misp-mapping.md). Then
+ceilings, onward, and never back (R2, R3, decision 0006).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from uuid import UUID, uuid5
 
 from lab import samples
 from lab.samples import markings
@@ -41,7 +43,8 @@ _ENDS = {
     "note": ("object_refs",),
     "opinion": ("object_refs",),
 }
-# What misp-stix makes of an attribute besides the observed-data and, for to_ids, the indicator.
+_BESIDE = UUID("5b0f1d8e-6f0a-5c58-9a53-7d9c2f6c1d10")  # what stands beside an entity: UUIDv5 of UUID/TYPE
+# What an attribute becomes besides the observed-data and, for to_ids, the indicator.
 _OBSERVABLES = {
     "domain": ("domain-name",),
     "hostname": ("domain-name",),
@@ -97,7 +100,7 @@ def everything() -> tuple[Said, ...]:
 
 
 def name_of(object_: Object) -> str:
-    """How a reader recognises an object: by its id; a relationship that misp-stix made, by its ends."""
+    """How a reader recognises an object: by its id; one that was made of a MISP entity, by its ends."""
     if object_["type"] == "relationship" and object_["source_ref"].partition("--")[2] in _misp_uuids():
         return f"{object_['source_ref']} {object_['relationship_type']} {object_['target_ref']}"
     return str(object_["id"])
@@ -211,17 +214,13 @@ def _level(event: Object, *parts: Object) -> int | None:
 def _converted(events: Iterable[Object]) -> Iterator[Said]:
     identity: list[int] = []
     for event in events:
-        level, inner = _level(event), []
+        level = _level(event)
         for attribute in event["Attribute"]:
             if "type" in attribute and not attribute["deleted"] and attribute.get("distribution", "5") != "0":
-                inner += list(_attribute(event, attribute))
+                yield from _attribute(event, attribute)
         for entity in event["Object"]:
-            inner += list(_entity(event, entity))
-        empty = [] if inner else [f"note--{event['uuid']}"]  # misp-stix says so
-        stricter = any(level is not None and (one.level is None or one.level > level) for one in inner)
-        yield from inner
-        yield from (_said(name, level, event["info"]) for name in empty)
-        yield _said(f"report--{event['uuid']}", None if stricter else level, event["info"])
+            yield from _entity(event, entity)
+        yield _said(f"report--{event['uuid']}", level, event["info"])  # it does not tell of what is stricter (R13)
         identity += [] if level is None else [level]
     yield _said(samples.CIRCL_IDENTITY, min(identity, default=None))
 
@@ -232,26 +231,35 @@ def _said(name: str, level: int | None, *values: str) -> Said:
 
 def _attribute(event: Object, attribute: Object) -> Iterator[Said]:
     level, uuid = _level(event, attribute), attribute["uuid"]
-    kinds = ["observed-data", *_OBSERVABLES[attribute["type"]]]
-    yield from _with_indicator(uuid, kinds, level, attribute["value"], to_ids=attribute["to_ids"])
+    value = attribute["value"]
+    if attribute["to_ids"]:
+        yield from _indicator(uuid, level, value)
+    else:
+        yield _said(f"observed-data--{uuid}", level, value)
+    yield from (_said(_beside(uuid, kind), level, value) for kind in _OBSERVABLES[attribute["type"]])
 
 
 def _entity(event: Object, entity: Object) -> Iterator[Said]:
     inside = entity["Attribute"]
     level = _level(event, entity, *inside)
     value = inside[0]["value"]
-    kinds = ["observed-data", "file"] if entity["name"] == "file" else ["observed-data"]
-    yield from _with_indicator(entity["uuid"], kinds, level, value, to_ids=True)
+    yield from _indicator(entity["uuid"], level, value)
+    if entity["name"] == "file":
+        yield _said(_beside(entity["uuid"], "file"), level, value)
     if entity["name"] == "domain-ip":
         names = {"domain": "domain-name", "ip-dst": "ipv4-addr"}
-        yield from (_said(f"{names[a['type']]}--{a['uuid']}", level, a["value"]) for a in inside)
+        yield from (_said(_beside(a["uuid"], names[a["type"]]), level, a["value"]) for a in inside)
 
 
-def _with_indicator(uuid: str, kinds: list[str], level: int | None, value: str, *, to_ids: bool) -> Iterator[Said]:
-    yield from (_said(f"{kind}--{uuid}", level, value) for kind in kinds)
-    if to_ids:
-        yield _said(f"indicator--{uuid}", level, value)
-        yield _said(f"indicator--{uuid} based-on observed-data--{uuid}", level, value)
+def _indicator(uuid: str, level: int | None, value: str) -> Iterator[Said]:
+    seen = _beside(uuid, "observed-data")
+    yield from (
+        _said(name, level, value) for name in (f"indicator--{uuid}", seen, f"indicator--{uuid} based-on {seen}")
+    )
+
+
+def _beside(uuid: str, kind: str) -> str:
+    return f"{kind}--{uuid5(_BESIDE, f'{uuid}/{kind}')}"
 
 
 @cache

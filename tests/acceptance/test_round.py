@@ -145,7 +145,10 @@ def test_the_feed_of_circl_tells_what_circl_may_know(ends: Ends) -> None:
     """Its values are those of the releasable indicators and observables; nothing stricter, nothing of CIRCL alone."""
     manifest = ends.going.get("feeds/partenaires/manifest.json", "circl").json()
     events = [ends.going.get(f"feeds/partenaires/{uuid}.json", "circl").json()["Event"] for uuid in manifest]
-    shown = {canonical(attribute["value"]) for event in events for attribute in event["Attribute"]}
+    holders = [part for event in events for part in (event, *event["Object"])]
+    inside = [attribute for part in holders for attribute in part["Attribute"]]
+    shown = {canonical(attribute["value"]) for attribute in inside if "value" in attribute}
+    assert all(attribute["deleted"] for attribute in inside if "value" not in attribute)  # withdrawn: without its value
     wanted = oracle.expected("circl", oracle.GREEN)
     theirs = [*samples.ccc(), *samples.cert_ee()]
     revoked = {o["id"] for o in theirs if o.get("revoked")}
@@ -158,7 +161,7 @@ def test_the_feed_of_circl_tells_what_circl_may_know(ends: Ends) -> None:
     of_circl = {canonical(v) for one in oracle.everything() if one.peer == "circl" for v in one.values}
     text = json.dumps(events, ensure_ascii=False).lower()
     assert [value for value in (hidden | of_circl) - allowed if f'"{value}"' in text] == []
-    tags = {tag["name"] for event in events for part in [event, *event["Attribute"]] for tag in part["Tag"]}
+    tags = {tag["name"] for part in [*events, *inside] for tag in part.get("Tag", [])}
     assert tags <= {"tlp:clear", "tlp:green"}
 
 
