@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Any
 
 import orjson
 
-from exchange.convert.forms import Observed, Row, Unfit, Unsaid, beside, observed_of, pattern_of
+from exchange.convert.forms import Observed, Row, Unfit, Unsaid, beside, both_of
 from exchange.convert.labels import truth
-from exchange.convert.making import Event, Made, confidence_of, instant, seen, shown_tags
+from exchange.convert.making import Event, Made, confidence_of, seen, shown_tags
 from exchange.convert.table import ROWS, SDOS
 from exchange.model.marking import Label
 
@@ -46,12 +46,13 @@ def entity_of(attribute: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _more(entity: dict[str, Any], attribute: Mapping[str, Any]) -> None:
-    """What most attributes do not say."""
+    """What an attribute may leave unsaid."""
     for name in _NEVER_EMPTY:
         text = attribute.get(name)
         if text:
             entity[name] = text if isinstance(text, str) else str(text)
-    if truth(attribute.get("disable_correlation")):
+    alone = attribute.get("disable_correlation")
+    if alone and truth(alone):
         entity["disable_correlation"] = True
     if attribute.get("Tag"):
         tags = shown_tags(attribute)
@@ -73,24 +74,14 @@ def convert_attribute(event: Event, attribute: Mapping[str, Any], label: Label) 
     """The objects of one prepared attribute, the carrier first. Raises Unfit when its value is none of its type."""
     entity = entity_of(attribute)
     uuid, seconds = attribute["uuid"], int(attribute["timestamp"])
-    kind, value, data = entity["type"], entity["value"], entity.get("data", "")
-    row = ROWS.get(kind)
+    row = ROWS.get(entity["type"])
     if row is None or (row.observed is None and not entity["to_ids"]):
         return [_plain(event, entity, label, uuid, seconds)]
     try:
-        pattern = pattern_of(row, value, data)
-        observed = observed_of(row, value, data, lambda stix_type: beside(uuid, stix_type))
+        pattern, observed = both_of(row, entity["value"], entity.get("data", ""), partial(beside, uuid))
     except Unsaid:
         return [_plain(event, entity, label, uuid, seconds)]
-    work = _Work(event, entity, label, uuid, seconds)
-    if not entity["to_ids"]:
-        return work.sighted(f"observed-data--{uuid}", observed, carrier=True)
-    found = [work.indicator(pattern, row)]
-    if observed:
-        there = beside(uuid, "observed-data")
-        found += work.sighted(there, observed, carrier=False)
-        found.append(work.based_on(there))
-    return found
+    return (_looked_for if entity["to_ids"] else _seen)(event, entity, label, uuid, seconds, row, pattern, observed)
 
 
 def _labels(entity: Mapping[str, Any]) -> list[str]:
@@ -131,68 +122,91 @@ def _text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-class _Work:
-    """One attribute at work: the hot path, so its objects are written as text. Ids and dates need no escaping."""
+# The hot path: its objects are written as text. Ids and dates need no escaping.
 
-    __slots__ = ("beginning", "entity", "event", "label", "labels", "seen", "tail", "uuid")
 
-    def __init__(self, event: Event, entity: dict[str, Any], label: Label, uuid: str, seconds: int) -> None:
-        modified = instant(seconds)
-        created = min(event.day, modified)
-        self.seen = seen(entity, created)
-        self.event, self.entity, self.label, self.uuid = event, entity, label, uuid
-        creator = f'"created_by_ref":"{event.creator}",' if event.creator else ""
-        self.beginning = f'{creator}"created":"{created}","modified":"{modified}",'
-        self.tail = event.tail(label)
-        if "Tag" in entity:
-            self.labels = _text(_labels(entity))
-            confidence = confidence_of(entity["Tag"])
-            if confidence is not None:
-                self.labels += f',"confidence":{confidence}'
-        else:
-            self.labels = _usual_labels(entity["type"], entity["category"])
-
-    def _made(self, identifier: str, text: str, *, carrier: bool) -> Made:
-        if not carrier:
-            return Made(identifier, (text + self.tail[2]).encode(), self.label)
-        if self.uuid in self.event.mentioned:
-            self.event.note(self.uuid, identifier, self.label)
-        entity = _text(self.entity)
-        whole = f'{text}{self.tail[0]},"attribute":{entity}{self.tail[1]}'
-        return Made(identifier, whole.encode(), self.label, True)
-
-    def indicator(self, pattern: str, row: Row) -> Made:
-        identifier = f"indicator--{self.uuid}"
-        comment = self.entity.get("comment")
-        description = f'"description":{_text(comment)},' if comment else ""
-        version = '"pattern_version":"2.1",' if row.language == "stix" else ""
-        text = (
-            f'{{"type":"indicator","spec_version":"2.1","id":"{identifier}",{self.beginning}{description}'
-            f'"pattern":{_text(pattern)},"pattern_type":"{row.language}",{version}'
-            f'"valid_from":"{self.seen[0]}",'
-            f'"kill_chain_phases":[{{"kill_chain_name":"misp-category","phase_name":"{self.entity["category"]}"}}],'
-            f'"labels":{self.labels}'
-        )
-        return self._made(identifier, text, carrier=True)
-
-    def sighted(self, identifier: str, observed: Observed, *, carrier: bool) -> list[Made]:
-        first, last = self.seen
-        refs = '","'.join([item["id"] for item in observed])
-        text = (
-            f'{{"type":"observed-data","spec_version":"2.1","id":"{identifier}",{self.beginning}'
-            f'"first_observed":"{first}","last_observed":"{last}","number_observed":1,'
-            f'"object_refs":["{refs}"],"labels":{self.labels}'
-        )
-        found = [self._made(identifier, text, carrier=carrier)]
-        for item in observed:
-            text = f'{_text(item)[:-1]},"spec_version":"2.1"'
-            found.append(self._made(item["id"], text, carrier=False))
+def _looked_for(
+    event: Event,
+    entity: dict[str, Any],
+    label: Label,
+    uuid: str,
+    seconds: int,
+    row: Row,
+    pattern: str,
+    observed: Observed,
+) -> list[Made]:
+    """An indicator that carries the attribute; what it looks for stands beside."""
+    created, beginning = event.beginning(seconds)
+    before, after, plain = event.tail(label)
+    first, last = seen(entity, created)
+    labels = _said(entity)
+    identifier = f"indicator--{uuid}"
+    if uuid in event.mentioned:
+        event.note(uuid, identifier, label)
+    comment = entity.get("comment")
+    description = f'"description":{_text(comment)},' if comment else ""
+    version = '"pattern_version":"2.1",' if row.language == "stix" else ""
+    text = (
+        f'{{"type":"indicator","spec_version":"2.1","id":"{identifier}",{beginning}{description}'
+        f'"pattern":{_text(pattern)},"pattern_type":"{row.language}",{version}"valid_from":"{first}",'
+        f'"kill_chain_phases":[{{"kill_chain_name":"misp-category","phase_name":"{entity["category"]}"}}],'
+        f'"labels":{labels}{before},"attribute":{_text(entity)}{after}'
+    )
+    found = [Made(identifier, text.encode(), label, True)]
+    if not observed:
         return found
+    there, link = beside(uuid, "observed-data"), beside(uuid, "relationship")
+    text = f"{_observation(there, beginning, first, last, observed)}{labels}{plain}"
+    found.append(Made(there, text.encode(), label))
+    found += _observables(observed, plain, label)
+    text = (
+        f'{{"type":"relationship","spec_version":"2.1","id":"{link}",{beginning}'
+        f'"relationship_type":"based-on","source_ref":"{identifier}","target_ref":"{there}"{plain}'
+    )
+    found.append(Made(link, text.encode(), label))
+    return found
 
-    def based_on(self, observed: str) -> Made:
-        identifier = beside(self.uuid, "relationship")
-        text = (
-            f'{{"type":"relationship","spec_version":"2.1","id":"{identifier}",{self.beginning}'
-            f'"relationship_type":"based-on","source_ref":"indicator--{self.uuid}","target_ref":"{observed}"'
-        )
-        return self._made(identifier, text, carrier=False)
+
+def _seen(
+    event: Event,
+    entity: dict[str, Any],
+    label: Label,
+    uuid: str,
+    seconds: int,
+    _row: Row,
+    _pattern: str,
+    observed: Observed,
+) -> list[Made]:
+    """An observed-data that carries the attribute, and what was observed."""
+    created, beginning = event.beginning(seconds)
+    before, after, plain = event.tail(label)
+    first, last = seen(entity, created)
+    identifier = f"observed-data--{uuid}"
+    if uuid in event.mentioned:
+        event.note(uuid, identifier, label)
+    text = (
+        f"{_observation(identifier, beginning, first, last, observed)}{_said(entity)}"
+        f'{before},"attribute":{_text(entity)}{after}'
+    )
+    return [Made(identifier, text.encode(), label, True), *_observables(observed, plain, label)]
+
+
+def _observation(identifier: str, beginning: str, first: str, last: str, observed: Observed) -> str:
+    refs = '","'.join([item["id"] for item in observed])
+    return (
+        f'{{"type":"observed-data","spec_version":"2.1","id":"{identifier}",{beginning}'
+        f'"first_observed":"{first}","last_observed":"{last}","number_observed":1,"object_refs":["{refs}"],"labels":'
+    )
+
+
+def _observables(observed: Observed, plain: str, label: Label) -> list[Made]:
+    end = f',"spec_version":"2.1"{plain}'.encode()
+    return [Made(item["id"], orjson.dumps(item)[:-1] + end, label) for item in observed]
+
+
+def _said(entity: Mapping[str, Any]) -> str:
+    """The labels, and what the tags say of confidence."""
+    if "Tag" not in entity:
+        return _usual_labels(entity["type"], entity["category"])
+    confidence = confidence_of(entity["Tag"])
+    return _text(_labels(entity)) + ("" if confidence is None else f',"confidence":{confidence}')

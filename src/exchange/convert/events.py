@@ -22,7 +22,7 @@ from exchange.convert.labels import Labels, listed, truth
 from exchange.convert.making import Event, Made, confidence_of, identity, shown_tags
 from exchange.convert.objects import convert_objects, refused
 from exchange.convert.opening import SIBLINGS, Opened, Raw, Slices, open_event, read
-from exchange.convert.prepare import Prepared, prepare, strip
+from exchange.convert.prepare import Prepared, prepare, stands_alone, strip
 from exchange.errors import ContentError
 from exchange.model.envelope import PAGE, Document, Page, Rejected, Skipped, sift
 from exchange.model.marking import Label, Reach, says, tags_of
@@ -283,15 +283,25 @@ class _Conversion:
         found: list[Found] = []
         plain: list[dict[str, Any]] = []
         telling: list[dict[str, Any]] = []
+        takes = self._prepared.takes_attribute
         for attribute in self._read(batch):
             if isinstance(attribute, Rejected):
                 found.append(attribute)
-            elif self._prepared.takes_attribute(attribute):
-                if self._attached:
-                    self._attach(attribute)
-                (telling if self._says_more(attribute) or _states(attribute) else plain).append(attribute)
+                continue
+            alone = stands_alone(attribute)
+            if not takes(attribute, alone=alone):
+                continue
+            if self._attached:
+                self._attach(attribute)
+                alone = False
+            more = not alone and self._says_more(attribute)
+            (telling if more or _states(attribute) else plain).append(attribute)
+        event = self._event
         for attribute in plain:  # it is worth what its event is worth
-            found += self._attribute(attribute, self._event.label)
+            try:
+                found += convert_attribute(event, attribute, event.label)
+            except Unfit as wrong:
+                found.append(refused(attribute, str(wrong)))
         labels = self._label(telling, "Attribute")
         for attribute in telling:
             strip(attribute)

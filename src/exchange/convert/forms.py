@@ -24,13 +24,17 @@ _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 def minted(text: str) -> str:
     """UUIDv5 of `text` under MINTED."""
-    plain = hashlib.sha1(_SPACE + text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+    plain = _sha1(_SPACE + text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
     return f"{plain[:8]}-{plain[8:12]}-5{plain[13:16]}-{_VARIANT[plain[16]]}{plain[17:20]}-{plain[20:32]}"
 
 
 def beside(uuid: str, kind: str) -> str:
     """The id of the object of type `kind` that stands beside the carrier of entity `uuid`."""
-    return f"{kind}--{minted(f'{uuid}/{kind}')}"
+    plain = _sha1(_SPACE + f"{uuid}/{kind}".encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+    return f"{kind}--{plain[:8]}-{plain[8:12]}-5{plain[13:16]}-{_VARIANT[plain[16]]}{plain[17:20]}-{plain[20:32]}"
+
+
+_sha1 = hashlib.sha1
 
 
 class Unfit(ValueError):
@@ -78,27 +82,41 @@ _LONGEST = 100_000
 
 def pattern_of(row: Row, value: str, data: str) -> str:
     """The pattern that looks for the value (`data`: its content in base64, or empty). Raises Unfit and Unsaid."""
-    if len(value) > _LONGEST:
-        raise Unsaid("too long for a pattern")
-    text = row.pattern(_said(row, value))
-    if row.content is None or not data or len(data) > _SHOWN:
-        return text
-    held = {"payload_bin": data, **row.content}
-    return text[:-1] + "".join(f" AND file:content_ref.{name} = '{said}'" for name, said in held.items()) + "]"
+    return _pattern(row, _said(row, value), data)
+
+
+def observed_of(row: Row, value: str, data: str, ids: Named) -> Observed:
+    """The observables that state the value; none: only a pattern can. Raises Unfit and Unsaid."""
+    return [] if row.observed is None else _observed(row, _said(row, value), data, ids)
+
+
+def both_of(row: Row, value: str, data: str, ids: Named) -> tuple[str, Observed]:
+    """The pattern and the observables. Raises Unfit and Unsaid."""
+    said = _said(row, value)
+    return _pattern(row, said, data), _observed(row, said, data, ids)
 
 
 def _said(row: Row, value: str) -> str:
+    if len(value) > _LONGEST:
+        raise Unsaid("too long for a pattern")
     found = row.plain(value)
     if not found:
         raise Unsaid("white space")
     return found
 
 
-def observed_of(row: Row, value: str, data: str, ids: Named) -> Observed:
-    """The observables that state the value; none: only a pattern can. Raises Unfit and Unsaid."""
+def _pattern(row: Row, said: str, data: str) -> str:
+    text = row.pattern(said)
+    if row.content is None or not data or len(data) > _SHOWN:
+        return text
+    held = {"payload_bin": data, **row.content}
+    return text[:-1] + "".join(f" AND file:content_ref.{name} = '{each}'" for name, each in held.items()) + "]"
+
+
+def _observed(row: Row, said: str, data: str, ids: Named) -> Observed:
     if row.observed is None:
         return []
-    found = row.observed(_said(row, value), ids)
+    found = row.observed(said, ids)
     if row.content is None or not data:
         return found
     there = ids("artifact")

@@ -62,6 +62,8 @@ class Event:
     """Of those: uuid → the id of the carrier, and its label."""
     _label: Label | None = None
     _tail: tuple[str, str, str] = ("", "", "")
+    _seconds: int = -1
+    _beginning: tuple[str, str] = ("", "")
 
     def versioned(self, identifier: str, seconds: int) -> dict[str, Any]:
         """The beginning of an object that has versions."""
@@ -86,6 +88,16 @@ class Event:
         if marks:
             stix["object_marking_refs"] = marks
         return Made(stix["id"], orjson.dumps(stix), label, bool(kind))
+
+    def beginning(self, seconds: int) -> tuple[str, str]:
+        """`created`; and what a versioned object that is written as text says after its id."""
+        if seconds != self._seconds:
+            modified = instant(seconds)
+            created = min(self.day, modified)
+            creator = f'"created_by_ref":"{self.creator}",' if self.creator else ""
+            self._beginning = created, f'{creator}"created":"{created}","modified":"{modified}",'
+            self._seconds = seconds
+        return self._beginning
 
     def tail(self, label: Label) -> tuple[str, str, str]:
         """The end of an object that is written as text: what stands before and after the entity that it carries; and

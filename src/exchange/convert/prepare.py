@@ -33,6 +33,8 @@ _NESTED = ("EventReport", "Note", "Opinion", "Sighting", "Relationship", "Shadow
 _STATING = ("Tag", "SharingGroup", "Orgc", "Org")
 _CHOICES = {"threat_level_id": ("1", "2", "3", "4"), "analysis": ("0", "1", "2")}
 _LAST_SECOND = 253_402_300_799
+_USUAL_TIME = re.compile(r"[1-9][0-9]{0,10}\Z").match
+"""Seconds as MISP writes them; what else may be meant by a time is looked at more closely."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,16 +57,25 @@ class Prepared:
         """The live attributes of an event or object."""
         return [a for a in listed(parent, "Attribute") if self.takes_attribute(a)]
 
-    def takes_attribute(self, attribute: dict[str, Any]) -> bool:
-        """Put right an attribute, in place; False: it is left out, and the reason noted."""
-        self.mend(attribute)
-        if truth(attribute.get("deleted")):
+    def takes_attribute(self, attribute: dict[str, Any], *, alone: bool | None = None) -> bool:
+        """Put right an attribute, in place; False: it is left out, and the reason noted.
+
+        `alone`: what `stands_alone` says of it, where that is known.
+        """
+        uuid = attribute.get("uuid")
+        if alone is None:
+            alone = stands_alone(attribute)
+        if not (alone and type(uuid) is str and _UUID.match(uuid)):
+            _mend_uuids(attribute, self._renamed)
+        deleted = attribute.get("deleted")
+        if deleted and truth(deleted):
             return self._skip(attribute, "misp.deleted")
         if not (attribute.get("uuid") or self._mint(attribute)):
             return self._reject(attribute, "misp.no_uuid")
         if not (self._once(attribute) and self._timed(attribute)):
             return False
-        self.tidy(attribute)
+        if not (alone and attribute.keys().isdisjoint(_DROPPED)):
+            self.tidy(attribute)
         return True
 
     def takes_object(self, entity: dict[str, Any]) -> bool:
@@ -90,7 +101,7 @@ class Prepared:
         """Give an entity and all inside well-formed uuids; each that is given anew is noted."""
         uuid = entity.get("uuid")
         whole = isinstance(uuid, str) and _UUID.match(uuid) is not None
-        if whole and not any(map(entity.get, _AROUND)) and "Attribute" not in entity:
+        if whole and stands_alone(entity):
             return
         _mend_uuids(entity, self._renamed)
 
@@ -107,14 +118,17 @@ class Prepared:
         return True
 
     def _once(self, entity: dict[str, Any]) -> bool:
-        if entity["uuid"] in self.seen:
+        uuid = entity["uuid"]
+        if uuid in self.seen:
             return self._reject(entity, "misp.repeated_uuid")
-        self.seen.add(entity["uuid"])
+        self.seen.add(uuid)
         return True
 
     def _timed(self, entity: dict[str, Any]) -> bool:
         """An entity without a time has its event's; one with an impossible time cannot be versioned."""
         value = entity.get("timestamp")
+        if type(value) is str and _USUAL_TIME(value):
+            return True
         if value in (None, "", 0, "0"):
             entity["timestamp"] = self.event["timestamp"]
             return True
@@ -157,6 +171,11 @@ class Prepared:
         if not inner.get("uuid"):
             return self._skip(inner, "misp.no_uuid")
         return True
+
+
+def stands_alone(entity: Mapping[str, Any]) -> bool:
+    """Whether there is nothing in it that has a uuid of its own."""
+    return not any(map(entity.get, _AROUND)) and "Attribute" not in entity
 
 
 def prepare(event: dict[str, Any], *, internal: bool, drafts: bool, now: datetime) -> Prepared:
