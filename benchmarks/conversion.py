@@ -42,7 +42,7 @@ EVENT = "5c4e0000-0000-4000-8000-000000000100"
 SOURCE = Source(peer="giver", id="g", kind="misp", orgs=frozenset({"*"}))
 LABEL = Label(tlp=Tlp.GREEN)
 ROUNDS = 9
-_CATEGORIES = {"text": "Other", "regkey": "Persistence mechanism"}
+_CATEGORIES = {"text": "Other", "regkey": "Persistence mechanism", "domain|ip": "Network activity"}
 _KINDS = (
     "domain",
     "ip-dst",

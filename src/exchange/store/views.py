@@ -287,6 +287,15 @@ _ROWS = Query(
 )
 
 
+def rows_of(tx: Connection, number: int, events: Sequence[int], stix_ids: Collection[str]) -> Iterator[Sequence[Row]]:
+    """The same of these ids alone, event by event, without looking at any other row of the events."""
+    known = {event_number: place for place, event_number in enumerate(events)}
+    mine = [row for row in _HISTORIES.rows(tx, stix_ids, number=number) if row[0] in known]
+    mine.sort(key=lambda row: (known[row[0]], row[1], row[2]))
+    for begin in range(0, len(mine), _AT_ONCE):
+        yield [Row._make(row[1:]) for row in mine[begin : begin + _AT_ONCE]]
+
+
 def bodies(tx: Connection, rows: Sequence[Row]) -> list[bytes]:
     """The bytes of these rows."""
     return blocks.read(tx, [row.place for row in rows])
@@ -295,7 +304,7 @@ def bodies(tx: Connection, rows: Sequence[Row]) -> list[bytes]:
 def histories(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str, list[Row]]:
     """Id → every row that it ever had for this audience, in order of date."""
     found: dict[str, list[Row]] = {}
-    for fields in _HISTORIES.rows(tx, dict.fromkeys(stix_ids), number=number):
+    for _, *fields in _HISTORIES.rows(tx, dict.fromkeys(stix_ids), number=number):
         row = Row._make(fields)
         found.setdefault(row.stix_id, []).append(row)
     for each in found.values():
@@ -304,7 +313,7 @@ def histories(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str,
 
 
 _HISTORIES = Lookup(
-    select(*_ROW).select_from(statement.join(listing, _l.seq == _s.seq)).where(among(_s.stix_id), _ALSO_MINE)
+    select(_s.event, *_ROW).select_from(statement.join(listing, _l.seq == _s.seq)).where(among(_s.stix_id), _ALSO_MINE)
 )
 
 

@@ -170,8 +170,14 @@ def _members(
     None: an earlier version of what stands there, which held MISP objects.
     """
     number, beside = row.group
-    for batch in chain.from_iterable(views.rows(tx, view.number, each) for each in (number, *row.guests)):
-        mine = [r for r in batch if (r.rank < 0) == beside and (only is None or r.stix_id in only)]
+    places = (number, *row.guests)
+    batches = (
+        chain.from_iterable(views.rows(tx, view.number, each) for each in places)
+        if only is None
+        else views.rows_of(tx, view.number, places, only)
+    )
+    for batch in batches:
+        mine = [r for r in batch if (r.rank < 0) == beside]
         pasts = _pasts(tx, view, mine, now)
         known = [(r, _times(r, pasts.get(r.stix_id, ()), now)) for r in mine if not r.folded]
         for (found, times), body in zip(known, views.bodies(tx, [r for r, _ in known]), strict=True):

@@ -103,6 +103,11 @@ class Grouped:
                 found[guest] = found[host]
         return found
 
+    @property
+    def until(self) -> int:
+        """Up to when what `only` gave holds, as long as nothing is listed or closed; 0: it may move on at once."""
+        return 0 if self._hot else self._until
+
     def _waiting(self, tx: Connection, now: int, stale: set[Group] | None) -> set[Group]:
         """Which of these groups, and of those that waited before, wait for their frame; None: of all."""
         asked = self._groups.keys() if stale is None else (stale | self._awaited) & self._groups.keys()
@@ -232,6 +237,35 @@ class Grouped:
             rows=counted.rows,
         )
         return row, max(changed, seen) // SECOND >= now // SECOND
+
+
+@dataclass(slots=True)
+class Latest:
+    """Events of one audience as they were last counted, for who looks at the same few again and again (push).
+
+    To count an event costs as much as it holds, and a large one leaves in many steps: it is counted again only when
+    something was listed or closed.
+    """
+
+    _view: View | None = None
+    _mark: Mark | None = None
+    _until: int = 0
+    _counted: set[int] = field(default_factory=set)
+    _found: dict[Group, EventRow] = field(default_factory=dict)
+
+    def of(self, tx: Connection, view: View, numbers: Collection[int], now: int) -> Mapping[Group, EventRow]:
+        """Group → the row in which it is, of these events at least."""
+        mark = views.mark(tx, view.number)
+        if view != self._view or mark != self._mark or now >= self._until:
+            self._view, self._mark, self._until = view, mark, FOREVER
+            self._counted, self._found = set(), {}
+        missing = set(numbers) - self._counted
+        if missing:
+            grouped = Grouped(view)
+            self._found |= grouped.only(tx, missing, now)
+            self._until = min(self._until, grouped.until)
+            self._counted |= missing
+        return self._found
 
 
 def _indexed(view: View, rows: Mapping[Group, EventRow]) -> Index:

@@ -31,7 +31,7 @@ from exchange.store.listings import Parcel
 from exchange.store.pushed import Had, Owed, Pushed, Stands
 from exchange.sync import events
 from exchange.sync.framing import unframed
-from exchange.sync.grouped import Grouped
+from exchange.sync.grouped import Latest
 from exchange.sync.pull import LEASE, Work, peer_of
 from exchange.sync.view import EventRow, View
 
@@ -95,7 +95,7 @@ def waits(tx: Connection, audience: Audience, now: int) -> bool:
 
 def hand_over(work: Work, target: Target, audience: Audience, client: PeerClient, counts: Counter[str]) -> str:
     """Send until nothing waits; what is sent was decided against everything committed before (RULES R17)."""
-    after, back, waiting = -1, (-1, -1), False
+    after, back, waiting, rows = -1, (-1, -1), False, Latest()
     while not work.stopping():
         now = work.clock()
         if peer_of(work, target).closed_until(now):
@@ -103,7 +103,7 @@ def hand_over(work: Work, target: Target, audience: Audience, client: PeerClient
         with work.store.reading() as tx:
             if accounts.braked(tx, target.peer, "out"):
                 return "paused"
-            step = _Composing(work, target, audience, tx, now).step(after, back)
+            step = _Composing(work, target, audience, tx, now, rows).step(after, back)
         if step is None:
             return "waiting" if waiting else "complete"
         after, back = step.after, step.back
@@ -157,8 +157,10 @@ def _receive(step: _Step, bundle: _Bundle, receipt: Receipt | None) -> None:
 class _Composing:
     """Makes one step, in one reading transaction."""
 
-    def __init__(self, work: Work, target: Target, audience: Audience, tx: Connection, now: datetime) -> None:
-        self.work, self.target, self.audience, self.tx, self.now = work, target, audience, tx, now
+    def __init__(
+        self, work: Work, target: Target, audience: Audience, tx: Connection, now: datetime, rows: Latest
+    ) -> None:
+        self.work, self.target, self.audience, self.tx, self.now, self.rows = work, target, audience, tx, now, rows
         self.clearance = int(work.rules().clearance(audience))
 
     def step(self, after: int, back: tuple[int, int]) -> _Step | None:
@@ -262,7 +264,7 @@ class _Composing:
             tx, self.work.rules(), self.audience, place, title=self.target.key, node=self.work.node, flavour="push"
         )
         known = pushed.known(tx, self.audience.channel, numbers)
-        shown = Grouped(view).only(tx, numbers, now)
+        shown = self.rows.of(tx, view, numbers, now)
         more = pushed.more_of(tx, place, numbers, step.after) if full else set()
         for number in numbers:
             bundle, last = step.bundles[number], known.get(number)
