@@ -31,7 +31,7 @@ from exchange.store import blocks
 from exchange.store.columns import Stamp
 from exchange.store.pages import IN_FRONT, LATEST, OPEN
 from exchange.store.prepared import Lookup, Query, among
-from exchange.store.tables import event, listing, reference, statement
+from exchange.store.tables import event, listing, statement
 
 Group = tuple[int, bool]
 """Number of the event in the store; whether it holds what others say beside the owner."""
@@ -99,14 +99,14 @@ class Row(NamedTuple):
 _l, _s = listing.c, statement.c
 _MINE = _l.audience == bindparam("number")
 # Written so that SQLite begins with the statements and not with all that the audience reads.
-_ALSO_MINE = _l.audience + literal_column("0") == bindparam("number")
-_SHOWN = and_(OPEN, LATEST, IN_FRONT, _l.not_after > bindparam("now", type_=BigInteger))
+ALSO_MINE = _l.audience + literal_column("0") == bindparam("number")
+SHOWN = and_(OPEN, LATEST, IN_FRONT, _l.not_after > bindparam("now", type_=BigInteger))
 _JOINED = listing.join(statement, _s.seq == _l.seq)
 
 
 def _tallies(*conditions: ColumnElement[bool]) -> Any:
-    shows = case((_SHOWN, 1), else_=0).label("shows")
-    went = case((_l.folded, 0), (_SHOWN, _l.added), else_=func.coalesce(_l.closed, _over))
+    shows = case((SHOWN, 1), else_=0).label("shows")
+    went = case((_l.folded, 0), (SHOWN, _l.added), else_=func.coalesce(_l.closed, _over))
     notes = case((_s.type == literal_column("'note'"), 1), else_=0)
     beside = case((_l.rank < 0, 1), else_=0).label("beside")
     early = case((_s.version >= Stamp(_l.added), 1), else_=0)
@@ -123,7 +123,7 @@ def _tallies(*conditions: ColumnElement[bool]) -> Any:
 
 _over = case((_l.not_after <= bindparam("now", type_=BigInteger), _l.not_after), else_=0)
 _ALL = Query(_tallies(_MINE))
-_SOME = Lookup(_tallies(_ALSO_MINE, among(_s.event)))
+_SOME = Lookup(_tallies(ALSO_MINE, among(_s.event)))
 
 
 def tallies(tx: Connection, number: int, now: int, events: Collection[int] | None = None) -> list[Tally]:
@@ -193,7 +193,7 @@ def events_of(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str,
 
 
 _EVENTS_OF = Lookup(
-    select(_s.stix_id, _s.event, _l.rank).select_from(_JOINED).where(among(_s.stix_id), _ALSO_MINE).distinct()
+    select(_s.stix_id, _s.event, _l.rank).select_from(_JOINED).where(among(_s.stix_id), ALSO_MINE).distinct()
 )
 
 
@@ -204,10 +204,11 @@ class Found(NamedTuple):
     body: bytes
 
 
-_ROW = [
+ROW = [
     _s.seq, _l.added, _s.stix_id, _s.type, _l.rank, _l.label, _l.closed, _l.not_after, _l.latest, _l.folded, _l.block,
     _l.start, _l.stop,
 ]  # fmt: skip
+"""The columns of a `Row`."""
 
 
 def frames(tx: Connection, number: int, now: int, events: Collection[int]) -> Iterator[tuple[int, Found]]:
@@ -227,9 +228,9 @@ def frames(tx: Connection, number: int, now: int, events: Collection[int]) -> It
 
 
 _FRAMES = Lookup(
-    select(_s.event, *_ROW)
+    select(_s.event, *ROW)
     .select_from(statement.join(event, event.c.id == _s.event).join(listing, _l.seq == _s.seq))
-    .where(among(_s.event), _ALSO_MINE)
+    .where(among(_s.event), ALSO_MINE)
     .where(
         or_(
             _s.stix_id == event.c.key,
@@ -261,9 +262,7 @@ _WAITING = Lookup(select(_s.stix_id, _s.source).where(among(_s.stix_id), text("s
 _SHOWS = Query(
     select(_s.seq)
     .select_from(statement.join(listing, _l.seq == _s.seq))
-    .where(
-        _s.event == bindparam("event"), _s.source.concat("") == bindparam("source", type_=String), _ALSO_MINE, _SHOWN
-    )
+    .where(_s.event == bindparam("event"), _s.source.concat("") == bindparam("source", type_=String), ALSO_MINE, SHOWN)
     .limit(1)
 )
 
@@ -278,9 +277,9 @@ def rows(tx: Connection, number: int, event_number: int) -> Iterator[Sequence[Ro
 
 
 _ROWS = Query(
-    select(*_ROW)
+    select(*ROW)
     .select_from(statement.join(listing, _l.seq == _s.seq))
-    .where(_s.event == bindparam("event"), _s.seq >= bindparam("seq"), _ALSO_MINE)
+    .where(_s.event == bindparam("event"), _s.seq >= bindparam("seq"), ALSO_MINE)
     .where(tuple_(_s.seq, _l.added) > tuple_(bindparam("seq"), bindparam("added")))
     .order_by(_s.seq, _l.added)
     .limit(bindparam("most"))
@@ -313,7 +312,7 @@ def histories(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str,
 
 
 _HISTORIES = Lookup(
-    select(_s.event, *_ROW).select_from(statement.join(listing, _l.seq == _s.seq)).where(among(_s.stix_id), _ALSO_MINE)
+    select(_s.event, *ROW).select_from(statement.join(listing, _l.seq == _s.seq)).where(among(_s.stix_id), ALSO_MINE)
 )
 
 
@@ -324,7 +323,7 @@ def shown(tx: Connection, number: int, now: int, stix_ids: Iterable[str]) -> lis
 
 
 _BY_ID = Lookup(
-    select(*_ROW).select_from(statement.join(listing, _l.seq == _s.seq)).where(among(_s.stix_id), _ALSO_MINE, _SHOWN)
+    select(*ROW).select_from(statement.join(listing, _l.seq == _s.seq)).where(among(_s.stix_id), ALSO_MINE, SHOWN)
 )
 
 
@@ -341,56 +340,5 @@ def but(tx: Connection, number: int, now: int, types: Collection[str]) -> Iterat
 @lru_cache(maxsize=16)
 def _but(types: tuple[str, ...]) -> Query:
     kinds: list[Any] = [literal_column(f"'{kind}'") for kind in types]
-    query = select(*_ROW).select_from(_JOINED).where(_MINE, _SHOWN, _l.type.not_in(kinds))
+    query = select(*ROW).select_from(_JOINED).where(_MINE, SHOWN, _l.type.not_in(kinds))
     return Query(query.where(_l.added > bindparam("added")).order_by(_l.added).limit(bindparam("most")))
-
-
-def any_sighting(tx: Connection, number: int) -> bool:
-    """Whether a sighting was ever listed to this audience."""
-    return _ANY_SIGHTING.one(tx, number=number) is not None
-
-
-_ANY_SIGHTING = Query(select(_l.added).where(_MINE, _l.type == literal_column("'sighting'")).limit(1))
-
-
-def sighted(tx: Connection, number: int, now: int) -> Mapping[Group, int]:
-    """Group → when the last sighting of anything shown in it was listed to this audience, or taken from it."""
-    return {(row[0], bool(row[1])): row[2] for row in _SIGHTED.run(tx, number=number, now=now)}
-
-
-_about, _told = statement.alias("about"), listing.alias("told")
-_PAIRS = (
-    _told.join(_about, _about.c.seq == _told.c.seq)
-    .join(reference, and_(reference.c.seq == _told.c.seq, reference.c.ends))
-    .join(statement, _s.stix_id == reference.c.target)
-    .join(listing, _l.seq == _s.seq)
-)
-_BESIDE = case((_l.rank < 0, 1), else_=0).label("beside")
-_IS_SIGHTING = and_(_told.c.audience == bindparam("number"), _told.c.type == literal_column("'sighting'"))
-_SIGHTED = Query(
-    select(_s.event, _BESIDE, func.max(func.coalesce(_told.c.closed, _told.c.added)))
-    .select_from(_PAIRS)
-    .where(_IS_SIGHTING, _ALSO_MINE, _SHOWN)
-    .group_by(_s.event, _BESIDE)
-)
-
-
-def sightings(tx: Connection, number: int, now: int, events: Collection[int]) -> Iterator[tuple[Group, Found]]:
-    """The sightings that the audience reads of anything it reads in these events, each with the group of that."""
-    for begin in range(0, len(wanted := sorted(events)), _AT_ONCE):
-        found = _SIGHTINGS.rows(tx, wanted[begin : begin + _AT_ONCE], number=number, now=now)
-        for at in range(0, len(found), _AT_ONCE):
-            some = [((row[0], bool(row[1])), Row._make(row[2:])) for row in found[at : at + _AT_ONCE]]
-            read = bodies(tx, [row for _, row in some])
-            yield from ((group, Found(row, body)) for (group, row), body in zip(some, read, strict=True))
-
-
-_SIGHTINGS = Lookup(
-    select(_s.event, _BESIDE, *(_about.c[c.name] if c.table is statement else _told.c[c.name] for c in _ROW))
-    .select_from(_PAIRS)
-    .where(
-        _IS_SIGHTING, _ALSO_MINE, _SHOWN, among(_s.event), _told.c.closed.is_(None), _told.c.latest,
-        ~_told.c.folded, _told.c.not_after > bindparam("now", type_=BigInteger),
-    )
-    .order_by(_told.c.added)
-)  # fmt: skip

@@ -36,7 +36,7 @@ from exchange.errors import StoreError
 from exchange.model.marking import Label, Tlp, of_tags, says
 from exchange.model.schema import observable_types
 from exchange.policy import Audience, Rules, gate_event
-from exchange.store import audiences, views
+from exchange.store import audiences, sighted, views
 from exchange.store.views import Row
 from exchange.sync.counting import SECOND, frame_of
 from exchange.sync.grouped import Grouped, Kept
@@ -240,7 +240,7 @@ def sightings(tx: Connection, view: View, rows: Iterable[EventRow], now: int) ->
     by_group = {(number, row.group[1]): row for row in rows for number in (row.group[0], *row.guests)}
     told: set[tuple[str, str]] = set()
     names: dict[str, str] = {}
-    for group, (found, body) in views.sightings(tx, view.number, now, {number for number, _ in by_group}):
+    for group, (found, body) in sighted.sightings(tx, view.number, now, {number for number, _ in by_group}):
         row = by_group.get(group)
         label = Label.from_text(found.label)
         if row is None or (row.uuid, found.stix_id) in told:

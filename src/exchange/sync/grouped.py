@@ -16,11 +16,12 @@ import orjson
 import structlog
 from sqlalchemy import Connection
 
-from exchange.convert import compose
+from exchange.convert import compose, parts
 from exchange.convert.gathering import rank
 from exchange.convert.part import tags
+from exchange.model.marking import Label
 from exchange.policy import gate_event
-from exchange.store import events, views
+from exchange.store import events, sighted, views
 from exchange.store.clock import FOREVER, moment
 from exchange.store.views import Group, Mark, Tally
 from exchange.sync.counting import (
@@ -44,6 +45,7 @@ _MANY = 20_000
 """Rows after which to count everything anew is as quick."""
 _TOLERANCE = 300
 """Seconds by which a creator's clock may be ahead (RULES R5)."""
+_MAY_BE_SIGHTINGS = ("sighting--", "opinion--", "note--")
 _UNDEFINED, _COMPLETED = "4", "2"
 """MISP's threat level and analysis, where the creator says none."""
 
@@ -58,6 +60,8 @@ class Grouped:
     _names: dict[str, tuple[str, int]] = field(default_factory=dict)
     _sighted: Mapping[Group, int] = field(default_factory=dict)
     _sightings: bool = False
+    _carriers: dict[int, bool] = field(default_factory=dict)
+    """Number of a statement → whether that opinion or note carries a sighting."""
     _mark: Mark | None = None
     _until: int = FOREVER
     _guests: dict[Group, Group] = field(default_factory=dict)
@@ -94,7 +98,7 @@ class Grouped:
     def only(self, tx: Connection, numbers: Collection[int], now: int) -> Mapping[Group, EventRow]:
         """Group → the row in which it is, of these events alone; for a Grouped that is used once."""
         self._take(tx, now, {*numbers, *events.alike(tx, numbers)})
-        self._sighted = views.sighted(tx, self.view.number, now) if views.any_sighting(tx, self.view.number) else {}
+        self._sighted = self._seen(tx, now) if sighted.any_sighting(tx, self.view.number) else {}
         self._name(tx, now)
         self._write(None, now)
         found = dict(self._rows)
@@ -119,8 +123,8 @@ class Grouped:
         """Everything anew."""
         self._groups, self._names, self._rows = {}, {}, {}
         self._take(tx, now, None)
-        self._sightings = views.any_sighting(tx, self.view.number)
-        self._sighted = views.sighted(tx, self.view.number, now) if self._sightings else {}
+        self._sightings = sighted.any_sighting(tx, self.view.number)
+        self._sighted = self._seen(tx, now) if self._sightings else {}
         self._name(tx, now)
 
     def _update(self, tx: Connection, now: int, before: Mark, mark: Mark) -> set[Group] | None:
@@ -139,11 +143,15 @@ class Grouped:
         self._name(tx, now)
         renamed = {creator for creator, name in self._names.items() if names.get(creator) != name}
         stale |= {group for group, counted in self._groups.items() if counted.place.creator in renamed}
-        if self._sightings or any(stix_id.startswith("sighting--") for stix_id in ids):
+        if self._sightings or any(stix_id.startswith(_MAY_BE_SIGHTINGS) for stix_id in ids):
             self._sightings = True
-            seen, self._sighted = self._sighted, views.sighted(tx, number, now)
+            seen, self._sighted = self._sighted, self._seen(tx, now)
             stale |= {group for group in self._sighted if self._sighted[group] != seen.get(group)}
         return stale
+
+    def _seen(self, tx: Connection, now: int) -> Mapping[Group, int]:
+        """When the last sighting of anything in each group was listed."""
+        return sighted.sighted(tx, self.view.number, now, self._carriers, is_sighting)
 
     def _take(self, tx: Connection, now: int, numbers: Collection[int] | None) -> None:
         tallied: dict[Group, list[Tally]] = {}
@@ -266,6 +274,11 @@ class Latest:
             self._until = min(self._until, grouped.until)
             self._counted |= missing
         return self._found
+
+
+def is_sighting(body: bytes) -> bool:
+    """Whether an opinion or note stands for a sighting of MISP: of type 1, a false positive, or of type 2."""
+    return any(part.kind == "sighting" for part in parts(orjson.loads(body), Label())[0])
 
 
 def _indexed(view: View, rows: Mapping[Group, EventRow]) -> Index:

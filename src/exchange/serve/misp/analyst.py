@@ -117,7 +117,7 @@ def push(ask: Ask) -> Answer:
         with ask.site.store.reading() as tx:
             event = around.event_of(around.reading(ask, tx), tx, about) or ""
     try:
-        count = around.take_beside(ask, event, name, [entity], _COULD) if event else 0
+        count = around.take_beside(ask, event, name, [entity], _COULD).held if event else 0
     except Missing:
         count = 0
     if not count:

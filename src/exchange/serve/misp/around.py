@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
@@ -54,8 +54,15 @@ def event_of(ask: Ask, tx: Connection, uuid: str) -> str | None:
     return next((row.uuid for row in rows.values()), None)
 
 
-def take_beside(ask: Ask, event: str, name: str, entities: Sequence[Mapping[str, Any]], could: str) -> int:
-    """Take `entities` (under `name` beside the event, as a sync carries them) of `event`; how many are held now.
+class Taken(NamedTuple):
+    """How many entities are held now, and how many of these were not before."""
+
+    held: int
+    new: int
+
+
+def take_beside(ask: Ask, event: str, name: str, entities: Sequence[Mapping[str, Any]], could: str) -> Taken:
+    """Take `entities` (under `name` beside the event, as a sync carries them) of `event`.
 
     Raises Missing when the account neither gave the event nor sees it.
     """
@@ -79,7 +86,8 @@ def take_beside(ask: Ask, event: str, name: str, entities: Sequence[Mapping[str,
             return item if item.id in orgs else None
         return item.under(floors.get(told, least))
 
-    return len(take(ask, raw, source, could, wanted) - orgs)
+    found = [new for stix_id, new in take(ask, raw, source, could, wanted).items() if stix_id not in orgs]
+    return Taken(held=len(found), new=sum(found))
 
 
 def _floor(entity: Mapping[str, Any], event: str, labels: Mapping[str, Label]) -> Label:

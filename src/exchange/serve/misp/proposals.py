@@ -65,7 +65,7 @@ def push(ask: Ask) -> Answer:
             if org is not None:
                 proposals.append({**kept, "event_uuid": event, "Org": org})
     try:
-        count = around.take_beside(ask, event, "ShadowAttribute", proposals, "add Proposal") if proposals else 0
+        count = around.take_beside(ask, event, "ShadowAttribute", proposals, "add Proposal").new if proposals else 0
     except Missing:
         return Answer(body={"success": False, "message": "Event not found.", "counter": 0})
     said = f"{count} Proposal(s) added." if count else "Nothing to update."

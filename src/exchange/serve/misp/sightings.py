@@ -97,7 +97,7 @@ def add(ask: Ask, event: str, sightings: Sequence[dict[str, Any]]) -> int:
         org = parties.speaker(each.get("Organisation"), peer)
         if org is not None:
             taken.append({**each, "Organisation": org})
-    return around.take_beside(ask, event, "Sighting", taken, "add Sighting") if taken else 0
+    return around.take_beside(ask, event, "Sighting", taken, "add Sighting").held if taken else 0
 
 
 def _clean(given: Mapping[str, Any]) -> dict[str, Any]:

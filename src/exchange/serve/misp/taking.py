@@ -25,14 +25,14 @@ Wanted = Callable[[StixObject], StixObject | None]
 """What is taken of an object; None: nothing."""
 
 
-def take(ask: Ask, raw: bytes, source: Source, could: str, wanted: Wanted | None = None) -> set[str]:
-    """Take the document `raw` into the collection; the ids of what is `wanted` of it and is held now.
+def take(ask: Ask, raw: bytes, source: Source, could: str, wanted: Wanted | None = None) -> dict[str, bool]:
+    """Take the document `raw` into the collection; the ids of what is `wanted` of it and is held now → whether anew.
 
     `wanted`: what of its objects, where the document says more than was sent (the event around a sighting). Of a whole
     event no ids are told, for it may have a million. Raises Unsaved when nothing can be made of it, and StoreBusy.
     """
     visit = ask.visit
-    held: set[str] = set()
+    held: dict[str, bool] = {}
     rejected = 0
     try:
         for page in _pages(raw, source, ask, wanted):
@@ -41,7 +41,7 @@ def take(ask: Ask, raw: bytes, source: Source, could: str, wanted: Wanted | None
                     ask.site.store, visit.rules, piece, ask.source, visit.peer, moment(visit.now), posted=ask.channel
                 )
                 if wanted is not None:
-                    held |= {outcome.id for outcome in taken.outcomes if outcome.success}
+                    held |= {each.id: each.code == "stored" for each in taken.outcomes if each.success}
             rejected += len(page.rejected)
     except ContentError as error:
         raise Unsaved(error.code, could=could, **error.fields) from None
