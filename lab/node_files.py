@@ -101,7 +101,10 @@ every    = "{self.every}"
 
 
 def give_login(folder: Path, peer: str, login: tuple[str, str]) -> None:
-    """Write down how we are known at a neighbour: name and password, in a file that only we can read."""
+    """Write down how we are known at a neighbour: name and password, in a file that only we can read.
+
+    To a MISP the password is the key.
+    """
     user, password = login
     vault = folder / "secrets"
     vault.mkdir(mode=0o700, exist_ok=True)
@@ -110,7 +113,9 @@ def give_login(folder: Path, peer: str, login: tuple[str, str]) -> None:
     file.write_text(password, encoding="utf-8")
     configured = folder / "peers" / f"{peer}.toml"
     head, _, _ = configured.read_text(encoding="utf-8").partition("\n[auth]")
-    secret = f"user = {_quoted(user)}\npassword = {_quoted(f'file:{file.resolve()}')}\n"
+    reference = _quoted(f"file:{file.resolve()}")
+    secret = f"user = {_quoted(user)}\npassword = {reference}\n"
+    secret += f"key = {reference}\n" if 'kind = "misp"' in head else ""
     configured.write_text(f"{head}\n[auth]\n{secret}", encoding="utf-8")
 
 

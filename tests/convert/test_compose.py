@@ -103,7 +103,7 @@ def test_tombstones_come_first_and_never_for_what_lives() -> None:
 
 def test_what_an_object_no_longer_holds_is_deleted_in_it() -> None:
     made = draft()
-    made.recall(made_object(attribute(1), attribute(2)))
+    made.recall(made_object(attribute(1), attribute(2)), 50)
     made.take(made_object(attribute(1), timestamp=950), GREEN, NOW)
     (there,) = read(made)["Object"]
     kept, stone = there["Attribute"]
@@ -160,3 +160,32 @@ def test_what_comes_again_is_newer_than_its_end() -> None:
         stamps.append(Times(listed=1_000, gone=1_000, closings=closings).stamp(900))
         stamps.append(Times(listed=1_000, closings=closings).stamp(900))
     assert stamps == sorted(set(stamps))
+
+
+def test_an_object_is_never_older_than_what_is_in_it() -> None:
+    """MISP looks at no attribute of an object that it knows unless the object itself is newer (misp.md 2.3)."""
+    made = draft()
+    made.take(made_object(attribute(1), timestamp=100), GREEN, NOW)
+    (there,) = read(made)["Object"]
+    assert (there["timestamp"], there["Attribute"][0]["timestamp"]) == ("900", "900")
+
+
+def test_what_an_object_holds_again_is_newer_than_its_end() -> None:
+    """And what changed in it under the same date is newer than it was; the rest keeps its creator's date."""
+    made = draft()
+    made.recall(made_object(attribute(1), attribute(2), attribute(3)), 950)
+    made.recall(made_object(attribute(1), attribute(3)), 1_000)
+    made.take(made_object(attribute(1), attribute(2), attribute(3, comment="anew")), GREEN, Times(listed=1_000))
+    (there,) = read(made)["Object"]
+    dates = {each["uuid"]: int(each["timestamp"]) for each in there["Attribute"]}
+    assert dates == {own(1): 900, own(2): 1_001, own(3): 1_001}
+    assert int(there["timestamp"]) == 1_001
+
+
+def test_an_object_that_is_gone_takes_along_what_it_held_before() -> None:
+    made = draft()
+    made.recall(made_object(attribute(1), attribute(2)), 950)
+    made.take(made_object(attribute(1)), GREEN, Times(listed=1_000, gone=1_500, closings=1))
+    (stone,) = read(made)["Object"]
+    assert {each["uuid"] for each in stone["Attribute"] if each["deleted"]} == {own(1), own(2)}
+    assert int(stone["timestamp"]) > 1_500

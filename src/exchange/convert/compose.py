@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 
 from exchange.convert.gathering import Buffer, Joined, rank
-from exchange.convert.part import INHERIT, Part, said_by_marking
+from exchange.convert.part import INHERIT, Part, said_by_marking, stone
 from exchange.model.marking import Label, Reach, Tlp, of_tags, says
 
 Flavour = Literal["sync", "feed", "push"]
@@ -89,6 +89,28 @@ class Times:
         return own or self.listed
 
 
+@dataclass(slots=True)
+class _Past:
+    """An attribute inside an object, as the versions of the object had it until now."""
+
+    body: Mapping[str, Any]
+    """As the last version that held it."""
+    there: bool = True
+    since: int = 0
+    """From when on it must be dated, whatever its creator says: it came again, or changed under the same date."""
+
+    def now(self, body: Mapping[str, Any], listed: int) -> _Past:
+        """The same in the next version, which holds it."""
+        before, dated = ({**each, "timestamp": ""} for each in (self.body, body))
+        newer = int(body.get("timestamp") or 0) > int(self.body.get("timestamp") or 0)
+        renewed = not self.there or (before != dated and not newer)
+        return _Past(body, since=listed + 1 if renewed else self.since)
+
+    def stone(self, stamp: int) -> dict[str, Any]:
+        """Its end."""
+        return stone(self.body, max(stamp, int(self.body.get("timestamp") or 0) + 1, self.since + 1))
+
+
 class Draft:
     """An event while it is put together. Parts in an order that does not change; each is judged by `passes`.
 
@@ -115,8 +137,8 @@ class Draft:
         self._tombs: list[tuple[str, int, bytes]] = []
         self._tags: dict[str, Mapping[str, Any]] = {}
         self._sightings: dict[str, list[Mapping[str, Any]]] = {}
-        self._earlier: dict[str, dict[str, Mapping[str, Any]]] = {}
-        """Object → attributes that earlier versions of it held."""
+        self._earlier: dict[str, dict[str, _Past]] = {}
+        """Object → the attributes that versions of it hold or held, by uuid."""
 
     @property
     def objects(self) -> int:
@@ -132,11 +154,19 @@ class Draft:
         """Sightings that go inside, by the uuid of their attribute; before anything is taken."""
         self._sightings = dict(sightings)
 
-    def recall(self, part: Part) -> None:
-        """An earlier version of what is taken later: what an object no longer holds is told to be deleted."""
-        if part.kind == "object":
-            inner = {each["uuid"]: each for each in part.body.get("Attribute") or ()}
-            self._earlier.setdefault(part.uuid, {}).update(inner)
+    def recall(self, part: Part, listed: int) -> None:
+        """An earlier version of what is taken later, and when it was listed; earlier ones first.
+
+        What an object no longer holds is told to be deleted, and what it holds anew is told under a newer date.
+        """
+        if part.kind != "object":
+            return
+        known = self._earlier.setdefault(part.uuid, {})
+        inner = {each["uuid"]: each for each in part.body.get("Attribute") or ()}
+        for uuid, each in inner.items():
+            known[uuid] = known[uuid].now(each, listed) if uuid in known else _Past(each)
+        for uuid, past in known.items():
+            past.there = uuid in inner
 
     def take(self, part: Part, label: Label, times: Times) -> None:
         """Put one part in, under its label."""
@@ -196,20 +226,25 @@ class Draft:
 
     def _object(self, part: Part, label: Label, times: Times) -> None:
         body = part.body
+        changed = part.uuid in self._earlier
+        if changed:
+            self.recall(part, times.listed)
+        known = self._earlier.pop(part.uuid, {})
         body["uuid"] = self._own_uuid(part.uuid, "object")
-        body["timestamp"] = str(times.stamp(part.timestamp))
         body["distribution"] = self._under(label)
         inner = body.get("Attribute") or []
-        names = {each["uuid"] for each in inner}
         for each in inner:
+            since = known[each["uuid"]].since if changed else 0
+            each["timestamp"] = str(max(times.stamp(int(each.get("timestamp") or 0)), since))
             each["uuid"] = self._own_uuid(each["uuid"], f"{each['type']}|{each['value']}")
-            each["timestamp"] = str(times.stamp(int(each.get("timestamp") or 0)))
             if self._sightings and each["uuid"] in self._sightings:
                 each["Sighting"] = self._sightings.pop(each["uuid"])
-        before = self._earlier.pop(part.uuid, {})
-        gone = [each for uuid, each in before.items() if uuid not in names]
         stamp = max(times.listed, times.stamp(part.timestamp))
-        body["Attribute"] = [*inner, *(_stone(each, max(stamp, int(each["timestamp"]) + 1)) for each in gone)]
+        gone = [past.stone(stamp) for past in known.values() if not past.there]
+        body["Attribute"] = [*inner, *gone]
+        # MISP looks at nothing inside of an object that it knows unless the object itself is newer.
+        own = stamp if changed else times.stamp(part.timestamp)
+        body["timestamp"] = str(max([own, *(int(each["timestamp"]) for each in body["Attribute"])]))
         if self._put("Object", body):
             self.attributes += len(inner)
 
@@ -242,10 +277,14 @@ class Draft:
                 ended = max(part.timestamp, times.gone) + 4 * max(1, times.closings) - 1
                 self._ended[key] = max(self._ended.get(key, 0), ended)
         elif part.kind == "object":
-            inner = part.body.get("Attribute") or ()
-            body["Attribute"] = [
-                _stone(each, max(stamp, times.stamp(int(each.get("timestamp") or 0)))) for each in inner
+            inner = {each["uuid"]: each for each in part.body.get("Attribute") or ()}
+            before = {uuid: past.body for uuid, past in self._earlier.pop(part.uuid, {}).items()}
+            stones = [
+                stone(each, max(stamp, times.stamp(int(each.get("timestamp") or 0))))
+                for each in (before | inner).values()
             ]
+            body["Attribute"] = stones
+            stamp = max([stamp, *(int(each["timestamp"]) for each in stones)])
         self._tomb(part, body, stamp)
 
     def _tomb(self, part: Part, body: Mapping[str, Any], stamp: int) -> None:
@@ -313,12 +352,6 @@ class Draft:
 _SECTIONS = ("Attribute", "Object", "EventReport")
 _SECTION_OF = {"attribute": "Attribute", "object": "Object", "report": "EventReport"}
 _TAKEN = frozenset(_SECTION_OF)
-
-
-def _stone(body: Mapping[str, Any], stamp: int) -> dict[str, Any]:
-    """The end of an attribute, without its value."""
-    kept = {name: body[name] for name in ("uuid", "type", "category", "object_relation") if name in body}
-    return {**kept, "deleted": True, "timestamp": str(stamp)}
 
 
 def _key(body: Mapping[str, Any]) -> int:

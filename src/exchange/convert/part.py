@@ -124,9 +124,17 @@ def attribute_body(entity: Mapping[str, Any], uuid: str, seconds: int, given: li
 
 
 def tombstone(body: Mapping[str, Any]) -> dict[str, Any]:
-    """MISP's soft deletion, without what was said."""
+    """MISP's soft deletion, without what was said; of an object with all that is in it."""
     kept = ("uuid", "type", "category", "name", "timestamp")
-    return {**{name: body[name] for name in kept if name in body}, "deleted": True}
+    inner = [stone(each, number(each.get("timestamp"), 0)) for each in body.get("Attribute") or ()]
+    found = {name: body[name] for name in kept if name in body}
+    return {**found, **({"Attribute": inner} if inner else {}), "deleted": True}
+
+
+def stone(body: Mapping[str, Any], stamp: int) -> dict[str, Any]:
+    """The end of an attribute inside an object, without its value."""
+    kept = {name: body[name] for name in ("uuid", "type", "category", "object_relation") if name in body}
+    return {**kept, "deleted": True, "timestamp": str(stamp)}
 
 
 def texts(entity: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:

@@ -91,12 +91,12 @@ def _objects(stix: Mapping[str, Any], whole: list[Any], around: _Around) -> list
         seconds = number(entity.get("timestamp"), around.seconds)
         body: dict[str, Any] = {"uuid": entity["uuid"], **texts(entity, _OBJECT_TEXTS)}
         body |= {"timestamp": str(seconds), "distribution": INHERIT, "deleted": False}
+        inner = [item for item in entity.get("Attribute") or () if _is_attribute(item)]
+        body["Attribute"] = [_inner(item, given, seconds) for item in inner]
         if stix.get("revoked") is True:
             found.append(Part(kind="object", event=around.event, uuid=body["uuid"], timestamp=seconds,
                               body=tombstone(body)))  # fmt: skip
             continue
-        inner = [item for item in entity.get("Attribute") or () if _is_attribute(item)]
-        body["Attribute"] = [_inner(item, given, seconds) for item in inner]
         references = [item for item in entity.get("ObjectReference") or () if isinstance(item, dict)]
         body["ObjectReference"] = [
             {**texts(item, _REFERENCE_TEXTS), "object_uuid": entity["uuid"], "deleted": False} for item in references

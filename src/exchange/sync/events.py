@@ -135,7 +135,7 @@ def document(tx: Connection, view: View, row: EventRow, now: int, *, only: Colle
         made, lost = _parts(stix, label, row, view)
         if times is None:
             for part in made:
-                draft.recall(part)
+                draft.recall(part, found.added // SECOND)
             continue
         draft.lost.update(each.code for each in lost)
         for part in made:

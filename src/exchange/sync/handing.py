@@ -338,12 +338,17 @@ def _bury(event: dict[str, Any], bundle: _Bundle, stamp: int) -> None:
     for row in bundle.owed:
         for part in parts(orjson.loads(row.body), Label.from_text(row.label))[0]:
             if part.kind in _SECTIONS and part.uuid not in there:
-                end = {**tombstone(part.body), "timestamp": str(stamp)}
+                end = tombstone(part.body)
+                for entity in _whole(end):
+                    entity["timestamp"] = str(stamp)
                 event.setdefault(_SECTIONS[part.kind], []).append(end)
 
 
 def _raise(event: dict[str, Any], bundle: _Bundle, stamp: int) -> None:
-    """What was deleted there and comes again must be newer than its end."""
+    """What was deleted there and comes again must be newer than its end; an object that is there, than it was."""
+    for entity in event.get("Object") or ():
+        if str(entity.get("uuid")) in bundle.before and int(entity["timestamp"]) < stamp:
+            entity["timestamp"] = str(stamp)
     for entity in _entities(event):
         if str(entity.get("uuid")) in bundle.again and int(entity.get("timestamp") or 0) < stamp:
             entity["timestamp"] = str(stamp)
