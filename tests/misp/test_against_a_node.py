@@ -73,11 +73,15 @@ class Hall:
 def hall(memory: Store) -> Iterator[Hall]:
     """Everybody has the same clock, and sightings are for all."""
     house = House(memory, both_write())
+
+    def clock() -> float:
+        return house.world.now.timestamp()
+
     with ExitStack() as stack:
         door = stack.enter_context(site(house.app))
         made = {}
         for name, org in ORGS.items():
-            held = Instance(org.name, org.uuid, clock=lambda: house.world.now.timestamp())
+            held = Instance(org.name, org.uuid, clock=clock)
             held.settings.sightings_policy = POLICY_EVERYONE
             made[name] = stack.enter_context(misp(organisation=org, instance=held))
             made[name].connect(door.url + BASE, house.secrets[name], remote=OURS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,15 +11,17 @@ from typing import Any
 import pytest
 from lab.misp import CIRCL, Misp, misp
 
-from exchange.model.envelope import PeerClient
+from exchange.model.envelope import Document, Page, PeerClient
 from exchange.model.marking import Tlp
 from exchange.model.party import Credentials, Target
 from exchange.peers import client_for
 from exchange.store import Store, tables
+from exchange.sync.accept import accept
 from exchange.sync.pull import Run
+from exchange.sync.pull import pages as converted
 from exchange.sync.reconcile import reconcile
 from tests.sync.misp_partner import INSTANCE, MispDesk
-from tests.sync.partners import OTHER
+from tests.sync.partners import MISP, OTHER
 from tests.sync.test_misp_push import later, made, uuid
 from tests.world import marked, report
 
@@ -114,6 +117,81 @@ def test_a_label_that_changes_changes_the_tag(hall: Hall) -> None:
     hall.push()
     (part,) = [part for part in hall.event()["Attribute"] if part["value"] == "a.example"]
     assert [tag["name"] for tag in part["Tag"]] == ["tlp:green"]
+
+
+def bring(hall: Hall, *inside: dict[str, Any], gone: bool = False, tlp: str = "tlp:green", at: int = 0) -> None:
+    """circl's MISP gives an event with one object that holds these attributes, so many minutes later."""
+    stamp = str(int(later(at).timestamp()))
+    whole = {
+        "uuid": EVENT, "info": "campagne", "date": "2026-11-19", "threat_level_id": "2", "analysis": "1",
+        "timestamp": stamp, "published": True, "distribution": "3", "Tag": [{"name": tlp, "colour": "#ffffff"}],
+        "Orgc": {"uuid": CIRCL.uuid, "name": CIRCL.name}, "Attribute": [inner(9, "z.example")],
+        "Object": [{
+            "uuid": f"{EVENT[:-2]}50", "name": "domain-ip", "meta-category": "network", "timestamp": stamp,
+            "template_uuid": "43b3b146-77eb-4931-b4cc-b66c60f28734", "template_version": "9", "description": "",
+            "distribution": "5", "deleted": gone, "ObjectReference": [], "Attribute": list(inside),
+        }],
+    }  # fmt: skip
+    document = Document(kind="misp-event", id=EVENT, version="", raw=json.dumps({"Event": whole}).encode())
+    world = hall.desk.world
+    for each in converted(Page(document=document, last=True), MISP, world.now):
+        accept(world.store, world.rules, each, MISP.key, MISP.peer, world.now)
+
+
+def inner(number: int, value: str, *, at: int = 0, **more: Any) -> dict[str, Any]:
+    """An attribute of that event, of so many minutes."""
+    return {
+        "uuid": f"{EVENT[:-2]}{number:02}", "type": "domain", "category": "Network activity", "value": value,
+        "to_ids": True, "distribution": "5", "timestamp": str(int(later(at).timestamp())), "comment": "",
+        "object_relation": "domain", "deleted": False, **more,
+    }  # fmt: skip
+
+
+EVENT = "8a0c2f64-5d0e-4a39-b1b5-0f1d3a7e9c00"
+
+
+def test_what_ends_inside_an_object_is_deleted_there(hall: Hall) -> None:
+    """MISP looks at nothing inside an object that it knows unless the object is newer; ours always is."""
+    bring(hall, inner(1, "a.example"), inner(2, "b.example"))
+    hall.push()
+    assert hall.values() == ["a.example", "b.example", "z.example"]
+    bring(hall, inner(1, "a.example"), inner(2, "b.example", at=5, deleted=True), at=5)
+    hall.push()
+    assert hall.values() == ["a.example", "z.example"]
+    bring(hall, inner(1, "a.example", at=6, comment="anew"), inner(2, "b.example", at=6), at=6)
+    hall.push()
+    assert hall.values() == ["a.example", "b.example", "z.example"]
+    assert {part["comment"] for part in hall.event()["Object"][0]["Attribute"]} == {"anew", ""}
+    bring(hall, inner(1, "a.example", at=7, deleted=True), inner(2, "b.example", at=7, deleted=True), gone=True, at=7)
+    hall.push()
+    assert hall.values() == ["z.example"]
+    assert hall.event()["Object"][0]["deleted"] is True
+
+
+def test_an_object_that_may_no_longer_be_there_goes_with_all_that_is_in_it(hall: Hall) -> None:
+    """R8: its event was made stricter than the target may have; and all comes back with the looser label."""
+    bring(hall, inner(1, "a.example"), inner(2, "b.example"))
+    hall.push()
+    bring(hall, inner(1, "a.example", at=5), inner(2, "b.example", at=5), tlp="tlp:red", at=5)
+    hall.push()
+    assert hall.values() == []
+    assert not hall.event()["published"]
+    bring(hall, inner(1, "a.example", at=6), inner(2, "b.example", at=6), at=6)
+    hall.push()
+    assert hall.values() == ["a.example", "b.example", "z.example"]
+    assert hall.event()["published"] is True
+
+
+def test_an_edit_always_says_whether_it_is_published(hall: Hall) -> None:
+    """MISP takes silence for no, and withdraws the event from whoever it gave it to."""
+    for number, value in enumerate(("a.example", "b.example")):
+        hall.desk.world.give(GIVER, made(value, at=number))
+        hall.push()
+    hall.desk.world.give(GIVER, made("a.example", tlp=Tlp.RED, at=5))
+    hall.push()
+    sent = [seen.json()["Event"] for seen in hall.there.site.seen if seen.method == "POST" and "/edit/" in seen.path]
+    assert [event["published"] for event in sent] == [True, True]
+    assert hall.event()["published"] is True
 
 
 def test_nothing_is_written_twice(hall: Hall) -> None:
