@@ -329,6 +329,18 @@ def test_why_tells_for_whom_and_under_which_agreement(person: Person, monkeypatc
     assert person.asks("why", "never.example", code=1)["statements"] == []
 
 
+def test_why_tells_a_reason_once(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds it now is what closed its listing: `why` says that it was listed, and the reason only once."""
+    at = datetime.now(UTC) - timedelta(hours=2)
+    person.imports(indicator("a.example", modified=at))
+    person.imports(indicator("a.example", modified=at + timedelta(hours=1), tlp=Tlp.RED))
+    for language, before in (("en", "was listed until then"), ("fr", "y a figuré jusque-là")):
+        speak(monkeypatch, language)
+        told = " ".join(person.types("why", "a[.]example").stdout.split())
+        assert before in told
+        assert told.count("`receive.ceiling`") == 2  # once for each version
+
+
 def test_what_a_partner_is_still_deciding_on_is_told(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """`why` names the partner's status, `peers` how many wait for one; in each language, and as JSON."""
     with (person.config / "peers/soc.toml").open("a", encoding="utf-8") as file:

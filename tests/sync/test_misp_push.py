@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
+from structlog.testing import capture_logs
 
 from exchange.errors import PeerUnreachable
 from exchange.model.envelope import PeerClient
@@ -64,11 +65,12 @@ def test_what_waits_leaves_as_one_event(memory: Store) -> None:
 
 
 def test_the_event_arrives_as_misps_own_sender_would_send_it(memory: Store) -> None:
-    """GREEN for this community, published, with its TLP and without a sharing group."""
+    """GREEN for this community, published, with its TLP and without a sharing group; our name, not our ids, in it."""
     desk, instance = MispDesk(memory), Instance()
     desk.world.give(CIRCL, made("a.example"))
     desk.push(instance)
     (event,) = instance.handed
+    assert (event["info"].split(" – ")[0], MISP.key in event["info"]) == (desk.work.node, False)
     assert (event["distribution"], event["published"], event["sharing_group_id"]) == ("1", True, "0")
     assert [tag["name"] for tag in event["Tag"]] == ["tlp:green"]
     assert event["Attribute"][0]["distribution"] == "5"
@@ -200,9 +202,11 @@ def test_r8_what_is_withdrawn_is_deleted_there_at_once_and_once(memory: Store) -
     desk.world.give(CIRCL, made("a.example"), made("b.example"))
     desk.push(instance)
     desk.world.give(CIRCL, made("a.example", tlp=Tlp.RED, at=5))
-    run = desk.push(instance)
+    with capture_logs() as logs:
+        run = desk.push(instance)
     assert run is not None
     assert run.counts == {"recalled": 1}
+    assert [line["log_level"] for line in logs if line["event"] == "push.done"] == ["info"]
     assert instance.values() == ["b.example"]
     (end,) = instance.handed[-1]["Attribute"]
     assert (end["uuid"], end["deleted"], "value" in end) == (uuid("a.example"), True, False)

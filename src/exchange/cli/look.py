@@ -223,7 +223,8 @@ def _answer_row(answer: Answer, settings: Settings) -> tuple[str, str, str]:
     channel = collection.alias if collection else name
     reasons = "; ".join(say(reason, agreement=answer.agreement) for reason in answer.reasons)
     if answer.closed and answer.listed is None:
-        reasons += " — " + say("cli.why.was_listed", reason=say(answer.closed))
+        again = answer.closed in answer.reasons
+        reasons += " — " + say("cli.why.was_listed_so" if again else "cli.why.was_listed", reason=say(answer.closed))
     verdict = say(f"verdict.{answer.verdict}")
     if answer.listed is not None:
         verdict += " " + say("cli.why.folded" if answer.folded else "cli.why.listed", ago=ago(answer.listed))

@@ -180,7 +180,7 @@ class Door:
         user = shown.user if shown is not None else ""
         # A secret without a name belongs to no account before it is found, so only here may it be locked out.
         self._tally.failed(address, user, now)
-        log.warning("serve.login_failed", address=address, account=user[:100])
+        log.warning("serve.login_failed", address=address, account=user[:100] or "–")
         raise login.nobody("request.wrong_secret")
 
     def _chosen(

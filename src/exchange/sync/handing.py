@@ -261,7 +261,7 @@ class _Composing:
         tx, now, numbers = self.tx, micros(self.now), list(step.bundles)
         place = audiences.everyone(tx)[self.audience.key].number
         view = events.view_of(
-            tx, self.work.rules(), self.audience, place, title=self.target.key, node=self.work.node, flavour="push"
+            tx, self.work.rules(), self.audience, place, title=self.work.node, node=self.work.node, flavour="push"
         )
         known = pushed.known(tx, self.audience.channel, numbers)
         shown = self.rows.of(tx, view, numbers, now)

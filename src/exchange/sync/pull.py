@@ -208,7 +208,9 @@ def report(run: Run, verb: str, peer: str, key: str) -> None:
         level = log.error if isinstance(run.error, PeerRefused) or not isinstance(run.error, PeerError) else log.warning
         level(f"{verb}.failed", peer=peer, key=key, error=run.error, **run.counts)
     elif run.outcome == "complete":
-        changed = any(run.counts.get(name) for name in ("stored", "rejected", "conflict", "accepted", "refused"))
+        changed = any(
+            run.counts.get(name) for name in ("stored", "rejected", "conflict", "accepted", "recalled", "refused")
+        )
         (log.info if changed else log.debug)(f"{verb}.done", peer=peer, key=key, counts=run.counts)
     else:
         log.warning(f"{verb}.{run.outcome}", peer=peer, key=key)
