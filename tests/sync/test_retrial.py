@@ -91,6 +91,16 @@ def test_a_misp_event_is_converted_again(memory: Store) -> None:
     assert len(desk.world.listed("ccc")) >= 1
 
 
+def test_a_part_of_a_misp_event_keeps_its_reason(memory: Store) -> None:
+    """An attribute that was set aside alone is no STIX object, and is not judged as one."""
+    desk = Desk(memory)
+    part = {"uuid": "5b773e07-e694-458b-b99c-27f30a016220", "type": "domain", "value": "a.example", "timestamp": "hier"}
+    number = aside(desk, raw(part), MISP.key, code="misp.bad_timestamp")
+    assert again(desk, number) == {"rejected": 1}
+    assert entries(desk) == [("misp.bad_timestamp", 1)]
+    assert by_itself(desk) == {}
+
+
 def test_what_was_posted_goes_where_it_was_posted(memory: Store) -> None:
     """And to nobody else than it would have then."""
     desk = Desk(memory, room())

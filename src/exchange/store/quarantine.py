@@ -87,14 +87,15 @@ class Entry:
 
     number: int
     source: str
+    code: str
     raw: bytes
 
 
 def entry(tx: Connection, number: int) -> Entry | None:
     """The entry with this number."""
-    query = select(quarantine.c.source, quarantine.c.raw).where(quarantine.c.id == number)
+    query = select(quarantine.c.source, quarantine.c.code, quarantine.c.raw).where(quarantine.c.id == number)
     row = tx.execute(query).one_or_none()
-    return None if row is None else Entry(number=number, source=row[0], raw=bytes(row[1]))
+    return None if row is None else Entry(number=number, source=row[0], code=row[1], raw=bytes(row[2]))
 
 
 def untried(tx: Connection, judge: str, after: int, most: int) -> Sequence[int]:

@@ -28,6 +28,7 @@ from exchange.sync.pull import LEASE
 
 _POSTED = "post:"
 _AT_ONCE = 100
+_OF_MISP = ("misp.", "convert.")  # a part of an event is no STIX: it keeps its reason until its event comes again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,8 @@ def _pages(entry: Entry, origin: _Origin, now: datetime) -> Iterator[Page]:
         event = None if origin.posted else event_in(entry.raw, origin.source, now)
         if event is not None:
             yield from event
+            return
+        if entry.code.startswith(_OF_MISP):
             return
         objects, rejected = sift([entry.raw], stix20=not origin.posted)
         yield Page(objects=objects, rejected=rejected)
