@@ -341,6 +341,19 @@ def test_why_tells_a_reason_once(person: Person, monkeypatch: pytest.MonkeyPatch
         assert told.count("`receive.ceiling`") == 2  # once for each version
 
 
+def test_why_tells_many_that_fare_alike_together(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for an event: one table for all of one fate, and by itself what fares otherwise."""
+    ids = [f"indicator--{number:08d}-7b1e-4c52-9d3a-8f2e6a1c5d40" for number in range(9)]
+    marks = [Tlp.GREEN] * 8 + [None]
+    person.imports(*(indicator("a.example", id_=id_, tlp=tlp) for id_, tlp in zip(ids, marks, strict=True)))
+    for language in ("en", "fr"):
+        speak(monkeypatch, language)
+        told = person.types("why", "a[.]example").stdout
+        assert "8 (indicator 8)" in told
+        assert [id_ in told for id_ in ids] == [False] * 8 + [True]
+        assert len(person.asks("why", "a[.]example")["statements"]) == 9
+
+
 def test_what_a_partner_is_still_deciding_on_is_told(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """`why` names the partner's status, `peers` how many wait for one; in each language, and as JSON."""
     with (person.config / "peers/soc.toml").open("a", encoding="utf-8") as file:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,6 +95,7 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     return 0
 
 
+_FEW = 6  # statements that are told one by one
 _CERTIFICATES = {
     ("theirs", True): "cli.peers.certificate_theirs",
     ("theirs", False): "cli.peers.certificate_theirs_ended",
@@ -174,8 +176,8 @@ def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = F
     if as_json:
         show_json(explanation)
         return 0 if explanation.statements else 1
-    for item in explanation.statements:
-        _print_statement(item, settings)
+    for alike in _together(explanation.statements):
+        _print_statement(alike[0], settings, others=alike[1:])
     for row in explanation.deliveries:
         if row.get("outcome"):
             tell("cli.why.delivered", **{**row, "at": ago(_moment(row)), "outcome": say("count." + row["outcome"])})
@@ -202,9 +204,26 @@ def _label(held: Held) -> str:
     return ", ".join([*levels, *sorted(label.unknown | label.iep)])
 
 
-def _print_statement(item: Explained, settings: Settings) -> None:
+def _together(items: Sequence[Explained]) -> list[list[Explained]]:
+    """Those that fare alike together, where there are many, as in an event; each by itself where there are few."""
+    groups: dict[Any, list[Explained]] = {}
+    for item in items:
+        held = item.held
+        answers = [(a.channel, a.verdict, a.reasons, a.agreement, a.listed is None, a.folded) for a in item.answers]
+        fate = (held.source, _label(held), held.basis, held.repairs, item.lost, item.rank < GUEST, *answers)
+        groups.setdefault(fate if len(items) > _FEW else held.seq, []).append(item)
+    return list(groups.values())
+
+
+def _print_statement(item: Explained, settings: Settings, others: Sequence[Explained] = ()) -> None:
+    """What holds for it, and alike for the others."""
     held = item.held
-    out.print(f"[bold]{escape(held.stix_id)}[/] {held.version.rstrip('0').rstrip('.')}")
+    if others:
+        kinds = Counter(each.held.stix_id.partition("--")[0] for each in (item, *others))
+        named = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+        out.print(f"[bold]{escape(say('cli.why.together', count=len(others) + 1, kinds=named))}[/]", soft_wrap=True)
+    else:
+        out.print(f"[bold]{escape(held.stix_id)}[/] {held.version.rstrip('0').rstrip('.')}")
     tell("cli.why.source", source=held.source, ago=ago(moment(held.received)))
     tell("cli.why.label", label=_label(held), basis=say(held.basis))
     for repair in filter(None, held.repairs.split(",")):
