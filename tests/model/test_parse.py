@@ -542,6 +542,19 @@ def test_overwritten_bytes_are_taken_or_refused(document: dict[str, Any], at: in
     taken_or_refused(raw[:at] + noise + raw[at + len(noise) :])
 
 
+@pytest.mark.parametrize("value", [False, True, 7, 1.5, ["2026"], {"day": 1}])
+def test_a_date_of_another_kind_on_an_observable_is_no_crash(value: Any) -> None:
+    """Section 6 knows no `created` on observables, so the schema lets pass whatever stands there."""
+    document = {
+        "type": "ipv4-addr",
+        "id": "ipv4-addr--11111111-1111-4111-8111-111111111111",
+        "value": "198.51.100.3",
+        "created": value,
+    }
+    found = taken_or_refused(encode(document))
+    assert found is None or (found.day, found.version) == ("", "")
+
+
 def test_one_bad_object_does_not_stop_the_others() -> None:
     """Sifting sets a bad object aside with its bytes, reason and id, and takes the rest (DESIGN 6)."""
     bomb = with_literal("[" * 300 + "]" * 300, "x_refs")

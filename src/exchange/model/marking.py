@@ -304,9 +304,13 @@ def stated_ids(stix: Mapping[str, Any]) -> list[str]:
 
 def of_object(stix: Mapping[str, Any]) -> Label:
     """The label that a STIX object states: its marks (STIX 2.1 section 7.2), and the tags of a MISP entity in it."""
+    return of_carrier(stix, misp.carried(stix))
+
+
+def of_carrier(stix: Mapping[str, Any], extension: Mapping[str, Any] | None) -> Label:
+    """The same of an object with this extension of ours (`misp.carried`)."""
     label = of_ids(stated_ids(stix))
-    carried = misp.carried(stix) if "extensions" in stix else None
-    return label if carried is None else label.join(of_tags(misp.tags_in(carried)))
+    return label if extension is None else label.join(of_tags(misp.tags_in(extension)))
 
 
 def of_tags(names: Iterable[str]) -> Label:

@@ -45,6 +45,9 @@ KINDS = (
 )
 
 
+_KINDS = frozenset(KINDS)
+
+
 def carried(stix: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Our extension on `stix`; None: it has none, or none that is one."""
     extensions = stix.get("extensions")
@@ -54,8 +57,9 @@ def carried(stix: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def tags_in(extension: Mapping[str, Any]) -> Iterator[str]:
     """The names of the tags on the entity in `extension`, and on the attributes of a MISP object."""
-    for kind in KINDS:
-        found = extension.get(kind)
+    for kind, found in extension.items():
+        if kind not in _KINDS:
+            continue
         for entity in found if isinstance(found, list) else (found,):
             if isinstance(entity, dict):
                 yield from _tags_on(entity)
@@ -75,12 +79,9 @@ def _tags_on(entity: Mapping[str, Any]) -> Iterator[str]:
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def event_of(stix: Mapping[str, Any]) -> str:
-    """The uuid of the event to which the extension says that `stix` belongs, in lower case; empty: it says none."""
-    if "extensions" not in stix:
-        return ""
-    found = carried(stix)
-    uuid = found["event"].lower() if found is not None else ""
+def event_of(extension: Mapping[str, Any]) -> str:
+    """The uuid of the event to which the extension says that its object belongs, in lower case; empty: it is none."""
+    uuid: str = extension["event"].lower()
     return uuid if _UUID.fullmatch(uuid) else ""
 
 
@@ -88,14 +89,17 @@ _ONE = frozenset({"indicator", "vulnerability", "campaign", "x-misp-attribute"})
 
 
 def attributes_in(stix: Mapping[str, Any], values: int, *, observable: bool) -> int:
-    """How many attributes `stix` may be, by a look: those that its extension carries, else one for each of `values`."""
-    found = carried(stix) if "extensions" in stix else None
-    if found is None:
-        if observable or stix["type"] in _ONE:
-            return max(1, values)
-        listed = stix.get("x_misp_attributes")
-        return len(listed) if isinstance(listed, list) else int(stix["type"] == "observed-data" and "objects" in stix)
-    objects = found.get("objects")
-    whole = objects if isinstance(objects, list) else []
-    inside = (each.get("Attribute") for each in whole if isinstance(each, dict))
-    return ("attribute" in found) + sum(len(listed) for listed in inside if isinstance(listed, list))
+    """How many attributes `stix`, which carries nothing of ours, may be, by a look: one for each of `values`."""
+    if observable or stix["type"] in _ONE:
+        return max(1, values)
+    listed = stix.get("x_misp_attributes")
+    return len(listed) if isinstance(listed, list) else int(stix["type"] == "observed-data" and "objects" in stix)
+
+
+def attributes_of(extension: Mapping[str, Any]) -> int:
+    """How many attributes the extension carries, by a look."""
+    objects = extension.get("objects")
+    if not isinstance(objects, list):
+        return int("attribute" in extension)
+    inside = (each.get("Attribute") for each in objects if isinstance(each, dict))
+    return ("attribute" in extension) + sum(len(listed) for listed in inside if isinstance(listed, list))

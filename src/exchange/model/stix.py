@@ -82,7 +82,8 @@ class StixObject(msgspec.Struct, frozen=True, kw_only=True):
 
     def under(self, floor: Label) -> StixObject:
         """The same object under a label at least as strict as `floor`."""
-        return msgspec.structs.replace(self, label=self.label.join(floor))
+        label = self.label.join(floor)
+        return self if label is self.label or label == self.label else msgspec.structs.replace(self, label=label)
 
 
 @lru_cache(maxsize=4096)
@@ -146,7 +147,7 @@ class _Look:
         for name, inner in value.items():
             kind = type(inner)
             if kind is str:
-                if name.endswith("_ref"):
+                if name[-4:] == "_ref":
                     self.refs.add(inner)
             elif kind is list:
                 self._along(inner, depth + 1, named=name.endswith("_refs"))
@@ -190,12 +191,18 @@ def _repair(stix: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         canonical = definitions.canonical(identifier)
         return (canonical, ("repair.tlp_definition",)) if canonical != stix else (stix, ())
     # `created` and `modified` have at least milliseconds (section 3.2); the same instant is written so.
+    if _has_milliseconds(stix.get("created")) and _has_milliseconds(stix.get("modified")):
+        return stix, ()
     whole = {
         name: stix[name].removesuffix("Z") + ".000Z"
         for name in ("created", "modified")
         if isinstance(stix.get(name), str) and "." not in stix[name] and _INSTANT.match(stix[name])
     }
     return ({**stix, **whole}, ("repair.milliseconds",)) if whole else (stix, ())
+
+
+def _has_milliseconds(value: Any) -> bool:
+    return value is None or (type(value) is str and "." in value)
 
 
 def _check_frame(stix: Any) -> dict[str, Any]:
@@ -211,9 +218,22 @@ def _check_frame(stix: Any) -> dict[str, Any]:
     if version not in ("2.0", "2.1") or (stix.get("spec_version") == "2.0" and kind in schema.observable_types()):
         raise ContentError("content.spec_version", value=str(version)[:20])
     creator = stix.get("created_by_ref", "")
-    if not isinstance(creator, str) or (creator and not _ID.match(creator)):
+    if not isinstance(creator, str) or (creator and not _is_id(creator)):
         raise ContentError("content.id", value=str(creator)[:120])
     return stix
+
+
+def _is_id(text: str) -> bool:
+    return _known_id(text) if len(text) <= _USUAL else _ID.match(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _known_id(text: str) -> bool:
+    return _ID.match(text) is not None
+
+
+_USUAL = 300
+"""Characters of an id that is remembered: the same few creators stand on nearly everything."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -330,16 +350,18 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
     if stix["type"] == "indicator" and stix["pattern_type"] == "stix":
         pattern.check(stix["pattern"])
     values = facts.observables(stix)
-    identifier = stix["id"]
+    identifier, kind, created = stix["id"], stix["type"], stix.get("created")
+    dated = stix.get("modified") or created
+    extension = misp.carried(stix) if "extensions" in stix else None
     return StixObject(
         id=identifier,
-        type=stix["type"],
-        version=version_of(stix),
-        precision=len(str(stix.get("modified") or stix.get("created") or "").partition(".")[2]) - 1,
+        type=kind,
+        version=instant(dated) if isinstance(dated, str) else "",
+        precision=len(dated.partition(".")[2]) - 1 if isinstance(dated, str) else -1,
         raw=raw,
         body=body,
         digest=_digest(stix),
-        label=Label(tlp=Tlp.CLEAR) if identifier in marking.KNOWN_IDS else marking.of_object(stix),
+        label=Label(tlp=Tlp.CLEAR) if identifier in marking.KNOWN_IDS else marking.of_carrier(stix, extension),
         creator=stix.get("created_by_ref", ""),
         revoked=stix.get("revoked") is True,
         refs=frozenset(look.refs - marking.KNOWN_IDS - {identifier}),
@@ -347,7 +369,11 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
         fact=facts.fact_key(stix, values),
         values=values,
         repairs=repairs,
-        event=misp.event_of(stix),
-        day=_day_of(stix.get("created")),
-        attributes=misp.attributes_in(stix, len(values), observable=stix["type"] in schema.observable_types()),
+        event="" if extension is None else misp.event_of(extension),
+        day=_day_of(created),
+        attributes=(
+            misp.attributes_in(stix, len(values), observable=kind in schema.observable_types())
+            if extension is None
+            else misp.attributes_of(extension)
+        ),
     )
