@@ -51,7 +51,7 @@ END_PROPERTIES: Mapping[str, tuple[str, ...]] = {
 CONTAINERS = frozenset({"report", "grouping"})
 
 
-class StixObject(msgspec.Struct, frozen=True, kw_only=True):
+class StixObject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version of one object as somebody stated it; `body` is what is served, `raw` what was received."""
 
     id: str

@@ -30,7 +30,7 @@ from exchange.store.statements import chunks
 from exchange.store.tables import audience, ledger, listing, outbox, segment, statement
 
 
-class Listed(msgspec.Struct, frozen=True):
+class Listed(msgspec.Struct, frozen=True, gc=False):
     """One listing row with what it shows of its statement `seq`; `audience` is the number of the audience."""
 
     audience: int

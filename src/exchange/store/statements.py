@@ -36,7 +36,7 @@ def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
         yield batch
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """What deciding needs to know of a stored statement; its bytes stay in their block."""
 
     seq: int
@@ -141,7 +141,7 @@ def by_seq(tx: Connection, seqs: Iterable[int]) -> list[Held]:
     return [_of(row) for row in _BY_SEQ.rows(tx, seqs)]
 
 
-class New(msgspec.Struct, frozen=True, kw_only=True):
+class New(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A statement about to be stored."""
 
     object: StixObject

@@ -19,7 +19,7 @@ from exchange.store.statements import Held, New
 from exchange.store.withdrawals import is_deleted
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of one object. `code`: stored, known, touch, conflict, rejected."""
 
     id: str
