@@ -413,3 +413,22 @@ def test_an_organisation_is_worth_what_its_words_are_worth():
         made = [o for o in convert(event(attribute(1), Tag=[tag(name)])).objects if o.type == "identity"]
         assert [(o.id, o.label.stated) for o in made] == [(f"identity--{ORG}", False)]
         assert b"object_marking_refs" not in made[0].body
+
+
+def test_what_belongs_together_comes_out_alike_wherever_it_stands():
+    """A file refers to its pe a hundred objects away; the next node hands both on in another order."""
+    link = {"uuid": uuid(3), "referenced_uuid": uuid(901), "relationship_type": "includes"}
+    one = file_object(900, sha256(1), ObjectReference=[link])
+    filename = attribute(2, "filename", "a.exe", object_relation="original-filename", category="Payload delivery")
+    other = file_object(901, filename, name="pe", template_uuid="cf7adecc-d4f0-4e88-9d90-f978ee151a07")
+    others = [file_object(1000 + n, sha256(2000 + n)) for n in range(150)]
+    made = [
+        {
+            item.id: item.body
+            for item in convert(event(Object=objects)).objects
+            if item.id.endswith((uuid(900), uuid(901)))
+        }
+        for objects in ([one, *others, other], [other, one, *others], [one, other, *others])
+    ]
+    assert made[0]
+    assert made[0] == made[1] == made[2]

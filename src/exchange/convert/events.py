@@ -20,6 +20,7 @@ from exchange.convert.forms import Unfit
 from exchange.convert.galaxies import Galaxies
 from exchange.convert.labels import Labels, listed, truth
 from exchange.convert.making import Event, Made, confidence_of, identity, shown_tags
+from exchange.convert.linked import together
 from exchange.convert.objects import convert_objects, refused
 from exchange.convert.opening import SIBLINGS, Opened, Raw, Slices, open_event, read
 from exchange.convert.prepare import Prepared, prepare, stands_alone, strip
@@ -233,7 +234,7 @@ class _Conversion:
         return event.made(stix, event.label, "frame", entity)
 
     def _entities(self) -> Iterator[list[Found]]:
-        for batch in _batches(self._opened.objects):
+        for batch in together(self._opened.objects, _AT_ONCE):
             yield list(self._objects(batch))
         for batch in _batches(self._opened.attributes):
             yield self._attributes(batch)

@@ -18,7 +18,7 @@ Entity = Mapping[str, Any]
 _GROUP = 4
 _NOWHERE = 0
 # misp-stix makes one STIX object of these MISP objects when they refer to each other.
-_MERGED = frozenset({"file", "pe", "pe-section", "registry-key", "registry-key-value"})
+MERGED = frozenset({"file", "pe", "pe-section", "registry-key", "registry-key-value"})
 _PARTS = ("Attribute", "Object")
 _INSIDE = ("Sighting", "Note", "Opinion", "EventReport")
 _PUBLIC = ("Orgc", "Org")
@@ -205,7 +205,7 @@ def _groups(objects: list[Entity]) -> list[list[Entity]]:
     for number, entity in enumerate(objects):
         for reference in listed(entity, "ObjectReference"):
             other = index.get(str(reference.get("referenced_uuid", "")).lower())
-            if other is not None and {entity.get("name"), objects[other].get("name")} <= _MERGED:
+            if other is not None and {entity.get("name"), objects[other].get("name")} <= MERGED:
                 parent[root(number)] = root(other)
     groups: dict[int, list[Entity]] = {}
     for number, entity in enumerate(objects):

@@ -236,7 +236,7 @@ class _Composing:
             bundle.lost[parcel.stix_id] = code
         if last is not None:
             before, _ = parts(orjson.loads(last.body), Label.from_text(last.label))
-            entities = [each for part in before for each in _whole(part.body)]
+            entities = [each for part in before for each in _whole(part.body) if "uuid" in each]
             if last.recalled:
                 bundle.again |= {str(each["uuid"]) for each in entities}
             else:
