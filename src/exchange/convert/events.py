@@ -19,8 +19,8 @@ from exchange.convert.attributes import convert_attribute
 from exchange.convert.forms import Unfit
 from exchange.convert.galaxies import Galaxies
 from exchange.convert.labels import Labels, listed, truth
-from exchange.convert.making import Event, Made, confidence_of, identity, shown_tags
 from exchange.convert.linked import together
+from exchange.convert.making import Event, Made, confidence_of, identity, shown_tags
 from exchange.convert.objects import convert_objects, refused
 from exchange.convert.opening import SIBLINGS, Opened, Raw, Slices, open_event, read
 from exchange.convert.prepare import Prepared, prepare, stands_alone, strip
