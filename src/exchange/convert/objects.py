@@ -97,7 +97,8 @@ def _convert(
     event: Event, frame: Mapping[str, Any], batch: list[dict[str, Any]], labels: Labels
 ) -> Iterator[Made | Rejected | Skipped]:
     together = merged(batch)
-    given = [_given(entity, together[entity["uuid"]]) for entity in batch]
+    names = {entity["uuid"]: entity.get("name") for entity in batch}
+    given = [_given(entity, {uuid: names.get(uuid) for uuid in together[entity["uuid"]]}) for entity in batch]
     try:
         converted = parser.convert({**frame, "Object": given})
         stix = [item for item in converted.objects if item["type"] not in _ASIDE and item["id"] not in KNOWN_IDS]
@@ -120,10 +121,16 @@ def remarks_of(event: Event, remarks: Iterable[str], uuids: set[str]) -> Iterato
 _WITHIN = ("Attribute", "ObjectReference")
 
 
-def _given(entity: Mapping[str, Any], group: frozenset[str]) -> dict[str, Any]:
-    """What misp-stix gets to see: the references inside of what it merges; the others are made here."""
+def _given(entity: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
+    """What misp-stix gets to see: the references inside of what it merges; the others are made here.
+
+    `group`: uuid → name of what it may merge with it. It merges only where the reference says the name, as MISP does.
+    """
     plain = {name: value for name, value in entity.items() if name in _FIELDS or name in _WITHIN}
-    plain["ObjectReference"] = [r for r in listed(entity, "ObjectReference") if r.get("referenced_uuid") in group]
+    inside = [r for r in listed(entity, "ObjectReference") if r.get("referenced_uuid") in group]
+    plain["ObjectReference"] = [
+        {**r, "Object": {"uuid": r["referenced_uuid"], "name": group[r["referenced_uuid"]]}} for r in inside
+    ]
     aside = ("Galaxy", "Sighting", "Note", "Opinion", "Relationship", "ShadowAttribute")
     plain["Attribute"] = [
         {name: value for name, value in a.items() if name not in aside} for a in listed(entity, "Attribute")
