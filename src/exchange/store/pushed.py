@@ -11,7 +11,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from exchange.store import blocks
 from exchange.store.listings import AGAIN, Parcel
@@ -93,6 +106,7 @@ class Had:
 def had(tx: Connection, channel: str, stix_ids: Iterable[str]) -> dict[str, Had]:
     """Id → the last that the target accepted of it."""
     last: dict[str, Any] = {}
+    numbers = list(tx.execute(select(audience.c.number).where(audience.c.channel == channel)).scalars())
     for ids in chunks(stix_ids):
         query = (
             select(
@@ -101,9 +115,9 @@ def had(tx: Connection, channel: str, stix_ids: Iterable[str]) -> dict[str, Had]
             )
             .join(listing, listing.c.seq == statement.c.seq)
             .join(outbox, _LISTED)
-            .join(audience, audience.c.number == outbox.c.audience)
-            .where(statement.c.stix_id.in_(ids), audience.c.channel == channel)
-            .where(or_(outbox.c.state.in_(["accepted", "recall", "recalled"]), outbox.c.message == AGAIN))
+            # Written so that SQLite begins with the ids and not with all that the target has.
+            .where(statement.c.stix_id.in_(ids), (listing.c.audience + literal_column("0")).in_(numbers))
+            .where(or_(outbox.c.state.concat("").in_(["accepted", "recall", "recalled"]), outbox.c.message == AGAIN))
         )  # fmt: skip
         for row in tx.execute(query):
             if row.stix_id not in last or row.added > last[row.stix_id].added:
