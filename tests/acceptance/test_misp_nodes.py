@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.acceptance
 
 IDENTITY = {name: f"identity--5b7f0d1e-2c49-4f6a-9d31-8a0c6e2f4c0{n}" for n, name in enumerate("ab")}
 COLLECTION = {name: f"7d1c5a60-3f0e-4b8d-9a42-6e1b0c9d8e0{n}" for n, name in enumerate("ab")}
+LONG = pytest.mark.skipif(not os.environ.get("EXCHANGE_SOAK"), reason="minutes long: `make soak` runs it")
 ESET = Path(__file__).resolve().parents[3] / "shared" / "data" / "misp-events" / "eset"
 HOME = {
     "peers/maison.toml": 'name = "Maison"\nrole = "home"\n[[source]]\nid = "fichiers"\nkind = "file"\n',
@@ -167,6 +169,7 @@ def test_two_nodes_that_speak_only_misp_come_to_rest(tmp_path: Path, pushing: bo
     check_pair(tmp_path, own_events(), pushing=pushing)
 
 
+@LONG
 @pytest.mark.skipif(not ESET.is_dir(), reason="real events are not on this machine")
 @pytest.mark.parametrize("pushing", [False, True], ids=["pulling", "pushing too"])
 def test_two_nodes_come_to_rest_on_real_events(tmp_path: Path, pushing: bool) -> None:
@@ -299,6 +302,7 @@ def table(between: str, found: Mapping[str, int]) -> str:
     return "\n".join([f"over {between}", *(f"  {name:24} {found.get(name, 0):>6}" for name in FIGURES)])
 
 
+@LONG
 @pytest.mark.skipif(not ESET.is_dir(), reason="real events are not on this machine")
 @pytest.mark.parametrize("between", ["misp", "taxii"])
 def test_nothing_is_lost_between_two_nodes(tmp_path: Path, between: str, capsys: pytest.CaptureFixture[str]) -> None:
