@@ -59,13 +59,14 @@ def alike(tx: Connection, ids: Collection[int]) -> set[int]:
     """The events that may be one with these: of the same report or grouping, whoever is named as creator."""
     keys: set[str] = set()
     for place in places(tx, ids).values():
-        keys |= {place.key, place.key.partition("--")[2], *names(place.key)} - {""}
+        uuid = place.key.partition("--")[2]
+        keys |= {place.key, uuid, *names(place.key), *names(uuid)} - {""}
     return {row[0] for row in _BY_KEY.rows(tx, {key for key in keys if not _is_day(key)})}
 
 
 def names(key: str) -> tuple[str, ...]:
     """The ids that the report or grouping of this event may have."""
-    return () if _is_day(key) else (key,) if "--" in key else (f"report--{key}", f"grouping--{key}")
+    return () if not key or _is_day(key) else (key,) if "--" in key else (f"report--{key}", f"grouping--{key}")
 
 
 def _is_day(key: str) -> bool:

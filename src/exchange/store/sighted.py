@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, lite
 from exchange.store import blocks
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import listing, reference, statement
-from exchange.store.views import ALSO_MINE, ROW, SHOWN, Found, Group, Row, bodies
+from exchange.store.views import ALSO_MINE, ROW, SHOWN, Found, Row, Strand, bodies
 
 _AT_ONCE = 500
 _l, _s = listing.c, statement.c
@@ -41,51 +41,52 @@ _ANY = [Query(select(_told.c.added).where(_ITS, each).limit(1)) for each in (_IS
 
 def sighted(
     tx: Connection, number: int, now: int, known: MutableMapping[int, bool], is_one: Callable[[bytes], bool]
-) -> Mapping[Group, int]:
-    """Group → when the last sighting of anything shown in it was listed to this audience, or taken from it.
+) -> Mapping[Strand, int]:
+    """Strand → when the last sighting of anything shown in it was listed to this audience, or taken from it.
 
     `known`: number of a statement → whether that opinion or note is one; `is_one` tells it of the bytes of others.
     """
-    found: dict[Group, int] = {(row[0], bool(row[1])): row[2] for row in _SIGHTED.run(tx, number=number, now=now)}
+    seen = _SIGHTED.run(tx, number=number, now=now)
+    found: dict[Strand, int] = {(event, peer, bool(beside)): when for event, peer, beside, when in seen}
     perhaps = _PERHAPS.run(tx, number=number, now=now)
-    new = {row[3]: (row[4], row[5], row[6]) for row in perhaps if row[3] not in known}
+    new = {row[4]: (row[5], row[6], row[7]) for row in perhaps if row[4] not in known}
     places = sorted(new.items(), key=lambda item: item[1])
     for begin in range(0, len(places), _AT_ONCE):
         some = places[begin : begin + _AT_ONCE]
         for (seq, _), body in zip(some, blocks.read(tx, [place for _, place in some]), strict=True):
             known[seq] = is_one(body)
-    for event, beside, when, seq, *_ in perhaps:
+    for event, peer, beside, when, seq, *_ in perhaps:
         if known[seq]:
-            group = event, bool(beside)
-            found[group] = max(found.get(group, 0), when)
+            strand = event, peer, bool(beside)
+            found[strand] = max(found.get(strand, 0), when)
     return found
 
 
 _SIGHTED = Query(
-    select(_s.event, _BESIDE, func.max(_WHEN))
+    select(_s.event, _s.peer, _BESIDE, func.max(_WHEN))
     .select_from(_PAIRS)
     .where(_ITS, _IS_SIGHTING, ALSO_MINE, SHOWN)
-    .group_by(_s.event, _BESIDE)
+    .group_by(_s.event, _s.peer, _BESIDE)
 )
 _PERHAPS = Query(
-    select(_s.event, _BESIDE, _WHEN, _told.c.seq, _told.c.block, _told.c.start, _told.c.stop)
+    select(_s.event, _s.peer, _BESIDE, _WHEN, _told.c.seq, _told.c.block, _told.c.start, _told.c.stop)
     .select_from(_PAIRS)
     .where(_ITS, _MAY_BE, ALSO_MINE, SHOWN)
 )
 
 
-def sightings(tx: Connection, number: int, now: int, events: Collection[int]) -> Iterator[tuple[Group, Found]]:
-    """What may be a sighting, and the audience reads, of anything it reads in these events; with the group of that."""
+def sightings(tx: Connection, number: int, now: int, events: Collection[int]) -> Iterator[tuple[Strand, Found]]:
+    """What may be a sighting, and the audience reads, of anything it reads in these events; with the strand of that."""
     for begin in range(0, len(wanted := sorted(events)), _AT_ONCE):
         found = _SIGHTINGS.rows(tx, wanted[begin : begin + _AT_ONCE], number=number, now=now)
         for at in range(0, len(found), _AT_ONCE):
-            some = [((row[0], bool(row[1])), Row._make(row[2:])) for row in found[at : at + _AT_ONCE]]
+            some = [((row[0], row[1], bool(row[2])), Row._make(row[3:])) for row in found[at : at + _AT_ONCE]]
             read = bodies(tx, [row for _, row in some])
-            yield from ((group, Found(row, body)) for (group, row), body in zip(some, read, strict=True))
+            yield from ((strand, Found(row, body)) for (strand, row), body in zip(some, read, strict=True))
 
 
 _SIGHTINGS = Lookup(
-    select(_s.event, _BESIDE, *(_about.c[c.name] if c.table is statement else _told.c[c.name] for c in ROW))
+    select(_s.event, _s.peer, _BESIDE, *(_about.c[c.name] if c.table is statement else _told.c[c.name] for c in ROW))
     .select_from(_PAIRS)
     .where(
         _ITS, or_(_IS_SIGHTING, _MAY_BE), ALSO_MINE, SHOWN, among(_s.event), _told.c.closed.is_(None), _told.c.latest,

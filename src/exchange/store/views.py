@@ -1,8 +1,9 @@
 """What an audience reads, grouped into MISP events (RULES R26): counted, and fetched event by event.
 
-Here a *group* is (number of the event, beside): what a source says beside the owner of an object (rank below 0) is
-never put into the owner's event. A listing row is *shown* while it is open, in its latest version, in front and in
-force; what was shown once and is no more is *gone*.
+Here a *group* is (number of the event, beside): what somebody says beside the peer that leads an event, or beside the
+owner of an object (rank below 0), is never put into the event that others know. The leader is the owner of the creator;
+if nobody owns it, who gave this audience something of the event first (RULES R5, R14). A listing row is *shown* while
+it is open, in its latest version, in front and in force; what was shown once and is no more is *gone*.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import event, listing, statement
 
 Group = tuple[int, bool]
-"""Number of the event in the store; whether it holds what others say beside the owner."""
+"""Number of the event in the store; whether it holds what others say beside who leads it."""
+Strand = tuple[int, str, bool]
+"""Number of the event; who gave what is meant; whether that is beside the owner of the object."""
 _AT_ONCE = 500
 
 
@@ -42,7 +45,9 @@ class Tally(NamedTuple):
     """The rows of one group under one label: those that are shown, or the others."""
 
     event: int
+    peer: str
     beside: bool
+    """Beside the owner of the object."""
     shown: bool
     label: str
     listed: int
@@ -58,10 +63,6 @@ class Tally(NamedTuple):
     """When the first of them lapses."""
     ahead: bool
     """Whether any of them was listed before the date of its own version."""
-
-    @property
-    def group(self) -> Group:
-        return self.event, bool(self.beside)
 
 
 class Row(NamedTuple):
@@ -80,6 +81,7 @@ class Row(NamedTuple):
     block: int
     start: int
     stop: int
+    peer: str
 
     def shown(self, now: int) -> bool:
         """Whether the audience reads it at `now`."""
@@ -112,12 +114,12 @@ def _tallies(*conditions: ColumnElement[bool]) -> Any:
     early = case((_s.version >= Stamp(_l.added), 1), else_=0)
     return (
         select(
-            _s.event, beside, shows, _l.label, func.count(), func.sum(_s.attributes), func.sum(notes),
+            _s.event, _s.peer, beside, shows, _l.label, func.count(), func.sum(_s.attributes), func.sum(notes),
             func.min(_l.added), func.max(went), func.min(_l.not_after), func.max(early),
         )
         .select_from(_JOINED)
         .where(_s.type != literal_column("'sighting'"), *conditions)
-        .group_by(_s.event, beside, shows, _l.label)
+        .group_by(_s.event, _s.peer, beside, shows, _l.label)
     )  # fmt: skip
 
 
@@ -184,16 +186,16 @@ _ENDED = Query(
 )
 
 
-def events_of(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str, set[Group]]:
-    """Id → the groups in which it stands or stood for this audience."""
-    found: dict[str, set[Group]] = {}
-    for stix_id, number_of, rank in _EVENTS_OF.rows(tx, stix_ids, number=number):
-        found.setdefault(stix_id, set()).add((number_of, rank < 0))
+def events_of(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str, set[Strand]]:
+    """Id → where it stands or stood for this audience."""
+    found: dict[str, set[Strand]] = {}
+    for stix_id, number_of, peer, rank in _EVENTS_OF.rows(tx, stix_ids, number=number):
+        found.setdefault(stix_id, set()).add((number_of, peer, rank < 0))
     return found
 
 
 _EVENTS_OF = Lookup(
-    select(_s.stix_id, _s.event, _l.rank).select_from(_JOINED).where(among(_s.stix_id), ALSO_MINE).distinct()
+    select(_s.stix_id, _s.event, _s.peer, _l.rank).select_from(_JOINED).where(among(_s.stix_id), ALSO_MINE).distinct()
 )
 
 
@@ -206,23 +208,30 @@ class Found(NamedTuple):
 
 ROW = [
     _s.seq, _l.added, _s.stix_id, _s.type, _l.rank, _l.label, _l.closed, _l.not_after, _l.latest, _l.folded, _l.block,
-    _l.start, _l.stop,
+    _l.start, _l.stop, _s.peer,
 ]  # fmt: skip
 """The columns of a `Row`."""
 
 
-def frames(tx: Connection, number: int, now: int, events: Collection[int]) -> Iterator[tuple[int, Found]]:
-    """The reports and groupings that stand for these events: shown, or the newest that was; with the event's number."""
-    for begin in range(0, len(wanted := sorted(events)), _AT_ONCE):
-        rows = _FRAMES.rows(tx, wanted[begin : begin + _AT_ONCE], number=number)
-        best: dict[tuple[int, bool], tuple[Any, ...]] = {}
-        for number_of, *fields in rows:
-            row = Row._make(fields)
-            place = (number_of, row.rank < 0)
-            worth = (row.shown(now), row.rank, row.added)
-            if not row.folded and (place not in best or worth > best[place][0]):
-                best[place] = (worth, row)
-        kept = [(number_of, row) for (number_of, _), (_, row) in best.items()]
+def frames(tx: Connection, number: int, now: int, leads: Mapping[int, str]) -> Iterator[tuple[int, Found]]:
+    """The report or grouping that stands for each of these events: of who leads it, and of the two the one that came
+    first (RULES R5); shown, or the newest that was. With the event's number.
+
+    `leads`: number of the event → the peer that leads it; empty: whoever gave it.
+    """
+    for begin in range(0, len(wanted := sorted(leads)), _AT_ONCE):
+        found = _FRAMES.rows(tx, wanted[begin : begin + _AT_ONCE], number=number)
+        rows = [(of, Row._make(fields)) for of, *fields in found]
+        mine = [(of, row) for of, row in rows if not row.folded and row.rank >= 0 and leads[of] in ("", row.peer)]
+        since: dict[tuple[int, str], int] = {}
+        for of, row in mine:
+            since[of, row.stix_id] = min(row.added, since.get((of, row.stix_id), row.added))
+        best: dict[int, tuple[Any, ...]] = {}
+        for of, row in mine:
+            worth = (row.shown(now), row.rank, -since[of, row.stix_id], row.added)
+            if of not in best or worth > best[of][0]:
+                best[of] = (worth, row)
+        kept = [(of, row) for of, (_, row) in best.items()]
         bodies = blocks.read(tx, [row.place for _, row in kept])
         yield from ((of, Found(row, body)) for (of, row), body in zip(kept, bodies, strict=True))
 
@@ -286,11 +295,10 @@ _ROWS = Query(
 )
 
 
-def rows_of(tx: Connection, number: int, events: Sequence[int], stix_ids: Collection[str]) -> Iterator[Sequence[Row]]:
-    """The same of these ids alone, event by event, without looking at any other row of the events."""
-    known = {event_number: place for place, event_number in enumerate(events)}
-    mine = [row for row in _HISTORIES.rows(tx, stix_ids, number=number) if row[0] in known]
-    mine.sort(key=lambda row: (known[row[0]], row[1], row[2]))
+def rows_of(tx: Connection, number: int, event_number: int, stix_ids: Collection[str]) -> Iterator[Sequence[Row]]:
+    """The same of these ids alone, without looking at any other row of the event."""
+    mine = [row for row in _HISTORIES.rows(tx, stix_ids, number=number) if row[0] == event_number]
+    mine.sort(key=lambda row: (row[1], row[2]))
     for begin in range(0, len(mine), _AT_ONCE):
         yield [Row._make(row[1:]) for row in mine[begin : begin + _AT_ONCE]]
 

@@ -38,6 +38,8 @@ class Counted(msgspec.Struct):
     """One group, counted."""
 
     place: Place
+    lead: str
+    """Who leads the event; empty: all that share it."""
     labels: tuple[Label, ...]
     attributes: int
     notes: int
@@ -77,7 +79,24 @@ def is_day(key: str) -> bool:
     return len(key) == len("2026-01-01")
 
 
-def counted_of(place: Place, found: Sequence[Tally]) -> Counted:
+def lead_of(place: Place, found: Sequence[Tally], owner: str) -> str:
+    """Who leads an event of which this was counted: the owner of its creator if this audience has anything of it from
+    there, else who gave it something first (RULES R5, R14); a day is nobody's.
+
+    A peer and not one source of it: what a MISP pushes to us and what we pull from it are one event.
+    """
+    first = {tally.peer: tally.first for tally in sorted(found, key=lambda tally: -tally.first) if not tally.beside}
+    if is_day(place.key) or not first:
+        return ""
+    return owner if owner in first else min(first, key=first.__getitem__)
+
+
+def aside(lead: str, peer: str, *, beside: bool) -> bool:
+    """Whether what `peer` gave stands beside the event that `lead` leads."""
+    return beside or lead not in ("", peer)
+
+
+def counted_of(place: Place, lead: str, found: Sequence[Tally]) -> Counted:
     # What says no TLP has no tag that could say what it stands under: it is in no event.
     labels = [Label.from_text(tally.label) for tally in found]
     shown = [
@@ -88,6 +107,7 @@ def counted_of(place: Place, found: Sequence[Tally]) -> Counted:
     other = [tally for tally in found if not tally.shown]
     return Counted(
         place=place,
+        lead=lead,
         # Of an event of which nothing is left to be shown, what it was shown under.
         labels=tuple(label for tally, label in zip(found, labels, strict=True) if tally.shown or not shown),
         attributes=sum(tally.attributes for tally in shown),
@@ -114,7 +134,8 @@ def guests_among(groups: Mapping[Group, Counted]) -> dict[Group, Group]:
     hosts = ((c.begun, g, c.place) for g, c in groups.items() if c.place.creator and c.head is not None)
     for _, group, place in sorted(hosts):
         for name in events.names(place.key):
-            if name in loose and group not in found:
+            # Whoever else names the same report adds nothing to it.
+            if name in loose and group not in found and groups[loose[name]].lead == groups[group].lead:
                 found[group] = loose.pop(name)
     return found
 

@@ -69,6 +69,7 @@ def view_of(
         title=title,
         node=(node, rules.terms.node_identity),
         secret=bytes.fromhex(secret),
+        owner=rules.owner,
         flavour=flavour,
     )
 
@@ -85,9 +86,10 @@ def rows_for(tx: Connection, view: View, stix_ids: Collection[str], now: int) ->
 
     What is in no event of this audience is not there.
     """
-    groups = views.events_of(tx, view.number, stix_ids)
-    rows = Grouped(view).only(tx, {number for found in groups.values() for number, _ in found}, now)
-    return {stix_id: rows[group] for stix_id, found in groups.items() for group in sorted(found) if group in rows}
+    strands, grouped = views.events_of(tx, view.number, stix_ids), Grouped(view)
+    rows = grouped.only(tx, {strand[0] for found in strands.values() for strand in found}, now)
+    groups = {stix_id: sorted(grouped.group(*strand) for strand in found) for stix_id, found in strands.items()}
+    return {stix_id: rows[group] for stix_id, found in groups.items() for group in found if group in rows}
 
 
 class Document(Iterable[bytes]):
@@ -169,15 +171,15 @@ def _members(
 
     None: an earlier version of what stands there, which held MISP objects.
     """
-    number, beside = row.group
-    places = (number, *row.guests)
-    batches = (
-        chain.from_iterable(views.rows(tx, view.number, each) for each in places)
+    places = (row.group[0], *row.guests)
+    batches = chain.from_iterable(
+        ((each, batch) for batch in views.rows(tx, view.number, each))
         if only is None
-        else views.rows_of(tx, view.number, places, only)
+        else ((each, batch) for batch in views.rows_of(tx, view.number, each, only))
+        for each in places
     )
-    for batch in batches:
-        mine = [r for r in batch if (r.rank < 0) == beside]
+    for number, batch in batches:
+        mine = [r for r in batch if row.holds(number, r.peer, beside=r.rank < 0)]
         pasts = _pasts(tx, view, mine, now)
         known = [(r, _times(r, pasts.get(r.stix_id, ()), now)) for r in mine if not r.folded]
         for (found, times), body in zip(known, views.bodies(tx, [r for r, _ in known]), strict=True):
@@ -237,11 +239,14 @@ def sightings(tx: Connection, view: View, rows: Iterable[EventRow], now: int) ->
     {"uuid", "type", "source", "date_sighting", "attribute_uuid", "event_uuid", "org_id", "Organisation": {"uuid",
     "name"}}. One that stands under a stricter label than the event is held: a sighting cannot say so.
     """
-    by_group = {(number, row.group[1]): row for row in rows for number in (row.group[0], *row.guests)}
+    by_number: dict[int, list[EventRow]] = {}
+    for row in rows:
+        for number in (row.group[0], *row.guests):
+            by_number.setdefault(number, []).append(row)
     told: set[tuple[str, str]] = set()
     names: dict[str, str] = {}
-    for group, (found, body) in sighted.sightings(tx, view.number, now, {number for number, _ in by_group}):
-        row = by_group.get(group)
+    for (number, peer, beside), (found, body) in sighted.sightings(tx, view.number, now, by_number):
+        row = next((each for each in by_number[number] if each.holds(number, peer, beside=beside)), None)
         label = Label.from_text(found.label)
         if row is None or (row.uuid, found.stix_id) in told:
             continue

@@ -27,12 +27,14 @@ from exchange.store.views import Group, Mark, Tally
 from exchange.sync.counting import (
     SECOND,
     Counted,
+    aside,
     counted_of,
     frame_of,
     guests_among,
     head_of,
     holds_anything,
     is_day,
+    lead_of,
     settle,
     strictest,
     with_guest,
@@ -56,6 +58,8 @@ class Grouped:
 
     view: View
     lock: threading.Lock = field(default_factory=threading.Lock)
+    leads: dict[int, str] = field(default_factory=dict)
+    """Number of an event → the peer that leads it."""
     _groups: dict[Group, Counted] = field(default_factory=dict)
     _names: dict[str, tuple[str, int]] = field(default_factory=dict)
     _sighted: Mapping[Group, int] = field(default_factory=dict)
@@ -92,7 +96,7 @@ class Grouped:
             self._mark = mark
         self._second = now // SECOND
         self._write(None if stale is None else stale | self._hot | waited, now)
-        self._index = _indexed(self.view, self._rows)
+        self._index = _indexed(self._apart())
         return self._index
 
     def only(self, tx: Connection, numbers: Collection[int], now: int) -> Mapping[Group, EventRow]:
@@ -101,7 +105,7 @@ class Grouped:
         self._sighted = self._seen(tx, now) if sighted.any_sighting(tx, self.view.number) else {}
         self._name(tx, now)
         self._write(None, now)
-        found = dict(self._rows)
+        found = self._apart()
         for host, guest in self._guests.items():
             if host in found:
                 found[guest] = found[host]
@@ -121,7 +125,7 @@ class Grouped:
 
     def _count(self, tx: Connection, now: int) -> None:
         """Everything anew."""
-        self._groups, self._names, self._rows = {}, {}, {}
+        self._groups, self._names, self._rows, self.leads = {}, {}, {}, {}
         self._take(tx, now, None)
         self._sightings = sighted.any_sighting(tx, self.view.number)
         self._sighted = self._seen(tx, now) if self._sightings else {}
@@ -133,7 +137,7 @@ class Grouped:
         ids = views.changed(tx, number, before, mark, _MANY)
         if ids is None:
             return None
-        touched = {group[0] for groups in views.events_of(tx, number, ids).values() for group in groups}
+        touched = {strand[0] for found in views.events_of(tx, number, ids).values() for strand in found}
         stale = {group for group in self._groups if group[0] in touched} if touched else set()
         for group in stale:
             del self._groups[group]
@@ -151,18 +155,31 @@ class Grouped:
 
     def _seen(self, tx: Connection, now: int) -> Mapping[Group, int]:
         """When the last sighting of anything in each group was listed."""
-        return sighted.sighted(tx, self.view.number, now, self._carriers, is_sighting)
+        found: dict[Group, int] = {}
+        for strand, when in sighted.sighted(tx, self.view.number, now, self._carriers, is_sighting).items():
+            group = self.group(*strand)
+            found[group] = max(found.get(group, 0), when)
+        return found
+
+    def group(self, number: int, peer: str, beside: bool) -> Group:
+        """Where it stands what `peer` gave of this event."""
+        return number, aside(self.leads.get(number, ""), peer, beside=beside)
 
     def _take(self, tx: Connection, now: int, numbers: Collection[int] | None) -> None:
-        tallied: dict[Group, list[Tally]] = {}
+        of_event: dict[int, list[Tally]] = {}
         for tally in views.tallies(tx, self.view.number, now, numbers):
-            tallied.setdefault(tally.group, []).append(tally)
-        places = events.places(tx, {group[0] for group in tallied})
-        for group, found in tallied.items():
-            self._groups[group] = counted_of(places[group[0]], found)
-        for number, frame in views.frames(tx, self.view.number, now, places):
+            of_event.setdefault(tally.event, []).append(tally)
+        places = events.places(tx, of_event)
+        for number, found in of_event.items():
+            place = places[number]
+            lead = self.leads[number] = lead_of(place, found, self.view.owner(place.creator))
+            tallied: dict[Group, list[Tally]] = {}
+            for tally in found:
+                tallied.setdefault(self.group(number, tally.peer, bool(tally.beside)), []).append(tally)
+            self._groups |= {group: counted_of(place, lead, some) for group, some in tallied.items()}
+        for number, frame in views.frames(tx, self.view.number, now, {each: self.leads[each] for each in places}):
             counted = self._groups.get((number, False))
-            if counted is not None and frame.row.rank >= 0:
+            if counted is not None:
                 counted.head = head_of(frame, frame.row.shown(now))
         self._until = min((counted.until for counted in self._groups.values()), default=FOREVER)
 
@@ -200,13 +217,30 @@ class Grouped:
                 continue
             row, moves = self._row(group, counted, now)
             if guest is not None:
-                row = msgspec.structs.replace(row, guests=(guest[0],))
+                leads = {**row.leads, guest[0]: self.leads[guest[0]]}
+                row = msgspec.structs.replace(row, guests=(guest[0],), leads=leads)
             if not gate_event(orjson.dumps(frame_of(row).fields()), self.view.clearance):
                 log.error("gate.stopped", source=self.view.flavour, audience=self.view.audience, id=row.uuid)
                 continue
             self._rows[group] = row
             if moves:
                 self._hot.add(group)
+
+    def _apart(self) -> dict[Group, EventRow]:
+        """The rows, each under a uuid of its own. Of two with one uuid the one of which anything was listed first,
+        ever, keeps it: what is withdrawn later takes an event from nobody (RULES R5)."""
+        found: dict[Group, EventRow] = {}
+        used = set[str]()
+        for group, row in sorted(self._rows.items(), key=self._precedence):
+            text = f"{self.view.audience}|{row.uuid}|{row.orgc_uuid}|{group[1]:d}"
+            uuid = minted(self.view.secret, text) if row.uuid in used else row.uuid
+            used.add(uuid)
+            found[group] = row if uuid == row.uuid else msgspec.structs.replace(row, uuid=uuid)
+        return found
+
+    def _precedence(self, item: tuple[Group, EventRow]) -> tuple[bool, int, str]:
+        group, row = item
+        return group[1], self._groups[group].begun, row.orgc_uuid
 
     def _row(self, group: Group, counted: Counted, now: int) -> tuple[EventRow, bool]:
         view, place, head = self.view, counted.place, counted.head
@@ -240,6 +274,7 @@ class Grouped:
             attribute_count=counted.attributes,
             sighting_timestamp=settle(seen, now) if seen else 0,
             group=group,
+            leads={group[0]: counted.lead},
             first=counted.first,
             last=counted.last,
             rows=counted.rows,
@@ -259,6 +294,7 @@ class Latest:
     _mark: Mark | None = None
     _until: int = 0
     _counted: set[int] = field(default_factory=set)
+    _leads: dict[int, str] = field(default_factory=dict)
     _found: dict[Group, EventRow] = field(default_factory=dict)
 
     def of(self, tx: Connection, view: View, numbers: Collection[int], now: int) -> Mapping[Group, EventRow]:
@@ -266,14 +302,19 @@ class Latest:
         mark = views.mark(tx, view.number)
         if view != self._view or mark != self._mark or now >= self._until:
             self._view, self._mark, self._until = view, mark, FOREVER
-            self._counted, self._found = set(), {}
+            self._counted, self._found, self._leads = set(), {}, {}
         missing = set(numbers) - self._counted
         if missing:
             grouped = Grouped(view)
             self._found |= grouped.only(tx, missing, now)
+            self._leads |= grouped.leads
             self._until = min(self._until, grouped.until)
             self._counted |= missing
         return self._found
+
+    def aside(self, number: int, peer: str, *, beside: bool = False) -> bool:
+        """Whether what `peer` gave of this event, which was counted, stands beside it."""
+        return aside(self._leads.get(number, ""), peer, beside=beside)
 
 
 def is_sighting(body: bytes) -> bool:
@@ -281,24 +322,13 @@ def is_sighting(body: bytes) -> bool:
     return any(part.kind == "sighting" for part in parts(orjson.loads(body), Label())[0])
 
 
-def _indexed(view: View, rows: Mapping[Group, EventRow]) -> Index:
-    """All rows in order of uuid. Of two with one uuid the owner's that was there first keeps it."""
-    by_uuid: dict[str, EventRow] = {}
-    for group, row in sorted(rows.items(), key=_precedence):
-        if row.uuid not in by_uuid:
-            by_uuid[row.uuid] = row
-        else:
-            uuid = minted(view.secret, f"{view.audience}|{row.uuid}|{row.orgc_uuid}|{group[1]:d}")
-            by_uuid[uuid] = msgspec.structs.replace(row, uuid=uuid)
-    ordered = {uuid: by_uuid[uuid] for uuid in sorted(by_uuid)}
+def _indexed(rows: Mapping[Group, EventRow]) -> Index:
+    """All rows in order of uuid."""
+    ordered = {row.uuid: row for row in sorted(rows.values(), key=lambda row: row.uuid)}
     digest = hashlib.sha256()
     for row in ordered.values():
         digest.update(_told(row))
     return Index(by_uuid=ordered, etag=digest.hexdigest()[:32])
-
-
-def _precedence(item: tuple[Group, EventRow]) -> tuple[bool, int, str]:
-    return item[0][1], item[1].first, item[1].orgc_uuid
 
 
 def _told(row: EventRow) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,8 @@ class View:
     node: tuple[str, str]
     """Our name and the id of our identity."""
     secret: bytes
+    owner: Callable[[str], str] = field(compare=False)
+    """Identity → the peer that owns it (RULES R5); empty: nobody. Another epoch may have another one."""
     flavour: Flavour
     """Whose distribution it has: `sync` for who pulls (and lowers it once more), `push` for who takes it as it stands,
     `feed` for who reads files."""
@@ -69,10 +71,16 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     """Where its rows stand."""
     guests: tuple[int, ...] = ()
     """Other events in the store whose rows are in it too."""
+    leads: Mapping[int, str] = {}
+    """Of each of these, and of its own: the peer that leads it; empty: all that share it."""
     first: int
     last: int
     rows: int
     """What a reader of it is handed: the first and last date in the listing, and how many rows (RULES R27)."""
+
+    def holds(self, number: int, peer: str, *, beside: bool) -> bool:
+        """Whether what `peer` gave of the event `number` stands in it; `beside`: beside the owner of the object."""
+        return (beside or self.leads.get(number, "") not in ("", peer)) == self.group[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
