@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from exchange.store import blocks
 from exchange.store.listings import AGAIN, Parcel
+from exchange.store.prepared import Lookup, among
 from exchange.store.statements import chunks
 from exchange.store.tables import audience, ledger, listing, outbox, pushed, statement
 
@@ -56,13 +57,23 @@ class Pushed(NamedTuple):
 
 
 def known(tx: Connection, channel: str, events: Iterable[int]) -> dict[int, Pushed]:
-    """Number → the event, of those that the target `channel` was handed before."""
+    """Number → the event, of those that the target `channel` was handed before; below 0: what stands beside it."""
     p = pushed.c
     return {
         row.event: Pushed(row.uuid, row.timestamp, json.loads(row.frame))
         for some in chunks(events)
         for row in tx.execute(select(pushed).where(p.channel == channel, p.event.in_(some)))
     }
+
+
+def under(tx: Connection, channel: str, uuids: Iterable[str]) -> dict[str, set[int]]:
+    """uuid → the numbers of the events that the target was handed under it."""
+    p = pushed.c
+    found: dict[str, set[int]] = {}
+    for some in chunks(uuids):
+        for row in tx.execute(select(p.uuid, p.event).where(p.channel == channel, p.uuid.in_(some))):
+            found.setdefault(row.uuid, set()).add(row.event)
+    return found
 
 
 def reserve(tx: Connection, channel: str, events: Mapping[int, Pushed], leaving: Sequence[Parcel]) -> None:
@@ -136,6 +147,8 @@ class Stands(NamedTuple):
     source: str
     type: str
     label: str
+    peer: str
+    rank: int
 
 
 def stands(tx: Connection, parcels: Sequence[Parcel]) -> dict[tuple[int, int], Stands]:
@@ -146,13 +159,49 @@ def stands(tx: Connection, parcels: Sequence[Parcel]) -> dict[tuple[int, int], S
         query = (
             select(
                 listing.c.audience, listing.c.added, statement.c.event, statement.c.source, statement.c.type,
-                listing.c.label,
+                listing.c.label, statement.c.peer, listing.c.rank,
             )
             .join(statement, statement.c.seq == listing.c.seq)
             .where(listing.c.audience.in_({who for who, _ in places}), listing.c.added.in_({at for _, at in places}))
         )  # fmt: skip
         found.update({(row[0], row[1]): Stands(*row[2:]) for row in tx.execute(query)})
     return found
+
+
+class Claim(NamedTuple):
+    """What was the first to leave for a target under a uuid: of which event, given by whom, with which rank."""
+
+    event: int
+    peer: str
+    rank: int
+
+
+_CARRIERS = ("indicator", "observed-data", "x-misp-attribute", "x-misp-object")
+
+
+def claims(tx: Connection, channel: str, uuids: Iterable[str]) -> dict[str, Claim]:
+    """uuid of an attribute or object → who has it at the target, or will, of those that more than one has stated."""
+    stated: dict[str, set[tuple[int, str]]] = {}
+    ids = [f"{kind}--{uuid}" for uuid in uuids for kind in _CARRIERS]
+    for stix_id, number, peer in _STATED.rows(tx, ids):
+        stated.setdefault(stix_id.partition("--")[2], set()).add((number, peer))
+    shared = [f"{kind}--{uuid}" for uuid, found in stated.items() if len(found) > 1 for kind in _CARRIERS]
+    first: dict[str, Claim] = {}
+    for some in chunks(shared):
+        query = (
+            select(statement.c.stix_id, statement.c.event, statement.c.peer, listing.c.rank)
+            .join(listing, listing.c.seq == statement.c.seq)
+            .join(outbox, _LISTED)
+            .join(audience, audience.c.number == outbox.c.audience)
+            .where(statement.c.stix_id.in_(some), audience.c.channel == channel)
+            .where(outbox.c.state.in_(["pending", "accepted", "recall", "recalled"]))
+        )
+        for row in tx.execute(query.order_by(outbox.c.added)):
+            first.setdefault(row.stix_id.partition("--")[2], Claim(row.event, row.peer, row.rank))
+    return first
+
+
+_STATED = Lookup(select(statement.c.stix_id, statement.c.event, statement.c.peer).where(among(statement.c.stix_id)))
 
 
 def more_of(tx: Connection, number: int, events: Iterable[int], after: int) -> set[int]:
@@ -182,6 +231,8 @@ class Owed(NamedTuple):
     event: int
     label: str
     """What it was judged under when it was sent."""
+    peer: str
+    rank: int
     body: bytes
 
 
@@ -220,7 +271,7 @@ def owed(tx: Connection, channel: str, most: int, *, after: tuple[int, int] = (-
     shut = exists().where(audience.c.channel == channel, ~audience.c.retired, ~audience.c.open)
     columns = (
         statement.c.seq, statement.c.stix_id, statement.c.version, listing.c.agreement, statement.c.event,
-        listing.c.label,
+        listing.c.label, statement.c.peer, listing.c.rank,
     )  # fmt: skip
     query = (
         select(outbox.c.audience, outbox.c.added, *columns, listing.c.block, listing.c.start, listing.c.stop)

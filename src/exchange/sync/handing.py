@@ -29,11 +29,13 @@ from exchange.store import accounts, audiences, listings, pushed, sources, state
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
 from exchange.store.pushed import Had, Owed, Pushed, Stands
+from exchange.store.views import Group
 from exchange.sync import events
+from exchange.sync.entities import entities, rename, tag_names, uuids, whole, within_their_walls
 from exchange.sync.framing import unframed
 from exchange.sync.grouped import Latest
 from exchange.sync.pull import LEASE, Work, peer_of
-from exchange.sync.view import EventRow, View
+from exchange.sync.view import EventRow, View, minted
 
 log = structlog.get_logger()
 
@@ -79,6 +81,7 @@ class _Step:
     settled: list[Settled] = field(default_factory=list)
     kept: list[tuple[Owed, str, str]] = field(default_factory=list)
     bundles: dict[int, _Bundle] = field(default_factory=dict)
+    """By the number of the event; below 0: what stands beside it, an event of its own."""
     outgoing: dict[int, Outgoing] = field(default_factory=dict)
     reserved: dict[int, Pushed] = field(default_factory=dict)
     postponed: bool = False
@@ -162,6 +165,18 @@ class _Composing:
     ) -> None:
         self.work, self.target, self.audience, self.tx, self.now, self.rows = work, target, audience, tx, now, rows
         self.clearance = int(work.rules().clearance(audience))
+        self.place = audiences.everyone(tx)[audience.key].number
+        self.view = events.view_of(
+            tx, work.rules(), audience, self.place, title=work.node, node=work.node, flavour="push"
+        )
+
+    def _shown(self, numbers: Iterable[int]) -> Mapping[Group, EventRow]:
+        """The rows of these events, and who leads them."""
+        return self.rows.of(self.tx, self.view, set(numbers), micros(self.now))
+
+    def _number(self, event: int, peer: str, rank: int = 0) -> int:
+        """Under which number it goes what `peer` gave of an event that was counted."""
+        return -event if self.rows.aside(event, peer, beside=rank < 0) else event
 
     def step(self, after: int, back: tuple[int, int]) -> _Step | None:
         """What is to be done behind these marks; None: nothing."""
@@ -182,11 +197,12 @@ class _Composing:
     def _recall(self, step: _Step, owed: Sequence[Owed]) -> None:
         """What the target may still have in another version is no recall: that version takes its place."""
         still = pushed.still_listed(self.tx, self.audience.key, {row.stix_id for row in owed})
+        self._shown(row.event for row in owed)
         for row in owed:
             if row.stix_id in still:
                 step.kept.append((row, "accepted", ""))
             else:
-                step.bundle(row.event).owed.append(row)
+                step.bundle(self._number(row.event, row.peer, row.rank)).owed.append(row)
 
     def _sift(self, step: _Step, parcels: Sequence[Parcel]) -> None:
         """What need not, must not or cannot leave, with why; and what leaves, by its event."""
@@ -194,6 +210,7 @@ class _Composing:
         held = statements.held_by(tx, self.target.peer, ids)
         had = pushed.had(tx, self.audience.channel, ids)
         stands = pushed.stands(tx, parcels)
+        self._shown(stand.event for stand in stands.values())
         early = unframed(tx, stands.values(), micros(self.now))
         about: list[tuple[Parcel, list[Part], str]] = []
         for parcel in parcels:
@@ -229,28 +246,29 @@ class _Composing:
         if found[0].kind == "sighting" and not found[0].event:
             about.append((parcel, found, str(stix.get("sighting_of_ref") or next(iter(stix["object_refs"]), ""))))
             return
-        bundle = step.bundle(stand.event)
+        bundle = step.bundle(self._number(stand.event, stand.peer, stand.rank))
         bundle.parcels.append(parcel)
         bundle.parts += found
         if code:
             bundle.lost[parcel.stix_id] = code
         if last is not None:
             before, _ = parts(orjson.loads(last.body), Label.from_text(last.label))
-            entities = [each for part in before for each in _whole(part.body) if "uuid" in each]
+            entities = [each for part in before for each in whole(part.body) if "uuid" in each]
             if last.recalled:
                 bundle.again |= {str(each["uuid"]) for each in entities}
             else:
-                bundle.before |= {str(each["uuid"]): _tags(each) for each in entities}
+                bundle.before |= {str(each["uuid"]): tag_names(each) for each in entities}
 
     def _beside(self, step: _Step, about: Sequence[tuple[Parcel, list[Part], str]]) -> None:
         """A sighting goes to the event of what was seen, wherever whoever saw it has it."""
         targets = statements.held(self.tx, {ref for _, _, ref in about})
         listed = pushed.still_listed(self.tx, self.audience.key, targets)
+        self._shown(targets[ref][0].event for ref in listed)
         for parcel, found, ref in about:
             if ref not in listed:
                 step.settled.append((parcel, "lost", "push.seen_is_not_there"))
                 continue
-            bundle = step.bundle(targets[ref][0].event)
+            bundle = step.bundle(self._number(targets[ref][0].event, targets[ref][0].peer))
             bundle.parcels.append(parcel)
             bundle.parts += found
 
@@ -258,25 +276,26 @@ class _Composing:
 
     def _compose(self, step: _Step, *, full: bool) -> None:
         """The bytes of each event, and under which uuid and timestamp it goes."""
-        tx, now, numbers = self.tx, micros(self.now), list(step.bundles)
-        place = audiences.everyone(tx)[self.audience.key].number
-        view = events.view_of(
-            tx, self.work.rules(), self.audience, place, title=self.work.node, node=self.work.node, flavour="push"
-        )
+        tx, numbers = self.tx, list(step.bundles)
         known = pushed.known(tx, self.audience.channel, numbers)
-        shown = self.rows.of(tx, view, numbers, now)
-        more = pushed.more_of(tx, place, numbers, step.after) if full else set()
+        shown = self._shown(map(abs, numbers))
+        taken = pushed.under(tx, self.audience.channel, {row.uuid for row in shown.values()})
+        more = pushed.more_of(tx, self.place, map(abs, numbers), step.after) if full else set()
         for number in numbers:
             bundle, last = step.bundles[number], known.get(number)
-            row = shown.get((number, False)) or (None if last is None else _ended(number, last))
+            row = shown.get((abs(number), number < 0)) or (None if last is None else _ended(number, last))
             if row is None:
-                step.settled += [(parcel, "lost", "push.no_event") for parcel in bundle.parcels]
-                step.kept += [(each, "recalled", "") for each in bundle.owed]
+                code = "push.no_event"
+            elif last is None and taken.get(row.uuid, set()) - {number, row.group[0], *row.guests}:
+                code = "push.uuid_taken"  # by another creator's event: nobody's words there are changed (RULES R5)
+            else:
+                self._event(step, number, row, last, whole=bool(row.attribute_count) and abs(number) not in more)
                 continue
-            self._event(step, number, view, row, last, whole=bool(row.attribute_count) and number not in more)
+            step.settled += [(parcel, "lost", code) for parcel in bundle.parcels]
+            step.kept += [(each, "recalled", "") for each in bundle.owed]
 
-    def _event(self, step: _Step, number: int, view: View, row: EventRow, last: Pushed | None, *, whole: bool) -> None:
-        bundle = step.bundles[number]
+    def _event(self, step: _Step, number: int, row: EventRow, last: Pushed | None, *, whole: bool) -> None:
+        bundle, view = step.bundles[number], self.view
         uuid = row.uuid if last is None else last.uuid
         row = msgspec.structs.replace(row, uuid=uuid)
         document = events.document(self.tx, view, row, micros(self.now), only=bundle.ids())
@@ -287,8 +306,9 @@ class _Composing:
         _bury(event, bundle, stamp)
         _raise(event, bundle, stamp)
         if self.target.private:
-            _within_their_walls(event)
+            within_their_walls(event)
         self._siblings(event, view, row, bundle)
+        self._rename(event, row, bundle)
         if not gate_event(orjson.dumps({"Event": event}), self.clearance):
             log.error("gate.stopped", source=self.target.key, id=uuid, audience=self.audience.key)
             step.settled += [(parcel, "stopped", "gate.marking") for parcel in bundle.parcels]
@@ -297,6 +317,17 @@ class _Composing:
         _untag(event, bundle)
         step.outgoing[number] = Outgoing(id=uuid, version=str(stamp), body=orjson.dumps({"Event": event}))
         step.reserved[number] = Pushed(uuid, stamp, {name: getattr(row, name) for name in _FRAME})
+
+    def _rename(self, event: dict[str, Any], row: EventRow, bundle: _Bundle) -> None:
+        """What the target has, or is to have, of another event keeps its uuid there; this one goes under another."""
+        mine = {-row.group[0]} if row.group[1] else {row.group[0], *row.guests}
+        claims = pushed.claims(self.tx, self.audience.channel, uuids(event))
+        taken = [uuid for uuid, claim in claims.items() if self._number(*claim) not in mine]
+        view = self.view
+        new = rename(event, taken, lambda uuid: minted(view.secret, f"{view.audience}|{row.uuid}|{uuid}|again"))
+        bundle.before |= {new[uuid]: bundle.before[uuid] for uuid in new if uuid in bundle.before}
+        again = {parcel.stix_id for parcel in bundle.parcels if parcel.stix_id.partition("--")[2] in new}
+        bundle.lost |= dict.fromkeys(again, "push.uuid_again")
 
     def _siblings(self, event: dict[str, Any], view: View, row: EventRow, bundle: _Bundle) -> None:
         """Sightings, analyst data, proposals and clusters of this time, which go beside the event's own parts."""
@@ -325,7 +356,7 @@ def _ended(number: int, last: Pushed) -> EventRow:
     return EventRow(
         uuid=last.uuid, timestamp=last.timestamp + 1, info="–", tags=tuple(tags(Label(tlp=Tlp.CLEAR))), level=0,
         threat_level_id="4", analysis="2", extends_uuid="", attribute_count=0, sighting_timestamp=0,
-        group=(number, False), first=0, last=0, rows=0, **{name: last.frame[name] for name in _FRAME},
+        group=(abs(number), number < 0), first=0, last=0, rows=0, **{name: last.frame[name] for name in _FRAME},
     )  # fmt: skip
 
 
@@ -334,12 +365,12 @@ _SECTIONS = {"attribute": "Attribute", "object": "Object", "report": "EventRepor
 
 def _bury(event: dict[str, Any], bundle: _Bundle, stamp: int) -> None:
     """The ends of what is owed that the view does not tell of, because another audience had it under former terms."""
-    there = {str(entity.get("uuid")) for entity in _entities(event)}
+    there = {str(entity.get("uuid")) for entity in entities(event)}
     for row in bundle.owed:
         for part in parts(orjson.loads(row.body), Label.from_text(row.label))[0]:
             if part.kind in _SECTIONS and part.uuid not in there:
                 end = tombstone(part.body)
-                for entity in _whole(end):
+                for entity in whole(end):
                     entity["timestamp"] = str(stamp)
                 event.setdefault(_SECTIONS[part.kind], []).append(end)
 
@@ -349,38 +380,14 @@ def _raise(event: dict[str, Any], bundle: _Bundle, stamp: int) -> None:
     for entity in event.get("Object") or ():
         if str(entity.get("uuid")) in bundle.before and int(entity["timestamp"]) < stamp:
             entity["timestamp"] = str(stamp)
-    for entity in _entities(event):
+    for entity in entities(event):
         if str(entity.get("uuid")) in bundle.again and int(entity.get("timestamp") or 0) < stamp:
             entity["timestamp"] = str(stamp)
 
 
-def _within_their_walls(event: dict[str, Any]) -> None:
-    """Nobody but the partner has accounts there: what nobody but its organisation may have, all of them may."""
-    for entity in _entities(event):
-        if str(entity.get("distribution")) == "0":
-            entity["distribution"] = "1"
-
-
-def _entities(event: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """The event and everything in it that has a distribution or tags of its own."""
-    yield event
-    for name in ("Attribute", "Object", "EventReport"):
-        for entity in event.get(name) or ():
-            yield from _whole(entity)
-
-
-def _whole(entity: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    yield entity
-    yield from entity.get("Attribute") or ()
-
-
-def _tags(body: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(str(tag["name"]) for tag in body.get("Tag") or () if not tag.get("deleted"))
-
-
 def _untag(event: dict[str, Any], bundle: _Bundle) -> None:
     """A tag that is no longer there has to be taken away by name: MISP only adds (misp.md section 2.3)."""
-    for entity in _entities(event):
-        gone = bundle.before.get(str(entity.get("uuid")), frozenset()) - _tags(entity)
+    for entity in entities(event):
+        gone = bundle.before.get(str(entity.get("uuid")), frozenset()) - tag_names(entity)
         if gone and entity.get("deleted") is not True:
             entity["Tag"] = [*(entity.get("Tag") or ()), *({"name": name, "deleted": True} for name in sorted(gone))]

@@ -1,0 +1,144 @@
+"""Nobody changes another's words in an event of MISP, served or pushed (RULES R5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from exchange.model.misp import EXTENSION
+from exchange.model.party import Terms
+from exchange.store import Store
+from tests.sync.misp_partner import Instance, MispDesk
+from tests.sync.misp_reader import ORG, Shown, attribute, event_uuid, frame, live
+from tests.sync.partners import OTHER
+from tests.world import World, terms
+
+STRANGER = "identity--66666666-0000-4000-8000-000000000006"
+FIRST, SECOND = "circl/feed", "cert-ee/feed"
+
+
+def rival(*members: dict[str, Any], creator: str = ORG) -> dict[str, Any]:
+    """A grouping that claims the first event."""
+    made = {**frame(0, *members, info="Owned"), "type": "grouping", "context": "x", "created_by_ref": creator}
+    made["id"] = f"grouping--{event_uuid(0)}"
+    made.pop("published")
+    return made
+
+
+def by_stranger(made: dict[str, Any]) -> dict[str, Any]:
+    """The same, created by somebody else."""
+    return {**made, "created_by_ref": STRANGER}
+
+
+def under_uuid_of(good: dict[str, Any], value: str) -> dict[str, Any]:
+    """An attribute of a stranger that says `value` under the uuid of another's."""
+    made = by_stranger(attribute(value))
+    entity = {**made["extensions"][EXTENSION]["attribute"], "to_ids": False}
+    extension = {**made["extensions"][EXTENSION], "attribute": entity}
+    kept = ("spec_version", "created", "modified", "created_by_ref", "object_marking_refs")
+    return {
+        **{name: made[name] for name in kept}, "type": "x-misp-attribute", "x_misp_type": "domain",
+        "id": f"x-misp-attribute--{good['id'].partition('--')[2]}", "x_misp_value": value,
+        "x_misp_category": "Network activity", "extensions": {EXTENSION: extension},
+    }  # fmt: skip
+
+
+def owned(by: str) -> Terms:
+    """The same terms, the creating identity being `by`'s."""
+    given = terms()
+    peers = dict(given.peers)
+    peers[by] = replace(peers[by], identities=(ORG,))
+    return replace(given, peers=peers)
+
+
+def later(world: World) -> None:
+    world.now += timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("owner", ["", "circl"])
+def test_another_source_stands_beside_an_event(memory: Store, owner: str) -> None:
+    """R5: owned or pinned, the event is its own; what another says of it is served, in an event of ours."""
+    world = World(memory, owned(owner) if owner else None)
+    good, evil = attribute("good.example"), attribute("evil.example")
+    world.give(FIRST, good, frame(0, good, info="A's event"))
+    later(world)
+    world.give(SECOND, evil, rival(evil))
+    later(world)
+    found = Shown(world).events()
+    own = found.pop(event_uuid(0))
+    assert own["info"] == "A's event"
+    assert set(live(own).values()) == {"good.example"}
+    (beside,) = found.values()
+    assert set(live(beside).values()) == {"evil.example"}
+    assert beside["Orgc"]["uuid"] != own["Orgc"]["uuid"]
+
+
+def test_an_owner_takes_an_event_from_who_gave_it_first(memory: Store) -> None:
+    world = World(memory, owned("circl"))
+    early, good = attribute("early.example"), attribute("good.example")
+    world.give(SECOND, early, rival(early))
+    later(world)
+    shown = Shown(world)
+    assert shown.events()[event_uuid(0)]["info"] == "Owned"
+    world.give(FIRST, good, frame(0, good, info="A's event"))
+    later(world)
+    found = shown.events()
+    assert found[event_uuid(0)]["info"] == "A's event"
+    assert set(live(found[event_uuid(0)]).values()) == {"good.example"}
+    assert sum("early.example" in live(event).values() for event in found.values()) == 1
+    assert shown.index(fresh=True).etag == shown.index().etag
+
+
+def test_an_event_stays_where_it_was_after_a_withdrawal(memory: Store) -> None:
+    """Of two creators with one uuid, who was there first keeps it, whatever is taken back of it later."""
+    world = World(memory)
+    good, more = attribute("good.example"), attribute("more.example")
+    world.give(FIRST, good, frame(0, good, info="A's event"))
+    later(world)
+    evil = by_stranger(attribute("evil.example"))
+    world.give(SECOND, evil, rival(evil, creator=STRANGER))
+    later(world)
+    world.give(FIRST, more, {**good, "revoked": True, "modified": attribute("x", version=2)["modified"]})
+    later(world)
+    assert Shown(world).events()[event_uuid(0)]["info"] == "A's event"
+
+
+@pytest.mark.parametrize("creator", [ORG, STRANGER])
+def test_a_push_edits_nobody_elses_event(memory: Store, creator: str) -> None:
+    """What another says leaves in an event of its own, and nothing of the first is touched there."""
+    desk, there = MispDesk(memory), Instance()
+    good = attribute("good.example")
+    desk.world.give(OTHER.key, good, frame(0, good, info="A's event"))
+    desk.push(there)
+    evil = {**attribute("evil.example"), "created_by_ref": creator}
+    desk.world.now += timedelta(seconds=70)
+    desk.world.give(SECOND, evil, rival(evil, creator=creator))
+    desk.push(there)
+    assert there.events[event_uuid(0)]["info"] == "A's event"
+    where = {part["value"]: part["event"] for part in there.parts.values() if "value" in part}
+    assert where["good.example"] == event_uuid(0)
+    assert where["evil.example"] in there.events.keys() - {event_uuid(0)}
+
+
+def test_a_push_under_anothers_attribute_uuid_gets_one_of_ours(memory: Store) -> None:
+    """R15: always the same, so that what is taken back later is taken back there."""
+    desk, there = MispDesk(memory), Instance()
+    good = attribute("good.example")
+    desk.world.give(OTHER.key, good, frame(0, good))
+    desk.push(there)
+    uuid = good["id"].partition("--")[2]
+    false = under_uuid_of(good, "benign.example")
+    desk.world.now += timedelta(seconds=70)
+    desk.world.give(SECOND, false)
+    desk.push(there)
+    assert there.parts[uuid]["value"] == "good.example"
+    assert there.values() == ["benign.example", "good.example"]
+    changed = {**false, "modified": attribute("x", version=4)["modified"], "confidence": 10}
+    desk.world.now += timedelta(seconds=70)
+    desk.world.give(SECOND, changed)
+    desk.push(there)
+    assert there.values() == ["benign.example", "good.example"]
+    assert len(there.parts) == len(set(there.parts)) == 2
