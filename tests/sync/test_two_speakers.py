@@ -5,18 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid5
 
 import pytest
+from sqlalchemy import select
 
+from exchange.model.marking import Tlp
 from exchange.model.misp import EXTENSION
 from exchange.model.party import Terms
-from exchange.store import Store
+from exchange.policy.audience import target_channel
+from exchange.store import Store, pushed
+from exchange.store.pushed import Pushed
+from exchange.store.tables import outbox
 from tests.sync.misp_partner import Instance, MispDesk
 from tests.sync.misp_reader import ORG, Shown, attribute, event_uuid, frame, live
 from tests.sync.partners import OTHER
-from tests.world import World, terms
+from tests.world import World, marked, terms
 
 STRANGER = "identity--66666666-0000-4000-8000-000000000006"
+STIX = UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
 FIRST, SECOND = "circl/feed", "cert-ee/feed"
 
 
@@ -104,6 +111,69 @@ def test_an_event_stays_where_it_was_after_a_withdrawal(memory: Store) -> None:
     world.give(FIRST, more, {**good, "revoked": True, "modified": attribute("x", version=2)["modified"]})
     later(world)
     assert Shown(world).events()[event_uuid(0)]["info"] == "A's event"
+
+
+def test_who_is_not_seen_leads_nothing(memory: Store) -> None:
+    """R14: the first among what this audience may see."""
+    world = World(memory)
+    hidden, good = attribute("hidden.example", tlp=Tlp.RED), attribute("good.example")
+    world.give(SECOND, hidden, {**rival(hidden), **marked({}, Tlp.RED)})
+    later(world)
+    world.give(FIRST, good, frame(0, good, info="A's event"))
+    later(world)
+    (event,) = Shown(world).events().values()
+    assert (event["uuid"], event["info"]) == (event_uuid(0), "A's event")
+    assert set(live(event).values()) == {"good.example"}
+
+
+def test_an_observable_that_another_holds_is_not_put_into_an_event(memory: Store) -> None:
+    """It names no creator: it goes where the report of the same peer is."""
+    world = World(memory)
+    good = attribute("good.example")
+    world.give(FIRST, good, frame(0, good, info="A's event"))
+    later(world)
+    seen = {"type": "domain-name", "spec_version": "2.1", "value": "seen.example"}
+    seen["id"] = "domain-name--" + str(uuid5(STIX, '{"value":"seen.example"}'))
+    foreign = rival(seen)
+    del foreign["extensions"]
+    world.give(SECOND, marked(seen, Tlp.GREEN), foreign)
+    later(world)
+    found = Shown(world).events()
+    assert set(live(found.pop(event_uuid(0))).values()) == {"good.example"}
+    assert [set(live(event).values()) for event in found.values()] == [{"seen.example"}]
+
+
+def test_what_comes_into_an_empty_event_takes_no_uuid(memory: Store) -> None:
+    """Parts without a frame, or a frame without parts, that wait for another's event to come get it neither later."""
+    world = World(memory)
+    evil = by_stranger(attribute("evil.example"))
+    world.give(SECOND, evil)
+    later(world)
+    good = attribute("good.example")
+    world.give(FIRST, good, frame(0, good, info="A's event"))
+    later(world)
+    shown = Shown(world)
+    assert shown.events()[event_uuid(0)]["info"] == "A's event"
+    world.give(SECOND, rival(evil, creator=STRANGER))
+    later(world)
+    assert shown.events()[event_uuid(0)]["info"] == "A's event"
+    assert shown.index(fresh=True).etag == shown.index().etag
+
+
+def test_a_uuid_that_a_target_has_is_given_to_nobody_else(memory: Store) -> None:
+    """It was handed over under former terms, say; whoever comes with it now is told so."""
+    desk, there = MispDesk(memory), Instance()
+    channel = target_channel(desk.target.key)
+    handed = Pushed(event_uuid(0), 1, {"orgc_uuid": "", "orgc_name": "", "date": "", "distribution": "1"})
+    with memory.writing() as tx:
+        pushed.reserve(tx, channel, {999: handed}, [])
+    good = attribute("good.example")
+    desk.world.give(OTHER.key, good, frame(0, good))
+    desk.push(there)
+    assert not there.events
+    with memory.reading() as tx:
+        said = tx.execute(select(outbox.c.state, outbox.c.message)).all()
+    assert set(said) == {("lost", "push.uuid_taken")}
 
 
 @pytest.mark.parametrize("creator", [ORG, STRANGER])

@@ -213,9 +213,9 @@ ROW = [
 """The columns of a `Row`."""
 
 
-def frames(tx: Connection, number: int, now: int, leads: Mapping[int, str]) -> Iterator[tuple[int, Found]]:
+def frames(tx: Connection, number: int, now: int, leads: Mapping[int, str]) -> Iterator[tuple[int, int, Found]]:
     """The report or grouping that stands for each of these events: of who leads it, and of the two the one that came
-    first (RULES R5); shown, or the newest that was. With the event's number.
+    first (RULES R5); shown, or the newest that was. With the event's number, and when one was first listed.
 
     `leads`: number of the event → the peer that leads it; empty: whoever gave it.
     """
@@ -233,7 +233,10 @@ def frames(tx: Connection, number: int, now: int, leads: Mapping[int, str]) -> I
                 best[of] = (worth, row)
         kept = [(of, row) for of, (_, row) in best.items()]
         bodies = blocks.read(tx, [row.place for _, row in kept])
-        yield from ((of, Found(row, body)) for (of, row), body in zip(kept, bodies, strict=True))
+        begun: dict[int, int] = {}
+        for (of, _), added in since.items():
+            begun[of] = min(added, begun.get(of, added))
+        yield from ((of, begun[of], Found(row, body)) for (of, row), body in zip(kept, bodies, strict=True))
 
 
 _FRAMES = Lookup(

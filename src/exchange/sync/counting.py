@@ -26,6 +26,8 @@ class Head(msgspec.Struct, frozen=True):
     """What the report or grouping that stands for an event says of it."""
 
     uuid: str
+    since: int
+    """When one was first listed to this audience, µs."""
     shown: bool
     label: Label
     fields: Mapping[str, str]
@@ -167,7 +169,7 @@ def holds_anything(counted: Counted) -> bool:
     return bool(counted.attributes or counted.notes or counted.buried or words)
 
 
-def head_of(found: Found, shown: bool) -> Head:
+def head_of(found: Found, since: int, *, shown: bool) -> Head:
     stix = orjson.loads(found.body)
     label = Label.from_text(found.row.label)
     made, _ = parts(stix, label)
@@ -176,10 +178,10 @@ def head_of(found: Found, shown: bool) -> Head:
     if frame is not None:
         body = frame.body
         fields = {name: str(body[name]) for name in _FIELDS if body.get(name)}
-        return Head(own, shown, label, fields, tuple(body["Tag"]), words=False)
+        return Head(own, since, shown, label, fields, tuple(body["Tag"]), words=False)
     day = str(stix.get("published") or stix.get("created") or "")[:10]
     fields = {"info": str(stix.get("name") or stix["type"]), "date": day}
-    return Head(own, shown, label, fields, tuple(tags(label)), words=bool(stix.get("description")))
+    return Head(own, since, shown, label, fields, tuple(tags(label)), words=bool(stix.get("description")))
 
 
 _FIELDS = ("info", "date", "threat_level_id", "analysis", "extends_uuid")

@@ -246,10 +246,11 @@ def sightings(tx: Connection, view: View, rows: Iterable[EventRow], now: int) ->
     told: set[tuple[str, str]] = set()
     names: dict[str, str] = {}
     for (number, peer, beside), (found, body) in sighted.sightings(tx, view.number, now, by_number):
-        row = next((each for each in by_number[number] if each.holds(number, peer, beside=beside)), None)
+        its = next((each for each in by_number[number] if each.holds(number, peer, beside=beside)), None)
         label = Label.from_text(found.label)
-        if row is None or (row.uuid, found.stix_id) in told:
+        if its is None or (its.uuid, found.stix_id) in told:
             continue
+        row = its
         if not says(of_tags(str(tag["name"]) for tag in row.tags), label):
             continue
         told.add((row.uuid, found.stix_id))

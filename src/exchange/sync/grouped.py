@@ -177,10 +177,12 @@ class Grouped:
             for tally in found:
                 tallied.setdefault(self.group(number, tally.peer, bool(tally.beside)), []).append(tally)
             self._groups |= {group: counted_of(place, lead, some) for group, some in tallied.items()}
-        for number, frame in views.frames(tx, self.view.number, now, {each: self.leads[each] for each in places}):
+        for number, since, frame in views.frames(
+            tx, self.view.number, now, {each: self.leads[each] for each in places}
+        ):
             counted = self._groups.get((number, False))
             if counted is not None:
-                counted.head = head_of(frame, frame.row.shown(now))
+                counted.head = head_of(frame, since, shown=frame.row.shown(now))
         self._until = min((counted.until for counted in self._groups.values()), default=FOREVER)
 
     def _name(self, tx: Connection, now: int) -> None:
@@ -227,20 +229,19 @@ class Grouped:
                 self._hot.add(group)
 
     def _apart(self) -> dict[Group, EventRow]:
-        """The rows, each under a uuid of its own. Of two with one uuid the one of which anything was listed first,
-        ever, keeps it: what is withdrawn later takes an event from nobody (RULES R5)."""
-        found: dict[Group, EventRow] = {}
-        used = set[str]()
-        for group, row in sorted(self._rows.items(), key=self._precedence):
-            text = f"{self.view.audience}|{row.uuid}|{row.orgc_uuid}|{group[1]:d}"
-            uuid = minted(self.view.secret, text) if row.uuid in used else row.uuid
-            used.add(uuid)
-            found[group] = row if uuid == row.uuid else msgspec.structs.replace(row, uuid=uuid)
+        """The rows, each under a uuid of its own. Of two with one uuid the one whose frame was listed first, ever,
+        keeps it: what comes into an event, or is withdrawn from it, takes no uuid from anybody (RULES R5).
+        """
+        heads = [(c.head.since, group, c.head.uuid) for group, c in self._groups.items() if c.head is not None]
+        keeps: dict[str, Group] = {}
+        for _, group, uuid in sorted(heads):
+            keeps.setdefault(uuid, group)
+        found = dict(self._rows)
+        for group, row in self._rows.items():
+            if keeps.get(row.uuid, group) != group:
+                uuid = minted(self.view.secret, f"{self.view.audience}|{row.uuid}|{row.orgc_uuid}|{group[1]:d}")
+                found[group] = msgspec.structs.replace(row, uuid=uuid)
         return found
-
-    def _precedence(self, item: tuple[Group, EventRow]) -> tuple[bool, int, str]:
-        group, row = item
-        return group[1], self._groups[group].begun, row.orgc_uuid
 
     def _row(self, group: Group, counted: Counted, now: int) -> tuple[EventRow, bool]:
         view, place, head = self.view, counted.place, counted.head
