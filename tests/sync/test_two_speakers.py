@@ -211,4 +211,21 @@ def test_a_push_under_anothers_attribute_uuid_gets_one_of_ours(memory: Store) ->
     desk.world.give(SECOND, changed)
     desk.push(there)
     assert there.values() == ["benign.example", "good.example"]
-    assert len(there.parts) == len(set(there.parts)) == 2
+    assert len(there.parts) == 2
+    gone = {**false, "modified": attribute("x", version=5)["modified"], "revoked": True}
+    desk.world.now += timedelta(seconds=70)
+    desk.world.give(SECOND, gone)
+    desk.push(there)
+    assert there.values() == ["good.example"]
+
+
+def test_two_under_one_uuid_leave_at_once(memory: Store) -> None:
+    desk, there = MispDesk(memory), Instance()
+    good = attribute("good.example")
+    desk.world.give(OTHER.key, good, frame(0, good))
+    later(desk.world)
+    desk.world.give(SECOND, under_uuid_of(good, "benign.example"))
+    desk.world.now += timedelta(seconds=70)
+    desk.push(there)
+    assert there.parts[good["id"].partition("--")[2]]["value"] == "good.example"
+    assert there.values() == ["benign.example", "good.example"]

@@ -28,8 +28,9 @@ def tag_names(body: Mapping[str, Any]) -> frozenset[str]:
 
 
 def uuids(event: dict[str, Any]) -> set[str]:
-    """Of the attributes and objects in it."""
-    return {str(each["uuid"]) for name in _SECTIONS[:2] for top in event.get(name) or () for each in whole(top)}
+    """Of the attributes and objects in it, and of those that were seen."""
+    inside = {str(each["uuid"]) for name in _SECTIONS[:2] for top in event.get(name) or () for each in whole(top)}
+    return inside | {str(seen["attribute_uuid"]) for seen in event.get("Sighting") or ()}
 
 
 def rename(event: dict[str, Any], taken: Iterable[str], mint: Callable[[str], str]) -> dict[str, str]:
