@@ -42,6 +42,40 @@ def distribution(label: Label, flavour: Flavour) -> int:
     return min(widest, 1 if reach == 2 and flavour != "sync" else reach)
 
 
+_FURTHEST = 3
+
+
+def apart(part: Part, label: Label, flavour: Flavour, within: int = _FURTHEST) -> dict[str, Any] | None:
+    """The body of a cluster, note, opinion, relationship or proposal that travels by a call of its own.
+
+    It goes no further than its label, and than its event where that is known (`within`, a distribution). None: it is
+    held, for no tag can stand on it, so it says nothing but a distribution; a proposal says not even that.
+    """
+    if rank(label) > Tlp.GREEN or label.pap is not None or label.iep or label.unknown:
+        return None
+    under = distribution(label, flavour)
+    if part.kind == "proposal":
+        return dict(part.body) if under >= within or within == _FURTHEST else None
+    reach = {"distribution": str(min(under, within))}
+    body = {name: _placeless(value) for name, value in part.body.items()} | reach
+    relations = body.get("GalaxyClusterRelation")
+    if isinstance(relations, list):
+        body["GalaxyClusterRelation"] = [{**each, **reach} for each in relations if isinstance(each, dict)]
+    return body
+
+
+def _placeless(value: Any) -> Any:
+    """Without the distributions and sharing groups in it: they were those of the creator's own instance."""
+    if isinstance(value, list):
+        return [_placeless(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _placeless(inner) for name, inner in value.items() if name not in _PLACES}
+
+
+_PLACES = frozenset({"distribution", "sharing_group_id", "SharingGroup"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What is said of the event itself."""

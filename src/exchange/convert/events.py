@@ -218,7 +218,7 @@ class _Conversion:
             stix["published"] = stix["created"]
         else:
             stix["context"] = "suspicious-activity"
-        refs = list(dict.fromkeys([*self._galaxies.ids(frame), *members]))[:MEMBERS]
+        refs = list(dict.fromkeys([*self._galaxies.public(frame, event.label), *members]))[:MEMBERS]
         stix["object_refs"] = refs or [event.creator or event.frame]
         tags = shown_tags(frame)
         stix["labels"] = ["Threat-Report", 'misp:tool="MISP-STIX-Converter"', *(tag["name"] for tag in tags)]

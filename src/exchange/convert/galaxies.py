@@ -13,14 +13,14 @@ import orjson
 
 from exchange.convert import parser
 from exchange.convert.forms import minted
-from exchange.convert.labels import Labels, clusters, listed, truth
+from exchange.convert.labels import Labels, clusters, listed, own, truth
 from exchange.convert.making import ALWAYS, Event, Made, instant
 from exchange.convert.objects import remarks_of
 from exchange.convert.part import number
 from exchange.convert.parts import CLUSTER_NAMES, said
 from exchange.errors import ContentError
 from exchange.model.envelope import Skipped
-from exchange.model.marking import KNOWN_IDS, Label
+from exchange.model.marking import KNOWN_IDS, UNMARKED, Label
 
 _ASIDE = frozenset({"report", "grouping", "marking-definition", "identity", "note", "relationship"})
 _INDICATED = frozenset({"attack-pattern", "campaign", "infrastructure", "intrusion-set", "malware", "threat-actor",
@@ -39,6 +39,8 @@ class Galaxies:
         self._custom = {str(cluster.get("uuid")): cluster for cluster in custom}
         self._ids: dict[str, str] = {}
         """Cluster uuid → the id of its object; empty: it has none."""
+        self._labels: dict[str, Label] = {}
+        """The id of the object of a custom one → its label."""
 
     def take(self, entity: Mapping[str, Any], labels: Labels) -> Iterator[Made | Skipped]:
         """The objects of the clusters attached to `entity` that did not come before; `labels` were made of it."""
@@ -59,6 +61,10 @@ class Galaxies:
         """The ids of the objects of an entity's clusters."""
         return [i for cluster in clusters(entity) if (i := self._ids.get(str(cluster.get("uuid")), ""))]
 
+    def public(self, entity: Mapping[str, Any], label: Label) -> list[str]:
+        """Those of them that may be had by whoever may have what is under `label`."""
+        return [i for i in self.ids(entity) if label.join(self._labels.get(i, UNMARKED)) == label]
+
     def relate(self, entity: Mapping[str, Any], carrier: str, label: Label) -> Iterator[Made]:
         """The relationships of a carrier with the clusters attached to its entity."""
         for target in dict.fromkeys(self.ids(entity)):
@@ -67,7 +73,7 @@ class Galaxies:
             said_so = carrier.startswith("indicator--") and kind in _INDICATED
             stix["relationship_type"] = "indicates" if said_so else "related-to"
             stix["source_ref"], stix["target_ref"] = carrier, target
-            yield self._event.made(stix, label)
+            yield self._event.made(stix, label.join(self._labels.get(target, UNMARKED)))
 
     def _convert(self, galaxies: list[dict[str, Any]], labels: Labels) -> Iterator[Made | Skipped]:
         found: dict[str, dict[str, Any]] = {}
@@ -95,6 +101,8 @@ class Galaxies:
             self._ids[uuid] = ""
             return
         label = labels.find(uuid) or labels.strictest
+        if custom:
+            label = label.join(own(cluster, internal=self._event.internal))
         stix = stix or _plain(galaxy, cluster)
         self._ids[uuid] = stix["id"]
         stix |= {"created": ALWAYS, "modified": instant(_version(cluster))}
@@ -105,9 +113,23 @@ class Galaxies:
             return
         if self._event.creator:
             stix["created_by_ref"] = self._event.creator
+        self._labels[stix["id"]] = label
         entity = {name: cluster[name] for name in CLUSTER_NAMES if cluster.get(name) not in (None, "", [])}
+        if "GalaxyClusterRelation" in entity:
+            entity["GalaxyClusterRelation"] = self._relations(cluster, label)
         self._event.note(uuid, stix["id"], label)
         yield self._event.made(stix, label, "cluster", entity, digest=said(stix))
+
+    def _relations(self, cluster: Mapping[str, Any], label: Label) -> list[dict[str, Any]]:
+        """What it says of other clusters, as far as whoever may have it may have that too."""
+        internal = self._event.internal
+        told = []
+        for relation in listed(cluster, "GalaxyClusterRelation"):
+            other = self._custom.get(str(relation.get("referenced_galaxy_cluster_uuid") or "").lower(), {})
+            floor = own(relation, internal=internal).join(own(other, internal=internal))
+            if label.join(floor) == label:
+                told.append(relation)
+        return told
 
 
 def clusters_in(galaxy: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -161,7 +161,7 @@ def _proposal(_stix: Mapping[str, Any], whole: Mapping[str, Any], around: _Aroun
 
 def _cluster(_stix: Mapping[str, Any], whole: Mapping[str, Any], around: _Around) -> list[Part]:
     body = {name: value for name, value in whole.items() if name in CLUSTER_NAMES}
-    body |= {"uuid": around.uuid, "distribution": "3"}
+    body |= {"uuid": around.uuid, "distribution": INHERIT}
     return [around.part("cluster", body)]
 
 

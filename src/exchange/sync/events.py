@@ -30,10 +30,9 @@ import structlog
 from sqlalchemy import Connection
 
 from exchange.convert import Lost, Part, parts
-from exchange.convert.compose import Draft, Flavour, Times
-from exchange.convert.gathering import rank
+from exchange.convert.compose import Draft, Flavour, Times, apart
 from exchange.errors import StoreError
-from exchange.model.marking import Label, Tlp, of_tags, says
+from exchange.model.marking import Label, of_tags, says
 from exchange.model.schema import observable_types
 from exchange.policy import Audience, Rules, gate_event
 from exchange.store import audiences, sighted, views
@@ -280,22 +279,27 @@ _NO_CARRIERS = ("identity", "indicator", "marking-definition", "observed-data", 
 
 
 def carried(
-    tx: Connection, view: View, kinds: Collection[str], now: int, *, uuids: Collection[str] | None = None
+    tx: Connection,
+    view: View,
+    kinds: Collection[str],
+    now: int,
+    *,
+    uuids: Collection[str] | None = None,
+    within: EventRow | None = None,
 ) -> Iterator[Part]:
     """Entities that travel by calls of their own (`note`, `opinion`, `relationship`, `proposal`, `cluster`), of all
-    that the audience sees, in order of date. `uuids`: only these.
+    that the audience sees, in order of date. `uuids`: only these. `within`: the event beside which they go, which they
+    outreach nowhere.
 
-    What stands under a TLP stricter than GREEN, or a PAP, is held, because none of these can say so.
+    What stands under a TLP stricter than GREEN, a PAP or an IEP is held, because none of these can say so.
     """
+    furthest = {} if within is None else {"within": int(within.distribution)}
     for batch in views.but(tx, view.number, now, (*_NO_CARRIERS, *observable_types())):
         for found, body in batch:
             label = Label.from_text(found.label)
             for part in parts(orjson.loads(body), label)[0]:
-                wanted = part.kind in kinds and (uuids is None or part.uuid in uuids)
-                if (
-                    wanted
-                    and rank(label) <= Tlp.GREEN
-                    and label.pap is None
-                    and gate_event(orjson.dumps(part.body), view.clearance, whole=False)
-                ):
-                    yield part
+                if part.kind not in kinds or not (uuids is None or part.uuid in uuids):
+                    continue
+                whole = apart(part, label, view.flavour, **furthest)
+                if whole is not None and gate_event(orjson.dumps(whole), view.clearance, whole=False):
+                    yield replace(part, body=whole)

@@ -338,7 +338,7 @@ class _Composing:
             event["Sighting"] = [each for each in found if each["uuid"] in seen]
         apart = {part.uuid for part in bundle.parts if part.kind in _APART}
         if apart:
-            for part in events.carried(self.tx, view, tuple(_APART), now, uuids=apart):
+            for part in events.carried(self.tx, view, tuple(_APART), now, uuids=apart, within=row):
                 event.setdefault(_APART[part.kind], []).append(part.body)
 
 
