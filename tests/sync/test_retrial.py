@@ -216,3 +216,16 @@ def test_nothing_is_dropped_without_a_word_which(memory: Store) -> None:
     with memory.writing() as tx:
         assert quarantine.drop(tx) == 0
     assert len(entries(desk)) == 1
+
+
+def test_a_part_of_an_event_is_not_judged_without_it(memory: Store) -> None:
+    """An attribute's own JSON is no STIX and no event: it keeps the reason that was true of it."""
+    desk = Desk(memory)
+    bad = Rejected(raw=b'{"type":"domain"}', code="misp.bad_timestamp", fields={"event": "5c4e"})
+    accept(memory, desk.world.rules, Page(rejected=[bad]), MISP.key, MISP.peer, desk.world.now)
+    with memory.reading() as tx:
+        ((number,),) = tx.execute(tables.quarantine.select().with_only_columns(tables.quarantine.c.id)).all()
+    assert again(desk, number) == {"rejected": 1}
+    assert entries(desk) == [("misp.bad_timestamp", 1)]
+    assert by_itself(desk) == {"rejected": 1}
+    assert by_itself(desk) == {}

@@ -12,8 +12,9 @@ from typing import Any
 
 from exchange.convert.attributes import entity_of
 from exchange.convert.forms import Unfit, minted
-from exchange.convert.labels import listed, own, truth
+from exchange.convert.labels import listed, truth
 from exchange.convert.making import Event, Made, identity, instant
+from exchange.convert.naming import floor_of
 from exchange.convert.objects import refused
 from exchange.convert.outsiders import agreement
 from exchange.convert.part import number
@@ -32,20 +33,21 @@ def adorn(event: Event, entity: Mapping[str, Any], carrier: str, label: Label) -
         yield from _sighting(event, sighting, entity, carrier, label)
     for name, make in _ANALYST.items():
         for inner in listed(entity, name) if entity.get(name) else ():
-            floor = label.join(own(inner, internal=event.internal))
+            floor = floor_of(event, inner, name, label)
+            event.believe(str(inner.get("uuid")), floor)
             about = {"object_uuid": str(entity["uuid"])} | {n: inner[n] for n in inner if inner[n] not in (None, "")}
             made = make(event, about, carrier, floor)
             yield made
             yield from adorn(event, inner, made.id, floor)
     for proposal in listed(entity, "ShadowAttribute") if entity.get("ShadowAttribute") else ():
-        yield _proposal(event, proposal, carrier, label.join(own(proposal, internal=event.internal)))
+        yield _proposal(event, proposal, carrier, floor_of(event, proposal, "ShadowAttribute", label))
 
 
 def _sighting(
     event: Event, sighting: Mapping[str, Any], entity: Mapping[str, Any], carrier: str, label: Label
 ) -> Found:
     """Type 0 is a sighting, 1 (false positive) an opinion as in misp-stix, 2 (expiration) a note."""
-    label = label.join(own(sighting, internal=event.internal))
+    label = floor_of(event, sighting, "Sighting", label)
     kind, when = str(sighting.get("type") or "0"), number(sighting.get("date_sighting"), event.seconds)
     organisation = sighting.get("Organisation")
     who = identity(organisation)
@@ -141,14 +143,16 @@ def _time(text: Any) -> int:
 
 
 def report(event: Event, data: Mapping[str, Any], label: Label) -> Made:
-    """An EventReport: a note about the entities that its text names, else about the event."""
+    """An EventReport: a note about those entities that its text names and whoever reads it may have, else about the
+    event."""
     stix = event.versioned(f"note--{data['uuid']}", number(data.get("timestamp"), event.seconds) or event.seconds)
     name, content = str(data.get("name") or ""), str(data.get("content") or "")
     if name:
         stix["abstract"] = name
     stix["content"] = content
-    named = [event.carriers[u][0] for u in dict.fromkeys(_UUID.findall(content)) if u in event.carriers]
-    stix["object_refs"] = named[:_MOST_REFS] or [event.frame]
+    found = [event.carriers[u] for u in dict.fromkeys(_UUID.findall(content)) if u in event.carriers]
+    public = [carrier for carrier, floor in found if label.join(floor) == label]
+    stix["object_refs"] = public[:_MOST_REFS] or [event.frame]
     stix["labels"] = ['misp:data-layer="Event Report"']
     return event.made(stix, label, "report", {"name": name, "content": content})
 

@@ -10,8 +10,9 @@ The order is the safety: labels are computed on MISP's terms before conversion, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from exchange.convert.adornments import adorn, reference, report, uuids_in
@@ -21,8 +22,9 @@ from exchange.convert.galaxies import Galaxies
 from exchange.convert.labels import Labels, listed, truth
 from exchange.convert.linked import together
 from exchange.convert.making import Event, Made, confidence_of, identity, shown_tags
+from exchange.convert.naming import ATTACHED, Said, attached, may_name, named_in, names, names_another, said_of, settle
 from exchange.convert.objects import convert_objects, refused
-from exchange.convert.opening import SIBLINGS, Opened, Raw, Slices, open_event, read
+from exchange.convert.opening import Opened, Raw, Slices, open_event, read
 from exchange.convert.prepare import Prepared, prepare, stands_alone, strip
 from exchange.errors import ContentError
 from exchange.model.envelope import PAGE, Document, Page, Rejected, Skipped, sift
@@ -32,9 +34,10 @@ from exchange.model.stix import StixObject
 
 MEMBERS = 10_000
 """Carriers that a frame refers to; membership itself is said by each member (`model.misp`)."""
+_HELD = 50_000
+"""Of what was made, and left out, that waits for the frame: what it refers to is known only then."""
 _AT_ONCE = 100
 _MORE = ("Galaxy", "Sighting", "Note", "Opinion", "Relationship", "ShadowAttribute")
-_ATTACHED = ("Sighting", "Note", "Opinion", "Relationship", "ShadowAttribute")
 Found = Made | Rejected | Skipped
 
 
@@ -42,7 +45,8 @@ def pages(raw: bytes, source: Source, *, now: datetime) -> Iterator[Page]:
     """The objects made of the one event in `raw`, at most 500 to a page; the first page has the original.
 
     The ids are those that MISP's uuids give. Raises ContentError when there is no event in `raw`, or when the event
-    must be rejected as a whole; both before the first page, but for a label that was lost (`convert.label_lost`).
+    must be rejected as a whole; both before the first page, but for a label that was lost (`convert.label_lost`) and
+    for an event of which too much cannot be taken (`misp.too_much_refused`).
     Memory does not grow with the event beyond its own bytes.
     """
     opened = open_event(raw)
@@ -78,8 +82,9 @@ def _cut(found: Iterable[list[Found]], prepared: Prepared, document: Document) -
         page.rejected += prepared.rejected
         page.skipped += prepared.skipped
         prepared.rejected, prepared.skipped = [], []
-        for item in batch:
-            page.take(item, shared)
+        for item in (*batch, None):
+            if item is not None:
+                page.take(item, shared)
             if page.full:
                 yield page.closed(document if first else _later(document))
                 page, first = _Page(), False
@@ -131,7 +136,9 @@ class _Page:
                 _check(made, item.floor)
                 good.append(made.under(item.floor))
             self.rejected += bad
-        return Page(objects=good, rejected=tuple(self.rejected), skipped=tuple(self.skipped), document=document)
+        # Told apart from what came alone: without its event it means nothing.
+        aside = tuple(replace(each, fields={"event": document.id, **each.fields}) for each in self.rejected)
+        return Page(objects=good, rejected=aside, skipped=tuple(self.skipped), document=document)
 
 
 _SHARED = ("identity--", "threat-actor--", "intrusion-set--", "attack-pattern--", "malware--", "tool--",
@@ -163,7 +170,7 @@ class _Conversion:
             frame=f"{kind}--{frame['uuid']}",
             day=f"{frame['date']}T00:00:00.000Z" if frame.get("date") else "9999",
         )
-        self._attached = _attached(opened.beside, frame["uuid"], prepared)
+        self._attached = attached(opened.beside, frame["uuid"], prepared)
         self._bare: dict[str, Any] = {
             name: frame[name] for name in ("uuid", "info", "date", "timestamp") if name in frame
         }
@@ -172,6 +179,8 @@ class _Conversion:
             prepared.mend(cluster)
         self._galaxies = Galaxies(self._event, self._bare, prepared.stated, custom)
         self._references: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._later: list[Said] = []
+        """What names something that may not have been met yet."""
 
     def all(self) -> Iterator[list[Found]]:
         """The frame, then everything in the event, a few entities at a time."""
@@ -181,13 +190,13 @@ class _Conversion:
         self._prepared.skipped += labels.remarks()
         strip(self._frame)
         self._mention()
-        waiting: list[list[Found]] = []
-        members: list[str] = []
+        waiting, members, held = list[list[Found]](), list[str](), 0
         stream = self._entities()
         for batch in stream:
             waiting.append(batch)
             members += [item.id for item in batch if isinstance(item, Made) and item.carrier and self._as_public(item)]
-            if len(members) >= MEMBERS:
+            held += len(batch)
+            if len(members) >= MEMBERS or held + len(self._prepared.skipped) >= _HELD:
                 break
         yield [*([self._creator] if self._creator is not None else ()), *self._galaxies.take(self._frame, self._labels)]
         yield [self._made_frame(members), *self._galaxies.alone()]
@@ -201,13 +210,18 @@ class _Conversion:
         return made.floor is self._event.label or made.floor == self._event.label
 
     def _mention(self) -> None:
-        """The uuids that references, analyst data and reports name: their carriers will be asked for."""
+        """The uuids that references, analyst data and reports name, wherever they are: who carries them is asked."""
         mentioned = self._event.mentioned
         for data in listed(self._frame, "EventReport"):
             mentioned.update(uuids_in(data.get("content")))
+        mentioned.update(named_in(self._frame))
         for found in self._attached.values():
-            mentioned.update(str(data.get("related_object_uuid") or "") for _, data in found)
+            mentioned.update(uuid for name, data in found for uuid in (*names(data, name), *named_in(data)))
         mentioned.update(self._attached)
+        for slices in (self._opened.objects, self._opened.attributes):
+            for entity in self._read(raw for raw in slices if may_name(bytes(raw))):
+                if isinstance(entity, dict):
+                    mentioned.update(map(self._prepared.renamed, named_in(entity)))
 
     def _made_frame(self, members: list[str]) -> Made:
         """The report or grouping that stands for the event; it tells of nothing that is stricter than itself."""
@@ -234,10 +248,12 @@ class _Conversion:
         return event.made(stix, event.label, "frame", entity)
 
     def _entities(self) -> Iterator[list[Found]]:
-        for batch in together(self._opened.objects, _AT_ONCE):
-            yield list(self._objects(batch))
-        for batch in _batches(self._opened.attributes):
-            yield self._attributes(batch)
+        for made in chain(
+            (list(self._objects(batch)) for batch in together(self._opened.objects, _AT_ONCE)),
+            (self._attributes(batch) for batch in _batches(self._opened.attributes)),
+        ):
+            self._prepared.refuse(sum(isinstance(item, Rejected) for item in made))
+            yield made
 
     def _read(self, batch: Iterable[Raw]) -> Iterator[dict[str, Any] | Rejected]:
         """The entities of a batch, put right, with what stands beside the event about them."""
@@ -339,7 +355,14 @@ class _Conversion:
         if entity.get("Galaxy"):
             yield from self._galaxies.take(entity, labels)
             yield from self._galaxies.relate(entity, carrier, label)
-        yield from adorn(self._event, entity, carrier, label)
+        plain = dict(entity)
+        for name in ATTACHED:
+            said = listed(entity, name) if entity.get(name) else []
+            later = [inner for inner in said if names_another(entity, inner, name)]
+            if later:
+                self._later += [({"uuid": entity["uuid"]}, name, inner, carrier, label) for inner in later]
+                plain[name] = [inner for inner in said if not any(inner is other for other in later)]
+        yield from adorn(self._event, plain, carrier, label)
 
     def _rest(self, labels: Labels) -> Iterator[Found]:
         """What may be about anything in the event, now that all of it has its carrier."""
@@ -348,17 +371,20 @@ class _Conversion:
             made = reference(event, source, data)
             if made is not None:
                 yield made
-        yield from adorn(event, self._frame, event.frame, event.label)
+        about = self._later + said_of(self._frame, event.frame, event.label)
         for data in listed(self._frame, "EventReport"):
             label = labels.find(str(data["uuid"])) or labels.strictest
             self._attach(data)
+            event.believe(data["uuid"], label)
             yield report(event, data, label)
-            yield from adorn(event, data, f"note--{data['uuid']}", label)
+            about += said_of(data, f"note--{data['uuid']}", label)
         for uuid, found in self._attached.items():
             # Nobody knows how strict that is which is not here: it stays with us.
             carrier = event.carriers.get(uuid, (event.frame, labels.strictest.join(Label(reach=Reach.NODE))))
-            for name, data in found:
-                yield from adorn(event, {"uuid": uuid, name: [data]}, *carrier)
+            about += [({"uuid": uuid}, name, data, *carrier) for name, data in found]
+        settle(event, about)
+        for entity, name, data, where, floor in about:
+            yield from adorn(event, {**entity, name: [data]}, where, floor)
 
 
 def _states(attribute: Mapping[str, Any]) -> bool:
@@ -372,24 +398,3 @@ _INHERITED = ("5", 5, None, "")
 def _batches(slices: Slices) -> Iterator[Slices]:
     for start in range(0, len(slices), _AT_ONCE):
         yield slices[start : start + _AT_ONCE]
-
-
-_ABOUT = ("attribute_uuid", "object_uuid", "old_uuid")
-
-
-def _attached(
-    beside: Mapping[str, list[dict[str, Any]]], event: str, prepared: Prepared
-) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """What stands beside the event, by the uuid of what it is about."""
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for name in SIBLINGS:
-        for data in beside.get(name, ()) if name in _ATTACHED else ():
-            prepared.mend(data)
-            if not prepared.takes_nested(data):
-                continue
-            prepared.tidy(data)
-            about = next((str(data[key]) for key in _ABOUT if data.get(key)), event)
-            if name == "ShadowAttribute":
-                about = str(data["uuid"]) if data.get("old_id") not in (None, "", 0, "0") else event
-            found.setdefault(about, []).append((name, data))
-    return found

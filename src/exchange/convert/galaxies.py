@@ -102,7 +102,7 @@ class Galaxies:
             return
         label = labels.find(uuid) or labels.strictest
         if custom:
-            label = label.join(own(cluster, internal=self._event.internal))
+            label = label.join(own(cluster, internal=self._event.internal, groups=labels.groups))
         stix = stix or _plain(galaxy, cluster)
         self._ids[uuid] = stix["id"]
         stix |= {"created": ALWAYS, "modified": instant(_version(cluster))}
@@ -116,17 +116,17 @@ class Galaxies:
         self._labels[stix["id"]] = label
         entity = {name: cluster[name] for name in CLUSTER_NAMES if cluster.get(name) not in (None, "", [])}
         if "GalaxyClusterRelation" in entity:
-            entity["GalaxyClusterRelation"] = self._relations(cluster, label)
+            entity["GalaxyClusterRelation"] = self._relations(cluster, label, labels)
         self._event.note(uuid, stix["id"], label)
         yield self._event.made(stix, label, "cluster", entity, digest=said(stix))
 
-    def _relations(self, cluster: Mapping[str, Any], label: Label) -> list[dict[str, Any]]:
+    def _relations(self, cluster: Mapping[str, Any], label: Label, labels: Labels) -> list[dict[str, Any]]:
         """What it says of other clusters, as far as whoever may have it may have that too."""
-        internal = self._event.internal
-        told = []
+        internal, groups, told = self._event.internal, labels.groups, []
         for relation in listed(cluster, "GalaxyClusterRelation"):
-            other = self._custom.get(str(relation.get("referenced_galaxy_cluster_uuid") or "").lower(), {})
-            floor = own(relation, internal=internal).join(own(other, internal=internal))
+            other = str(relation.get("referenced_galaxy_cluster_uuid") or "").lower()
+            floor = own(relation, internal=internal, groups=groups).join(labels.find(other) or UNMARKED)
+            floor = floor.join(own(self._custom.get(other, {}), internal=internal, groups=groups))
             if label.join(floor) == label:
                 told.append(relation)
         return told

@@ -60,6 +60,8 @@ class Event:
     """The uuids of entities that others name."""
     carriers: dict[str, tuple[str, Label]] = field(default_factory=dict)
     """Of those: uuid → the id of the carrier, and its label."""
+    beside: dict[str, Label] = field(default_factory=dict)
+    """Of those that are said of others (a note, a report): uuid → label."""
     _label: Label | None = None
     _tail: tuple[str, str, str] = ("", "", "")
     _seconds: int = -1
@@ -115,6 +117,19 @@ class Event:
         """Remember who carries an entity that others name."""
         if uuid in self.mentioned:
             self.carriers[uuid] = (carrier, label)
+
+    def believe(self, uuid: str, label: Label) -> bool:
+        """Remember what something that is said of others is worth, if it is named; whether that is news."""
+        known = self.beside.get(uuid, UNMARKED)
+        if uuid not in self.mentioned or known.join(label) == known:
+            return False
+        self.beside[uuid] = known.join(label)
+        return True
+
+    def worth(self, uuid: str) -> Label:
+        """The label of an entity that others name; what this event does not hold adds nothing (RULES R10)."""
+        label = self.beside.get(uuid, UNMARKED)
+        return label.join(self.carriers[uuid][1]) if uuid in self.carriers else label
 
 
 marks_of = lru_cache(maxsize=1024)(ids_of)

@@ -17,6 +17,7 @@ import orjson
 from exchange.convert import forms
 from exchange.convert.labels import clusters, groups_in, listed, own, truth
 from exchange.convert.opening import check_depth
+from exchange.errors import ContentError
 from exchange.model.envelope import Rejected, Skipped
 from exchange.model.marking import Label
 
@@ -32,6 +33,8 @@ _DROPPED = ("RelatedEvent", "Feed", "Server", "warnings", "CryptographicKey")
 _NESTED = ("EventReport", "Note", "Opinion", "Sighting", "Relationship", "ShadowAttribute")
 _STATING = ("Tag", "SharingGroup", "Orgc", "Org")
 _CHOICES = {"threat_level_id": ("1", "2", "3", "4"), "analysis": ("0", "1", "2")}
+MOST_REFUSED = 10_000
+"""Parts of one event that may be set aside one by one."""
 _LAST_SECOND = 253_402_300_799
 _USUAL_TIME = re.compile(r"[1-9][0-9]{0,10}\Z").match
 """Seconds as MISP writes them; what else may be meant by a time is looked at more closely."""
@@ -52,6 +55,8 @@ class Prepared:
     skipped: list[Skipped] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    refused: int = 0
+    """How much of it could not be taken so far."""
 
     def attributes(self, parent: dict[str, Any]) -> list[dict[str, Any]]:
         """The live attributes of an event or object."""
@@ -105,6 +110,10 @@ class Prepared:
             return
         _mend_uuids(entity, self._renamed)
 
+    def renamed(self, text: str) -> str:
+        """The uuid under which an entity that others call `text` is known here."""
+        return text.lower() if well_formed(text.lower()) else minted(self.event["uuid"], text)
+
     def _renamed(self, text: str) -> str:
         made = minted(self.event["uuid"], text)
         self.skipped.append(Skipped(id=made, code="misp.minted_uuid", fields={"value": text[:80], "uuid": made}))
@@ -143,7 +152,14 @@ class Prepared:
         self.skipped.append(Skipped(id=str(entity.get("uuid") or ""), code=code, fields=fields))
         return False
 
+    def refuse(self, count: int) -> None:
+        """Count what cannot be taken. Raises ContentError when that is more than an event may hold: it is no event."""
+        self.refused += count
+        if self.refused > MOST_REFUSED:
+            raise ContentError("misp.too_much_refused", limit=MOST_REFUSED)
+
     def _reject(self, entity: Mapping[str, Any], code: str) -> bool:
+        self.refuse(1)
         fields = {"event": self.event["uuid"]}
         self.rejected.append(
             Rejected(raw=orjson.dumps(entity), code=code, fields=fields, id=str(entity.get("uuid") or ""))

@@ -89,13 +89,23 @@ class Entry:
     source: str
     code: str
     raw: bytes
+    event: str = ""
+    """The uuid of the MISP event of which it is a part that was set aside alone; empty: it is whole."""
 
 
 def entry(tx: Connection, number: int) -> Entry | None:
     """The entry with this number."""
-    query = select(quarantine.c.source, quarantine.c.code, quarantine.c.raw).where(quarantine.c.id == number)
+    columns = (quarantine.c.source, quarantine.c.raw, quarantine.c.fields, quarantine.c.code)
+    query = select(*columns).where(quarantine.c.id == number)
     row = tx.execute(query).one_or_none()
-    return None if row is None else Entry(number=number, source=row[0], code=row[1], raw=bytes(row[2]))
+    if row is None:
+        return None
+    event = "" if row[3] == _WHOLE else str(json.loads(row[2]).get("event") or "")
+    return Entry(number=number, source=row[0], code=row[3], raw=bytes(row[1]), event=event)
+
+
+_WHOLE = "convert.event"
+"""Says of an event that it failed as a whole, and names it."""
 
 
 def untried(tx: Connection, judge: str, after: int, most: int) -> Sequence[int]:

@@ -97,7 +97,12 @@ def _retry(store: Store, rules: Rules, entry: Entry, now: datetime) -> str:
 
 
 def _judge(store: Store, rules: Rules, entry: Entry, origin: _Origin, now: datetime, *, complete: bool) -> str:
-    """Through the door with it. An entry that comes back with a reason stays what it was, under the new reason."""
+    """Through the door with it. An entry that comes back with a reason stays what it was, under the new reason.
+
+    A part of a MISP event means nothing without it, and is judged again when its event comes again: it stays as it is.
+    """
+    if entry.event:
+        return "rejected"
     held, pages = [], _pages(entry, origin, now)
     for page in pages:  # what cannot be taken at all is a page or two; an event of many attributes is never held whole
         held.append(page)
