@@ -1,7 +1,7 @@
 """Whom what is said of an entity names besides: a note, a relationship, a sighting, a proposal (RULES R10, R12).
 
-Such an entity joins the label of everything that it names by uuid, so all of that is known before it is made: a look through
-the event before the first conversion finds who is named, and what names is converted last.
+Such an entity joins the label of everything that it names by uuid, so all of that is known before it is made: a look
+through the event before the first conversion finds who is named, and what names is converted last.
 """
 
 from __future__ import annotations
