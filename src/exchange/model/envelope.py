@@ -49,7 +49,8 @@ class Skipped:
 class Document:
     """An original that is the source of truth for the objects made of it (a MISP event), kept as received."""
 
-    kind: Literal["misp-event"]
+    kind: Literal["misp-event", "misp-event-begun"]
+    """The latter: more pages of it follow, and without them it is not here."""
     id: str
     version: str
     raw: bytes

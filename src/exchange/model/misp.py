@@ -55,6 +55,17 @@ def carried(stix: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("event"), str) else None
 
 
+def creators_in(extension: Mapping[str, Any]) -> Iterator[str]:
+    """The uuids of the organisations that the entity in `extension` says are its creators."""
+    for kind in KINDS:
+        entity = extension.get(kind)
+        if isinstance(entity, dict):
+            orgs = [entity.get(name) for name in ("Organisation", "Org", "Orgc")]
+            said = [entity.get("org_uuid"), entity.get("orgc_uuid")]
+            said += [org.get("uuid") for org in orgs if isinstance(org, dict)]
+            yield from (str(uuid).lower() for uuid in said if uuid)
+
+
 def tags_in(extension: Mapping[str, Any]) -> Iterator[str]:
     """The names of the tags on the entity in `extension`, and on the attributes of a MISP object."""
     for kind, found in extension.items():

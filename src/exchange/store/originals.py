@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, update
 
 from exchange.store import blocks
 from exchange.store.prepared import Lookup, among
+from exchange.store.statements import chunks
 from exchange.store.tables import document, statement
 
+WHOLE, BEGUN = "misp-event", "misp-event-begun"
+"""Kinds of document: all of it is here, or what follows its first pages is still to come."""
 _AT_ONCE = 4 << 20
 _RECEIVED = Lookup(
     select(
@@ -68,12 +71,14 @@ def keep_document(tx: Connection, source: str, kind: str, id_: str, version: str
 
     `raw` empty: its bytes came with an earlier page.
     """
-    same = and_(document.c.source == source, document.c.document_id == id_, document.c.version == version)
-    known = tx.execute(select(document.c.id).where(same)).scalar()
+    same = _same(source, id_, version)
+    known = tx.execute(select(document.c.id, document.c.kind).where(same)).one_or_none()
     if known is not None:
         if raw:
-            tx.execute(update(document).where(same).values(raw=raw, received=now))
-        return int(known)
+            tx.execute(update(document).where(same).values(raw=raw, received=now, kind=kind))
+        elif known.kind != kind:
+            tx.execute(update(document).where(same).values(kind=kind))
+        return int(known.id)
     row = {
         "source": source,
         "kind": kind,
@@ -83,3 +88,23 @@ def keep_document(tx: Connection, source: str, kind: str, id_: str, version: str
         "received": now,
     }
     return int(tx.execute(insert(document).returning(document.c.id), [row]).scalar_one())
+
+
+def complete(tx: Connection, source: str, id_: str, version: str) -> None:
+    """All of this document is here now."""
+    tx.execute(update(document).where(_same(source, id_, version)).values(kind=WHOLE))
+
+
+def begun(tx: Connection, source: str, ids: Iterable[str]) -> set[tuple[str, str]]:
+    """(id, version) of those documents of `source` of which more is still to come."""
+    found: set[tuple[str, str]] = set()
+    for some in chunks(ids):
+        query = select(document.c.document_id, document.c.version).where(
+            document.c.source == source, document.c.document_id.in_(some), document.c.kind == BEGUN
+        )
+        found |= {(row.document_id, row.version) for row in tx.execute(query)}
+    return found
+
+
+def _same(source: str, id_: str, version: str) -> ColumnElement[bool]:
+    return and_(document.c.source == source, document.c.document_id == id_, document.c.version == version)

@@ -11,7 +11,7 @@ from exchange.serve.misp import own, parties, stored
 from exchange.serve.misp.errors import EXISTS, INVALID, NOT_NEWER, Missing, Unsaved
 from exchange.serve.misp.instance import Answer, Ask
 from exchange.serve.misp.pushed import Pushed, checked, opened, seconds
-from exchange.serve.misp.taking import take, withdraw
+from exchange.serve.misp.taking import complete, take, withdraw
 from exchange.store import moment
 
 ADD, EDIT = "add Event", "edit Event"
@@ -69,8 +69,10 @@ def _taken(ask: Ask, peer: Peer, pushed: Pushed, could: str, *, new: bool) -> An
     checked(pushed, moment(ask.visit.now), could, new=new)
     parties.allowed(pushed.org, peer, ask.visit.rules, could)
     source = parties.source_of(peer, f"post:{ask.collection.alias}", parties.creators(peer))
-    take(ask, pushed.raw, source, could)
-    withdraw(ask, stored.carriers(ask, pushed.uuid, dict(pushed.deleted)))
+    take(ask, pushed.raw, source, could, whole=not pushed.deleted)
+    if pushed.deleted:
+        withdraw(ask, stored.carriers(ask, pushed.uuid, dict(pushed.deleted)))
+        complete(ask, pushed.uuid, pushed.timestamp)
     with ask.site.store.reading() as tx:
         event = stored.event(ask, tx, pushed.uuid, whole=not ask.address.named.get("metadata"))
     if event is None:  # nothing of it was of use

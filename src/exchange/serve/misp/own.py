@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from exchange.serve.misp.instance import Ask
 from exchange.serve.question import EVERY
-from exchange.store import pages, stated
+from exchange.store import originals, pages, stated
 from exchange.store.pages import Query
 from exchange.store.statements import chunks
 
@@ -32,7 +32,9 @@ def stamps(ask: Ask, tx: Connection, uuids: Sequence[str]) -> Mapping[str, int]:
     row = ask.visit.sees(tx, ask.collection)
     for uuid, stamp in (_listed(tx, row.number, ask.visit.now, uuids) if row is not None else {}).items():
         found[uuid] = max(stamp, found.get(uuid, 0))
-    return found
+    # Of what was cut off only the frame is sure to be here: the same timestamp is taken again.
+    begun = originals.begun(tx, ask.source, found)
+    return {uuid: stamp - 1 if (uuid, str(stamp)) in begun else stamp for uuid, stamp in found.items()}
 
 
 def given(ask: Ask, tx: Connection, uuids: Iterable[str]) -> dict[str, int]:

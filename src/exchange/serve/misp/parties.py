@@ -58,10 +58,16 @@ def allowed(org: Mapping[str, Any], peer: Peer, rules: Rules, could: str) -> Non
     """
     uuid = str(org.get("uuid") or "").lower()
     name = str(org.get("name") or "")[:200]
+    code = refusal(uuid, peer, rules)
+    if code:
+        raise Unsaved(code, could=could, org=name, uuid=uuid or "-")
+
+
+def refusal(uuid: str, peer: Peer, rules: Rules) -> str:
+    """Why `peer` may not hand in what the organisation `uuid` created; empty: it may."""
     if uuid in _house(rules) and not peer.home:
-        raise Unsaved("request.misp_ours", could=could, org=name, uuid=uuid)
-    if not creators(peer) & {uuid, ANYBODY}:
-        raise Unsaved("request.misp_org", could=could, org=name, uuid=uuid or "-")
+        return "request.misp_ours"
+    return "" if creators(peer) & {uuid, ANYBODY} else "request.misp_org"
 
 
 def _house(rules: Rules) -> frozenset[str]:
