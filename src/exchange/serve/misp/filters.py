@@ -57,7 +57,7 @@ def instant(value: Any, now: int) -> int:
     ago = _DELTA.match(text)
     if ago:
         return now - int(ago[1]) * _UNITS[ago[2].lower()]
-    if text.isdigit() and len(text) < 12:
+    if text.isascii() and text.isdigit() and len(text) < 12:
         return int(text)
     raise RequestError("request.timestamp", parameter="timestamp", value=text[:40])
 

@@ -40,7 +40,7 @@ def events_index(ask: Ask) -> Answer:
     headers = {"ETag": quoted, "X-Result-Count": str(len(rows))}
     if tags.names(ask.req.get_header("If-None-Match"), quoted):
         return Answer(status=304, headers=headers)
-    return Answer(body=body, headers=headers)
+    return Answer(body=body, headers=headers, offered=None if minimal else view.entities(page, len(page)))
 
 
 def _asked(ask: Ask) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from exchange.errors import NotFound, RequestError, TooLarge
 from exchange.model.party import Collection
 from exchange.policy.audience import collection_channel
 from exchange.serve import coding
+from exchange.serve.answers import Unavailable
 from exchange.serve.door import Door, Visit
 from exchange.serve.misp import body
 from exchange.serve.misp.address import PREFIX, Address, parse
@@ -28,6 +29,10 @@ from exchange.serve.site import Site
 from exchange.store.audiences import AudienceRow
 
 JSON = "application/json"
+_PATIENCE = 1.0
+"""Seconds that a large event waits for the one before it; it keeps one of the few serving threads."""
+_LATER = 30
+"""Seconds after which it may come again."""
 _BASES = 20
 """Addresses that an account with several collections is told."""
 
@@ -183,9 +188,13 @@ class Instance:
         except TooLarge:
             if not action.raw:
                 raise
-            with self._large:
+            if not self._large.acquire(timeout=_PATIENCE):
+                raise Unavailable("request.misp_large", retry_after=_LATER) from None
+            try:
                 whole = body.unpacked(raw, most * body.LARGER)
                 return self._answer(action, visit, collection, address, req, whole)
+            finally:
+                self._large.release()
         return self._answer(action, visit, collection, address, req, whole)
 
     def _answer(

@@ -35,7 +35,7 @@ def add_attribute(ask: Ask) -> Answer:
     """`POST /attributes/add/{event}`: one attribute, or a list of them."""
     given = ask.given.get("Attribute", ask.given) if isinstance(ask.given, dict) else ask.given
     several = isinstance(given, list)
-    found = [_part(each) for each in (given if several else [given])][:_FEW]
+    found = [_part(each) for each in _few(given if several else [given])]
     event = _revise(ask, ask.address.first.lower(), lambda event: event.update(Attribute=found), "add Attribute")
     kept = [each for each in _attributes(event) if each["uuid"] in {part["uuid"] for part in found}]
     if not kept:
@@ -46,6 +46,8 @@ def add_attribute(ask: Ask) -> Answer:
 def edit_attribute(ask: Ask) -> Answer:
     """`POST /attributes/edit/{attribute}`."""
     given = ask.given.get("Attribute", ask.given) if isinstance(ask.given, dict) else {}
+    if not isinstance(given, dict):
+        raise RequestError("request.misp_shape", wanted='{"Attribute": {…}}')
     uuid = ask.address.first.lower()
 
     def change(event: Event) -> None:
@@ -60,7 +62,7 @@ def edit_attribute(ask: Ask) -> Answer:
 def add_object(ask: Ask) -> Answer:
     """`POST /objects/add/{event}`."""
     part = _part(ask.given.get("Object", ask.given) if isinstance(ask.given, dict) else {})
-    part["Attribute"] = [_part(each) for each in part.get("Attribute") or () if isinstance(each, dict)]
+    part["Attribute"] = [_part(each) for each in _few(part.get("Attribute") or []) if isinstance(each, dict)]
     event = _revise(ask, ask.address.first.lower(), lambda event: event.update(Object=[part]), "add Object")
     return Answer(body={"Object": _found(event, "Object", part["uuid"])})
 
@@ -154,6 +156,12 @@ def _revise(ask: Ask, uuid: str, change: Callable[[Event], None], could: str) ->
     take(ask, orjson.dumps({"Event": whole}), source, could)
     with ask.site.store.reading() as tx:
         return stored.event(ask, tx, uuid, whole=True) or {}
+
+
+def _few(given: Any) -> list[Any]:
+    if not isinstance(given, list) or len(given) > _FEW:
+        raise RequestError("request.misp_shape", wanted=f"[1 … {_FEW}]")
+    return given
 
 
 def _part(given: Any) -> Part:

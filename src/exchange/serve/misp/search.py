@@ -32,8 +32,10 @@ def search_events(ask: Ask) -> Answer:
     rows, seen = _rows(ask, asked, of_events=True), view.view(ask)
     tests = _attribute_tests(asked)
     if truth(asked.get("minimal")) or truth(asked.get("metadata")):
-        found = [{"Event": whole(row)} for row in _slice(rows, asked)]
-        return Answer(body={"response": found}, headers=_counted(len(rows)))
+        told = list(_slice(rows, asked))
+        found = [{"Event": whole(row)} for row in told]
+        offered = view.entities(told, len(told))
+        return Answer(body={"response": found}, headers=_counted(len(rows)), offered=offered)
     if not tests:
         rows = list(_slice(rows, asked))
     pieces = _responses(ask, seen, rows, tests, asked)

@@ -112,7 +112,9 @@ def _listed(given: Any) -> Sequence[Any]:
 
 def add_one(ask: Ask) -> Answer:
     """`POST /sightings/add/{attribute}` of MISP's API: one sighting of one attribute, by its uuid."""
-    given = dict(ask.given.get("Sighting", ask.given)) if isinstance(ask.given, dict) else {}
+    given = ask.given.get("Sighting", ask.given) if isinstance(ask.given, dict) else {}
+    if not isinstance(given, dict):
+        raise RequestError("request.misp_shape", wanted='{"Sighting": {…}}')
     attribute = str(ask.address.first or given.get("uuid") or "").lower()
     with ask.site.store.reading() as tx:
         event = around.event_of(around.reading(ask, tx), tx, attribute)
