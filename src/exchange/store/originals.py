@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, update
 
@@ -11,7 +12,8 @@ from exchange.store.prepared import Lookup, among
 from exchange.store.statements import chunks
 from exchange.store.tables import document, statement
 
-WHOLE, BEGUN = "misp-event", "misp-event-begun"
+WHOLE: Final = "misp-event"
+BEGUN: Final = "misp-event-begun"
 """Kinds of document: all of it is here, or what follows its first pages is still to come."""
 _AT_ONCE = 4 << 20
 _RECEIVED = Lookup(

@@ -14,6 +14,12 @@ ENCODINGS = ("gzip",)
 """What `getVersion` offers; MISP packs with nothing else."""
 LARGER = 10
 """An event may be unpacked so many times as large as an envelope: MISP cannot send it in pieces."""
+SMALL = 64 * 1024
+"""Bytes of a question that is small by nature: filters, and a thousand uuids among them."""
+SEARCH = 1 << 20
+"""Bytes of one that may name a thousand values."""
+VALUES = 500_000
+"""Lists, maps and what stands in them in one body: the events of a whole MISP that asks which of them we want."""
 _GZIP = 31
 """zlib's window for a gzip frame."""
 _STEP = 1 << 20
@@ -54,6 +60,8 @@ def parsed(body: bytes) -> Any:
     """The JSON in `body`; None for an empty one. Raises RequestError. MISP takes `{"request": …}` for what is in it."""
     if not body.strip():
         return None
+    if sum(map(body.count, (b",", b"[", b"{"))) > VALUES:  # each becomes an object far larger than its bytes
+        raise TooLarge("request.misp_values", limit=VALUES)
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:

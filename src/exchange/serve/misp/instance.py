@@ -131,6 +131,8 @@ class Action:
     methods: frozenset[str] = frozenset({"GET", "HEAD", "POST"})
     raw: bool = False
     """It reads the bytes itself, and they may be as large as an event."""
+    most: int | None = body.SMALL
+    """Bytes of its body, unpacked; None: as many as an envelope may have."""
 
 
 Actions = Mapping[tuple[str, str], Action]
@@ -180,6 +182,8 @@ class Instance:
         if req.method != "POST":
             return self._answer(action, visit, collection, address, req, b"")
         most = self.site.max_content_length
+        if not action.raw and action.most is not None:
+            most = min(most, action.most)
         packed, raw = body.packed(req), read(req, most)
         if not packed:
             return self._answer(action, visit, collection, address, req, raw)

@@ -22,6 +22,7 @@ from exchange.serve.misp import (
     viewing,
 )
 from exchange.serve.misp.address import CONTROLLERS, PREFIX, folded
+from exchange.serve.misp.body import SEARCH
 from exchange.serve.misp.instance import Action, Actions, Instance
 
 _POST = frozenset({"POST"})
@@ -34,34 +35,38 @@ NAMED: Mapping[str, Action] = {
     "users/view": Action(call=servers.me, right="known", methods=_GET),
     "events/index": Action(call=index.events_index),
     "events/view": Action(call=viewing.event, right="known"),
-    "events/restSearch": Action(call=search.search_events),
-    "events/filterEventIdsForPush": Action(call=events.filter_for_push, right="write", methods=_POST),
+    "events/restSearch": Action(call=search.search_events, most=SEARCH),
+    "events/filterEventIdsForPush": Action(call=events.filter_for_push, right="write", methods=_POST, most=None),
     "events/add": Action(call=events.add, right="write", methods=_POST, raw=True),
     "events/edit": Action(call=events.edit, right="write", methods=_POST, raw=True),
     "events/delete": Action(call=events.delete, right="write", methods=_POST | {"DELETE"}),
     "events/publish": Action(call=revising.publish, right="write", methods=_POST),
-    "events/pushProposals": Action(call=proposals.push, right="write", methods=_POST),
+    "events/pushProposals": Action(call=proposals.push, right="write", methods=_POST, most=None),
     "shadow_attributes/index": Action(call=proposals.index),
     "sightings/restSearch": Action(call=sightings.search),
     "sightings/listSightings": Action(call=sightings.index),
     "sightings/add": Action(call=sightings.add_one, right="write", methods=_POST),
-    "sightings/filterSightingUuidsForPush": Action(call=sightings.filter_for_push, right="write", methods=_POST),
-    "sightings/bulkSaveSightings": Action(call=sightings.save, right="write", methods=_POST),
-    "eventReports/add": Action(call=revising.add_report, right="write"),
+    "sightings/filterSightingUuidsForPush": Action(
+        call=sightings.filter_for_push, right="write", methods=_POST, most=None
+    ),
+    "sightings/bulkSaveSightings": Action(call=sightings.save, right="write", methods=_POST, most=None),
+    "eventReports/add": Action(call=revising.add_report, right="write", most=None),
     "galaxy_clusters/restSearch": Action(call=clusters.search),
     "galaxy_clusters/view": Action(call=clusters.one, methods=_GET),
-    "galaxies/pushCluster": Action(call=clusters.push, right="write", methods=_POST),
+    "galaxies/pushCluster": Action(call=clusters.push, right="write", methods=_POST, most=None),
     "analyst_data/indexMinimal": Action(call=analyst.index_minimal),
     "analyst_data/index": Action(call=analyst.index, methods=_GET),
-    "analyst_data/filterAnalystDataForPush": Action(call=analyst.filter_for_push, right="write", methods=_POST),
-    "analyst_data/pushAnalystData": Action(call=analyst.push, right="write", methods=_POST),
-    "attributes/restSearch": Action(call=search.search_attributes),
+    "analyst_data/filterAnalystDataForPush": Action(
+        call=analyst.filter_for_push, right="write", methods=_POST, most=None
+    ),
+    "analyst_data/pushAnalystData": Action(call=analyst.push, right="write", methods=_POST, most=None),
+    "attributes/restSearch": Action(call=search.search_attributes, most=SEARCH),
     "attributes/view": Action(call=viewing.attribute, methods=_GET),
-    "attributes/add": Action(call=revising.add_attribute, right="write", methods=_POST),
-    "attributes/edit": Action(call=revising.edit_attribute, right="write", methods=_POST),
+    "attributes/add": Action(call=revising.add_attribute, right="write", methods=_POST, most=None),
+    "attributes/edit": Action(call=revising.edit_attribute, right="write", methods=_POST, most=None),
     "attributes/delete": Action(call=revising.delete, right="write", methods=_POST | {"DELETE"}),
     "objects/view": Action(call=viewing.misp_object, methods=_GET),
-    "objects/add": Action(call=revising.add_object, right="write", methods=_POST),
+    "objects/add": Action(call=revising.add_object, right="write", methods=_POST, most=None),
     "objects/delete": Action(call=revising.delete, right="write", methods=_POST | {"DELETE"}),
     "tags/index": Action(call=labels.tags),
     "tags/search": Action(call=labels.search, methods=_POST),

@@ -10,11 +10,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
 import orjson
 
+from exchange.convert.prepare import minted, well_formed
 from exchange.errors import RequestError, TooLarge
 from exchange.serve.misp.errors import EMPTY, Unsaved
 from exchange.store import micros
@@ -22,14 +24,26 @@ from exchange.sync.subjects import horizon_at
 
 _MENDED = 10 * 1024 * 1024
 """Bytes of an event that is completed here; a MISP that pushes leaves nothing out."""
+_MAPS = 1_500_000
+"""Maps in an event: 150,000 attributes, each with nine tags, clusters or sightings."""
+_COMMAS = 10_000_000
+_BARE = 250_000
+"""Maps and lists of an event that does not stand where it should: it is read whole to be found."""
+
+Text = str | int | float | bool | None
+_Members = dict[str, msgspec.Raw]
 
 
-class _Entity(msgspec.Struct):
-    uuid: Any = None
-    timestamp: Any = None
-    deleted: Any = False
+class _Entity(msgspec.Struct, gc=False):
+    """What of an entity is read, for there may be as many as there are maps: nothing that is made of many pieces."""
+
+    uuid: Text = None
+    timestamp: Text = None
+    deleted: Text = False
+
+
+class _Object(_Entity):
     Attribute: list[_Entity] | None = None
-    ObjectReference: list[_Entity] | None = None
 
 
 class _Frame(msgspec.Struct):
@@ -41,7 +55,7 @@ class _Frame(msgspec.Struct):
     protected: Any = None
     Orgc: Any = None
     Attribute: list[_Entity] | None = None
-    Object: list[_Entity] | None = None
+    Object: list[_Object] | None = None
     EventReport: list[_Entity] | None = None
 
 
@@ -88,7 +102,7 @@ def opened(raw: bytes, org: dict[str, str], now: datetime, *, named: str = "", l
     missing: dict[str, Any] = {}
     identifier = str(frame.uuid or named or uuid.uuid4()).lower()
     stamp = seconds(frame.timestamp)
-    if frame.uuid is None:
+    if not frame.uuid:
         missing["uuid"] = identifier
     if stamp is None:
         stamp = max(int(now.timestamp()), least + 1)
@@ -103,7 +117,7 @@ def opened(raw: bytes, org: dict[str, str], now: datetime, *, named: str = "", l
     parts = (frame.Attribute, frame.Object, frame.EventReport)
     return Pushed(
         raw=_mended(raw, missing, whole=whole) if missing or not whole else raw,
-        uuid=identifier,
+        uuid=identifier if well_formed(identifier) else minted(str(creator.get("uuid") or ""), identifier),
         timestamp=stamp,
         published=truth(frame.published),
         protected=truth(frame.protected),
@@ -114,7 +128,9 @@ def opened(raw: bytes, org: dict[str, str], now: datetime, *, named: str = "", l
 
 
 def _read(raw: bytes) -> tuple[_Frame, bool]:
-    """The frame, and whether it stands under `Event` as it should."""
+    """The frame, and whether it stands under `Event` as it should. Raises TooLarge and RequestError."""
+    if raw.count(b"{") > _MAPS or raw.count(b",") > _COMMAS:
+        raise TooLarge("request.misp_values", limit=_MAPS)
     try:
         return msgspec.json.decode(raw, type=_Wrapped).Event, True
     except msgspec.ValidationError:
@@ -130,6 +146,10 @@ def _read(raw: bytes) -> tuple[_Frame, bool]:
 
 def _unwrapped(raw: bytes) -> Any:
     """The event that stands bare, or in `response` or `request`, alone or first in a list."""
+    if len(raw) > _MENDED:
+        raise TooLarge("request.too_large", limit=_MENDED)
+    if sum(map(raw.count, (b"{", b"["))) > _BARE:
+        raise TooLarge("request.misp_values", limit=_BARE)
     found: Any = msgspec.json.decode(raw)
     for name in ("response", "request", "Event"):
         if isinstance(found, list) and len(found) == 1:
@@ -144,15 +164,16 @@ def _unwrapped(raw: bytes) -> Any:
 def _mended(raw: bytes, missing: dict[str, Any], *, whole: bool) -> bytes:
     if len(raw) > _MENDED:
         raise TooLarge("request.too_large", limit=_MENDED)
-    event = msgspec.json.decode(raw)["Event"] if whole else _unwrapped(raw)
-    return orjson.dumps({"Event": {**event, **missing}})
+    if not whole:
+        return orjson.dumps({"Event": {**_unwrapped(raw), **missing}})
+    beside = msgspec.json.decode(raw, type=_Members)
+    event: dict[str, Any] = {**msgspec.json.decode(beside["Event"], type=_Members), **missing}
+    return msgspec.json.encode({**beside, "Event": event})
 
 
 def _deleted(frame: _Frame, stamp: int) -> Iterator[tuple[str, int]]:
-    alone = [*(frame.Attribute or ()), *(frame.EventReport or ())]
-    for entity in frame.Object or ():
-        alone += [entity, *(entity.Attribute or ())]
-    for entity in alone:
+    inside = (each for entity in frame.Object or () for each in entity.Attribute or ())
+    for entity in chain(frame.Attribute or (), frame.EventReport or (), frame.Object or (), inside):
         if truth(entity.deleted) and entity.uuid:
             yield str(entity.uuid).lower(), seconds(entity.timestamp) or stamp
 
