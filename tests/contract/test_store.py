@@ -48,6 +48,27 @@ def test_a_transaction_is_all_or_nothing(store: Store) -> None:
     assert world.listed("cert-ee") == []
 
 
+def test_a_document_is_begun_until_its_last_page_is_here(store: Store) -> None:
+    """The mark commits with the page, and a later page without bytes sets or ends it."""
+    source, whole, begun = "ccc/alertes", originals.WHOLE, originals.BEGUN
+    with store.writing() as tx:
+        originals.keep_document(tx, source, begun, "e", "1", b"{}", 0)
+        originals.keep_document(tx, source, begun, "e", "1", b"", 0)
+        originals.keep_document(tx, source, whole, "f", "1", b"{}", 0)
+    with pytest.raises(BrokenPipe), store.writing() as tx:
+        originals.keep_document(tx, source, whole, "e", "1", b"", 0)
+        raise BrokenPipe
+    with store.reading() as tx:
+        assert originals.begun(tx, source, ["e", "f"]) == {("e", "1")}
+        assert originals.begun(tx, "other/source", ["e", "f"]) == set()
+    with store.writing() as tx:
+        originals.keep_document(tx, source, begun, "f", "2", b"{}", 0)
+        originals.complete(tx, source, "f", "2")
+        originals.keep_document(tx, source, whole, "e", "1", b"", 0)
+    with store.reading() as tx:
+        assert originals.begun(tx, source, ["e", "f"]) == set()
+
+
 def test_the_cursor_commits_with_its_page(store: Store) -> None:
     """What a page brings and the cursor behind it are one transaction."""
     world = World(store)
