@@ -163,8 +163,13 @@ def strictest(labels: Iterable[Label]) -> Label:
     return reduce(Label.join, labels, Label())
 
 
-def holds_anything(counted: Counted) -> bool:
-    """MISP leaves events without attributes and reports alone; so do we, but for what is to be taken away."""
+def holds_anything(counted: Counted, *, beside: bool = False) -> bool:
+    """MISP leaves events without attributes and reports alone; so do we, but for what is to be taken away.
+
+    Notes that others say beside an event are mostly about what is in it, and travel by calls of their own.
+    """
+    if beside:
+        return bool(counted.attributes or counted.buried)
     words = counted.head is not None and counted.head.shown and counted.head.words
     return bool(counted.attributes or counted.notes or counted.buried or words)
 

@@ -215,7 +215,7 @@ class Grouped:
             guest = self._guests.get(group)
             if guest is not None:
                 counted = with_guest(counted, self._groups[guest])
-            if not holds_anything(counted):
+            if not holds_anything(counted, beside=group[1]):
                 continue
             row, moves = self._row(group, counted, now)
             if guest is not None:
