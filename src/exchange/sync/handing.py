@@ -246,7 +246,8 @@ class _Composing:
         if found[0].kind == "sighting" and not found[0].event:
             about.append((parcel, found, str(stix.get("sighting_of_ref") or next(iter(stix["object_refs"]), ""))))
             return
-        bundle = step.bundle(self._number(stand.event, stand.peer, stand.rank))
+        remarks = all(part.kind in _APART for part in found)  # they go beside the event that they are about
+        bundle = step.bundle(stand.event if remarks else self._number(stand.event, stand.peer, stand.rank))
         bundle.parcels.append(parcel)
         bundle.parts += found
         if code:
