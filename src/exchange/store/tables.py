@@ -25,12 +25,14 @@ from sqlalchemy import (
 )
 
 from exchange.store.columns import Ordered, Serial, metadata
+from exchange.store.identity import alias, link, review
 from exchange.store.work import budget, handshake, inventory, pushed, quarantine, run, skipped, source, vanished
 
 __all__ = [
-    "account", "audience", "block", "brake", "budget", "certificate", "document", "event", "handshake", "inventory",
-    "ledger", "listing", "meta", "metadata", "observable", "outbox", "pushed", "quarantine", "read", "reads",
-    "reference", "run", "secret", "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
+    "account", "alias", "audience", "block", "brake", "budget", "certificate", "document", "event", "handshake",
+    "inventory", "ledger", "link", "listing", "meta", "metadata", "observable", "outbox", "pushed", "quarantine",
+    "read", "reads", "reference", "review", "run", "secret", "segment", "skipped", "source", "statement", "status",
+    "vanished", "withdrawal",
 ]  # fmt: skip
 
 meta = Table(
@@ -100,6 +102,13 @@ statement = Table(
     Column("received", BigInteger, nullable=False),
     Column("event", BigInteger, nullable=False, server_default="0", comment="fixed when it was first accepted"),
     Column("attributes", Integer, nullable=False, server_default="0", comment="how many MISP attributes it may be"),
+    Column(
+        "doubt",
+        String,
+        nullable=False,
+        server_default="",
+        comment="the code for which a person looks at it before it leaves; empty: nothing",
+    ),
     Column("block", BigInteger, ForeignKey("block.id"), nullable=False),
     Column("start", Integer, nullable=False, comment="where in the block what is served begins and ends, in bytes"),
     Column("stop", Integer, nullable=False),
@@ -114,6 +123,7 @@ statement = Table(
         postgresql_where=text("fact IS NOT NULL"),
     ),
     Index("ix_statement_event", "event", "seq"),
+    Index("ix_statement_doubt", "doubt", sqlite_where=text("doubt <> ''"), postgresql_where=text("doubt <> ''")),
     Index("ix_statement_waiting", "source", sqlite_where=text("waiting"), postgresql_where=text("waiting")),
 )
 
@@ -182,6 +192,8 @@ listing = Table(
     Column("closed", BigInteger, nullable=True),
     Column("closed_code", String, nullable=True),
     Column("sealed", Boolean, nullable=False, server_default=false(), comment="it stands in a segment"),
+    Column("fact", String, nullable=True, comment="under which it folds in this audience (R23); null: never"),
+    Column("expires", BigInteger, nullable=True, comment="when it is too old for this audience; null: never"),
     # It holds all that a page needs, so a page is read from the index alone.
     Index(
         "ix_listing_page",
@@ -216,6 +228,19 @@ listing = Table(
         postgresql_where=text("closed IS NULL AND latest AND NOT folded AND NOT sealed"),
     ),
     Index("ix_listing_seq", "seq"),
+    Index(
+        "ix_listing_fact",
+        "audience",
+        "fact",
+        sqlite_where=text("closed IS NULL AND fact IS NOT NULL"),
+        postgresql_where=text("closed IS NULL AND fact IS NOT NULL"),
+    ),
+    Index(
+        "ix_listing_expires",
+        "expires",
+        sqlite_where=text("closed IS NULL AND expires IS NOT NULL"),
+        postgresql_where=text("closed IS NULL AND expires IS NOT NULL"),
+    ),
     # What was taken from an audience lately is told to MISP readers.
     Index(
         "ix_listing_closed",
