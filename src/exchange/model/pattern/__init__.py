@@ -1,4 +1,4 @@
-"""STIX patterns: what they say (`parse`) and whether they are valid (`check`). STIX 2.1 section 9.
+"""STIX patterns: what they say (`parse`), whether they are valid (`check`), and which are the same (`canonical`).
 
 The verdict is that of OASIS's stix2-patterns (`run_validator`, STIX 2.1), at a thousandth of its cost. So these are
 valid: comments after the first bracket, WITHIN 0, REPEATS 0, days that no month has, an empty IN. These are not: a
@@ -19,13 +19,15 @@ from __future__ import annotations
 import re
 
 from exchange.errors import ContentError
-from exchange.model.pattern.parser import DEEPEST, Reader
+from exchange.model.pattern.canonical import Canonical, canonical, named
+from exchange.model.pattern.parser import DEEPEST, read
 from exchange.model.pattern.tokens import TEXT
 from exchange.model.pattern.tree import Comparison, Constant, Joined, Observation, Path, Pattern, Qualified, Qualifier
 
 __all__ = [
     "DEEPEST",
     "LONGEST",
+    "Canonical",
     "Comparison",
     "Constant",
     "Joined",
@@ -34,14 +36,15 @@ __all__ = [
     "Pattern",
     "Qualified",
     "Qualifier",
+    "canonical",
     "check",
+    "named",
     "parse",
 ]
 
 LONGEST = 256 * 1024
 """Characters; the longest real pattern has 57,118."""
 
-_COMMENT_FIRST = re.compile(r"[\s(]*+/[/*]")
 # A part of the language that is valid for certain: comparisons joined by AND and OR in brackets, and these joined, each
 # with one plain qualifier at most; without comments, parentheses and keywords as keys. Each part begins as no other
 # does, so a failure costs one more pass.
@@ -71,10 +74,7 @@ def parse(text: str) -> Pattern:
     """
     if len(text) > LONGEST:
         raise ContentError("content.pattern", detail=f"≤ {LONGEST}", at=LONGEST)
-    comment = _COMMENT_FIRST.match(text)
-    if comment is not None:
-        raise ContentError("content.pattern", detail="[, (", at=comment.end() - 2)
-    return Pattern(Reader(text).pattern())
+    return Pattern(read(text))
 
 
 def check(text: str) -> None:

@@ -1,16 +1,19 @@
 """The reader of STIX patterns: one token ahead, one pass, never back; so the time is linear in the text.
 
-Only parentheses nest, and their depth is bounded: nothing here can exhaust the stack.
+Only parentheses nest, and their depth is bounded: nothing here can exhaust the stack. A test of one path against one
+string, which nearly all are, is read in one look; what that look does not know is read word by word.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NoReturn, TypeVar, cast
 
 from exchange.errors import ContentError
-from exchange.model.pattern.tokens import KINDS, TOKEN
+from exchange.model.pattern.tokens import KINDS, TEST, TOKEN
 from exchange.model.pattern.tree import (
     Comparison,
     Constant,
@@ -29,8 +32,12 @@ DEEPEST = 64
 _INDEX_DIGITS = 640
 """Of a list index: what Python turns into a number under every setting."""
 
-_OBSERVATION_WORDS = ("FOLLOWEDBY", "OR", "AND")
-_COMPARISON_WORDS = ("OR", "AND")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_NO_TEXT = "\ud800"
+"""Half a character: it stands in no text that can be sent or stored."""
+
+_OBSERVATION_WORDS = {"FOLLOWEDBY": 0, "OR": 1, "AND": 2}
+_COMPARISON_WORDS = {"OR": 0, "AND": 1}
 _EQUALITY = {"=": "=", "==": "=", "!=": "!=", "<>": "!="}
 _ORDER = frozenset({"<", "<=", ">", ">="})
 _ON_STRINGS = frozenset({"LIKE", "MATCHES", "ISSUBSET", "ISSUPERSET"})
@@ -61,18 +68,38 @@ _HASHES = {name: re.compile(rf"[a-fA-F0-9]{{{digits}}}$") for name, digits in _H
 }
 _NO_HASHES = frozenset({"LIKE", "MATCHES"})
 
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 Term = TypeVar("Term")
 
 
+_COMMENT_FIRST = re.compile(r"[\s(]*+/[/*]")
+
+
+class TooManySteps(Exception):
+    """More than were allowed."""
+
+
+def read(text: str, steps: int = sys.maxsize) -> ObservationTree:
+    """The tree of `text`; raises ContentError, and TooManySteps when it takes more than `steps`."""
+    comment = _COMMENT_FIRST.match(text)
+    if comment is not None:
+        raise ContentError("content.pattern", detail="[, (", at=comment.end() - 2)
+    return Reader(text, steps).pattern()
+
+
 class Reader:
-    """Reads one pattern; `kind` and `text` are those of the token that comes next."""
+    """Reads one pattern; `kind` and `text` are those of the token that comes next, or `_test` is what comes next."""
 
-    __slots__ = ("_match", "_nested", "_tokens", "kind", "text")
+    __slots__ = ("_allowed", "_end", "_match", "_nested", "_paths", "_source", "_test", "kind", "text")
 
-    def __init__(self, text: str) -> None:
-        self._tokens = TOKEN.finditer(text)
+    def __init__(self, text: str, steps: int = sys.maxsize) -> None:
+        """`steps`: how many there may be at most (TooManySteps); one is about a microsecond."""
+        self._source = text
         self._nested = 0
+        self._end = 0
+        self._match: re.Match[str]
+        self._test: Comparison
+        self._paths: set[str] = set()
+        self._allowed = steps
         self._next()
 
     def pattern(self) -> ObservationTree:
@@ -85,10 +112,53 @@ class Reader:
     # Tokens
 
     def _next(self) -> None:
-        self._match = match = next(self._tokens)
+        self._allowed -= 1
+        if self._allowed < 0:
+            raise TooManySteps
+        self._match = match = cast(re.Match[str], TOKEN.match(self._source, self._end))
+        self._end = match.end()
         name = match.lastgroup or ""
         self.text = text = match[name]
         self.kind = KINDS.get(text, name)
+
+    def _next_test(self) -> None:
+        """Go on to the next token, which is to begin a comparison: a plain one is taken as a whole."""
+        match = TEST.match(self._source, self._end)
+        comparison = self._plain(match) if match is not None else None
+        if match is None or comparison is None:
+            self._next()
+            return
+        self._test, self.kind = comparison, "test"
+        self._match, self._end = match, match.end()
+
+    def _taken_test(self) -> Comparison:
+        """The comparison that was taken as a whole; what comes after it is next."""
+        mark = self._match["mark"]
+        if mark is None:
+            self._next()
+        else:
+            self.kind = self.text = mark
+        return self._test
+
+    def _plain(self, match: re.Match[str]) -> Comparison | None:
+        """The comparison that one look found; None: it is none, which reading it word by word will tell better."""
+        named, negated, sign, text, word, expression, _ = match.groups()
+        self._allowed -= 3
+        if named not in self._paths:
+            self._paths.add(named)
+            self._allowed -= 8
+        if self._allowed < 0:
+            raise TooManySteps
+        known = _known(named)
+        if known is None:
+            return None
+        path, form = known
+        operator, literal = (_EQUALITY.get(sign, sign), text) if sign else (word, expression)
+        if form is not None and operator not in _NO_HASHES and not form.match(literal.replace("'", "")):
+            return None
+        if literal[0] == "'":
+            return Comparison(path, operator, negated is not None, Constant("string", unquoted(literal)))
+        return Comparison(path, operator, negated is not None, Constant("integer", _number(literal)))
 
     def _take(self, kind: str, expected: str = "") -> str:
         """The text of the next token, which has to be of this kind."""
@@ -103,27 +173,36 @@ class Reader:
 
     # What both halves of the language have: words that join, and parentheses
 
-    def _chain(self, words: tuple[str, ...], term: Callable[[], Term | Joined[Term]]) -> Term | Joined[Term]:
-        """Terms joined by `words`, which stand loosest first."""
+    def _chain(self, words: dict[str, int], term: Callable[[], Term | Joined[Term]]) -> Term | Joined[Term]:
+        """Terms joined by `words`: how tight each binds."""
+        node = term()
+        if self.kind not in words:
+            return node
         waiting: list[list[Term | Joined[Term]]] = [[] for _ in words]
         while True:
-            node = term()
-            level = words.index(self.kind) if self.kind in words else -1
-            for tighter in range(len(words) - 1, level, -1):
-                if waiting[tighter]:
-                    node = Joined.of(words[tighter], [*waiting[tighter], node])
-                    waiting[tighter] = []
+            level = words.get(self.kind, -1)
+            for word, tightness in reversed(words.items()):
+                if tightness > level and waiting[tightness]:
+                    node = Joined.of(word, [*waiting[tightness], node])
+                    waiting[tightness] = []
             if level < 0:
                 return node
             waiting[level].append(node)
-            self._next()
+            if words is _COMPARISON_WORDS:
+                self._next_test()
+            else:
+                self._next()
+            node = term()
 
-    def _enclosed(self, words: tuple[str, ...], term: Callable[[], Term | Joined[Term]]) -> Term | Joined[Term]:
+    def _enclosed(self, words: dict[str, int], term: Callable[[], Term | Joined[Term]]) -> Term | Joined[Term]:
         """A chain in parentheses; the opening one comes next."""
         if self._nested == DEEPEST:
             self._fail(f"≤ {DEEPEST} ( )")
         self._nested += 1
-        self._next()
+        if words is _COMPARISON_WORDS:
+            self._next_test()
+        else:
+            self._next()
         tree = self._chain(words, term)
         self._take(")", ", ".join((*words, ")")))
         self._nested -= 1
@@ -135,7 +214,7 @@ class Reader:
         tree: ObservationTree
         bare = self.kind == "["
         if bare:
-            self._next()
+            self._next_test()
             tree = Observation(self._chain(_COMPARISON_WORDS, self._comparison))
             self._take("]", "AND, OR, ]")
         elif self.kind == "(":
@@ -175,6 +254,8 @@ class Reader:
     def _comparison(self) -> Comparison | Joined[Comparison]:
         if self.kind == "(":
             return self._enclosed(_COMPARISON_WORDS, self._comparison)
+        if self.kind == "test":
+            return self._taken_test()
         negated = self._negated()
         if negated or self.kind == "EXISTS":
             self._take("EXISTS")
@@ -182,7 +263,7 @@ class Reader:
         path = self._path()
         negated = self._negated()
         operator = _EQUALITY.get(self.kind, self.kind)
-        hash_form = None if operator in _NO_HASHES else _hash_form(path)
+        form = None if operator in _NO_HASHES else hash_form(path)
         if operator in _EQUALITY:
             allowed = _LITERAL
         elif operator in _ORDER:
@@ -191,11 +272,11 @@ class Reader:
             allowed = _STRING
         elif operator == "IN":
             self._next()
-            return Comparison(path, operator, negated, self._set(hash_form))
+            return Comparison(path, operator, negated, self._set(form))
         else:
             self._fail("=, !=, <, <=, >, >=, IN, LIKE, MATCHES, ISSUBSET, ISSUPERSET")
         self._next()
-        return Comparison(path, operator, negated, self._operand(allowed, hash_form))
+        return Comparison(path, operator, negated, self._operand(allowed, form))
 
     def _negated(self) -> bool:
         if self.kind != "NOT":
@@ -203,23 +284,23 @@ class Reader:
         self._next()
         return True
 
-    def _set(self, hash_form: re.Pattern[str] | None) -> tuple[Constant, ...]:
+    def _set(self, form: re.Pattern[str] | None) -> tuple[Constant, ...]:
         self._take("(")
         if self.kind == ")":
             self._next()
             return ()
-        found = [self._operand(_LITERAL, hash_form)]
+        found = [self._operand(_LITERAL, form)]
         while self.kind == ",":
             self._next()
-            found.append(self._operand(_LITERAL, hash_form))
+            found.append(self._operand(_LITERAL, form))
         self._take(")", ", )")
         return tuple(found)
 
-    def _operand(self, allowed: frozenset[str], hash_form: re.Pattern[str] | None) -> Constant:
+    def _operand(self, allowed: frozenset[str], form: re.Pattern[str] | None) -> Constant:
         if self.kind not in allowed:
             self._fail("'…'" if len(allowed) == 1 else "'…', 0, 0.0, true, false, t'…', h'…', b'…'")
-        if hash_form is not None and not hash_form.match(self.text.replace("'", "")):
-            self._fail(hash_form.pattern)
+        if form is not None and not form.match(self.text.replace("'", "")):
+            self._fail(form.pattern)
         return self._constant()
 
     def _constant(self) -> Constant:
@@ -227,12 +308,19 @@ class Reader:
         kind, text = cast(Kind, self.kind), self.text
         self._next()
         if kind == "string":
-            return Constant(kind, _unquoted(text))
+            return Constant(kind, unquoted(text))
         if kind in {"integer", "float"}:
             return Constant(kind, _number(text))
         if kind == "boolean":
             return Constant(kind, text)
         return Constant(kind, text[2:-1].lower() if kind == "hex" else text[2:-1])
+
+    def path(self) -> Path:
+        """The whole text as one object path; raises ContentError."""
+        path = self._path()
+        if self.kind != "end":
+            self._fail("., [")
+        return path
 
     def _path(self) -> Path:
         kind = self._take("word", "type:path")
@@ -253,7 +341,7 @@ class Reader:
         text = self.text
         if self.kind == "string":
             self._next()
-            return _unquoted(text)
+            return unquoted(text)
         if self.kind != "word" or "-" in text:  # only a type may have a hyphen outside of quotes
             self._fail("abc_1, '…'")
         self._next()
@@ -268,9 +356,14 @@ class Reader:
         return int(text) if whole else None
 
 
-def _unquoted(text: str) -> str:
+def unquoted(text: str) -> str:
+    """The value of a string literal: every backslash in it escapes one of its kind or a quote (section 9.2)."""
     inner = text[1:-1]
-    return _ESCAPE.sub(r"\1", inner) if "\\" in inner else inner
+    if "\\" not in inner:
+        return inner
+    if _NO_TEXT in inner:
+        return _ESCAPE.sub(r"\1", inner)
+    return inner.replace("\\\\", _NO_TEXT).replace("\\'", "'").replace(_NO_TEXT, "\\")
 
 
 def _number(text: str) -> str:
@@ -282,9 +375,19 @@ def _number(text: str) -> str:
     return f"-{digits}" if text[0] == "-" and digits.strip("0.") else digits
 
 
-def _hash_form(path: Path) -> re.Pattern[str] | None:
-    """What the operand must look like, where `path` leads to a hash of a known name."""
+def hash_form(path: Path) -> re.Pattern[str] | None:
+    """What the operand must look like, without its quotes, where `path` leads to a hash of a known name."""
     name = path.steps[-1]
     if not isinstance(name, str) or "hashes" not in path.steps:
         return None
     return _HASHES.get(name.upper().replace("-", "").replace("'", ""))
+
+
+@lru_cache(maxsize=1024)
+def _known(text: str) -> tuple[Path, re.Pattern[str] | None] | None:
+    """The object path in `text` and what the hash that it leads to looks like; None: it is none."""
+    try:
+        path = Reader(text).path()
+    except ContentError:
+        return None
+    return path, hash_form(path)

@@ -21,6 +21,8 @@ KINDS = {text: text for text in (*_MARKS, *KEYWORDS)} | {"true": "boolean", "fal
 TEXT = r"'[^'\\]*+(?:\\['\\][^'\\]*+)*'"
 """A string in quotes, where only the quote and the backslash are escaped."""
 
+SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What may stand between two words: the white space of Unicode, without the separators of ASCII."""
 _SPACE = r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 _DAY = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]++)?"
@@ -40,3 +42,16 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 """White space and comments, then one token; it matches anywhere, so `finditer` skips nothing."""
+
+PATH = (
+    r"[A-Za-z_][A-Za-z0-9_-]{0,99}+:(?:[A-Za-z_][A-Za-z0-9_]{0,99}+|'[^'\\]{1,100}+')"
+    r"(?:\.(?:[A-Za-z_][A-Za-z0-9_]{0,99}+|'[^'\\]{1,100}+')|\[(?:\*|[0-9]{1,9}+)\]){0,8}"
+)
+"""What may be an object path (a word in it may be a keyword), short enough to be remembered."""
+TEST = re.compile(
+    rf"[ \t\r\n]*+({PATH})[ \t\r\n]*+(NOT(?:[ \t\r\n]++|(?=[=!<>])))?"
+    rf"(?:(==?|!=|<[>=]?|>=?)[ \t\r\n]*+({TEXT}|[+-]?(?:0|[1-9][0-9]*+)(?![0-9]*\.[0-9]))"
+    rf"|(LIKE|MATCHES|ISSUBSET|ISSUPERSET)[ \t\r\n]*+({TEXT}))"
+    r"(?:[ \t\r\n]*+(?P<mark>(?:AND|OR)(?![A-Za-z0-9_-])|[)\]]))?"
+)
+"""A test of one path against one string or whole number, and the word or bracket after it (`mark`) if it is plain."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
+
+import msgspec
 
 from exchange.model.pattern.tokens import KEYWORDS
 
@@ -29,8 +30,7 @@ def _quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(msgspec.Struct, frozen=True, gc=False):
     """A literal; `text` is its value: a string without escapes, a number without `+` or idle zeros, any length."""
 
     kind: Kind
@@ -41,8 +41,7 @@ class Constant:
         return self.text if prefix is None else prefix + _quoted(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True, gc=False):
     """`file:hashes.'SHA-256'` is Path("file", ("hashes", "SHA-256")); the first step is always a key (section 9.7)."""
 
     type: str
@@ -60,8 +59,7 @@ def _step(step: Step) -> str:
     return f".{step if _PLAIN_KEY.fullmatch(step) and step not in KEYWORDS else _quoted(step)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, gc=False):
     """One test of one path (section 9.6); `operand` is a tuple for IN and None for EXISTS."""
 
     path: Path
@@ -78,8 +76,7 @@ class Comparison:
         return f"{self.path.to_text()} {operator} ({', '.join(each.to_text() for each in self.operand)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Joined(Generic[Term]):
+class Joined(msgspec.Struct, Generic[Term], frozen=True, gc=False):
     """Two or more terms joined by AND, OR or FOLLOWEDBY; no term is joined by the same word again."""
 
     word: str
@@ -94,8 +91,7 @@ class Joined(Generic[Term]):
         return cls(word, tuple(flat))
 
 
-@dataclass(frozen=True, slots=True)
-class Qualifier:
+class Qualifier(msgspec.Struct, frozen=True, gc=False):
     """WITHIN (seconds), REPEATS (times) or START (START and STOP): the word and its one or two constants."""
 
     word: str
@@ -105,15 +101,13 @@ class Qualifier:
         return _QUALIFIERS[self.word].format(*(value.to_text() for value in self.values))
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """What stands in one pair of square brackets: it has to hold of one observation (section 9.5)."""
 
     test: Comparison | Joined[Comparison]
 
 
-@dataclass(frozen=True, slots=True)
-class Qualified:
+class Qualified(msgspec.Struct, frozen=True, gc=False):
     """An observation expression with its qualifiers, innermost first."""
 
     observed: Observation | Joined[Observation | Qualified]
@@ -123,8 +117,7 @@ class Qualified:
 ObservationTree: TypeAlias = Observation | Qualified | Joined[Observation | Qualified]
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(msgspec.Struct, frozen=True, gc=False):
     """A whole pattern. Equal trees have equal texts, and `parse(pattern.to_text()) == pattern`."""
 
     root: ObservationTree
