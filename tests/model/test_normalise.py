@@ -1,17 +1,17 @@
-"""Canonical values and fact keys: spellings of one thing are one, and two things never are."""
+"""Canonical values: spellings of one thing are one, two things never are, and what is odd is told."""
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from stix_samples import UUID, encode, indicator, sco
 
-from exchange.model import facts, stix
-from exchange.model.normalise import CANONICAL, hash_name, refang, value_of
+from exchange.i18n import LANGUAGES, knows
+from exchange.model.normalise import CANONICAL, forms, hash_name, host_of, is_opaque, notes, refang, strength, value_of
 
 PATHS = [*CANONICAL, "file:hashes.MD5", "file:name", "mutex:name"]
 SHA256 = "01BA4719C80B6FE911B091A7C05124B64EEECE964E09C058EF8F9805DACA546B"
@@ -35,7 +35,40 @@ SHA256 = "01BA4719C80B6FE911B091A7C05124B64EEECE964E09C058EF8F9805DACA546B"
         ("url:value", ["http://example.com", "http://example.com/"]),
         ("email-addr:value", ["Jane@example.com", "Jane@EXAMPLE.com", " Jane@example.com"]),
         ("mac-addr:value", ["00:1b:44:11:3a:b7", "00:1B:44:11:3A:B7"]),
-        ("windows-registry-key:key", ["HKEY_LOCAL_MACHINE\\Run", "hkey_local_machine\\run"]),
+        ("mac-addr:value", ["00:1b:44:11:3a:b7", "00-1B-44-11-3A-B7", "001b.4411.3AB7", "001B44113AB7"]),
+        (
+            "windows-registry-key:key",
+            [
+                "HKEY_LOCAL_MACHINE\\Software\\Run",
+                "hkey_local_machine\\software\\run",
+                "HKLM\\Software\\Run",
+                "HKLM:\\Software\\Run",
+                "HKLM\\\\Software\\\\Run",
+                "HKLM/Software/Run",
+                "HKLM\\Software\\Run\\",
+                "\\REGISTRY\\MACHINE\\Software\\Run",
+                "Computer\\HKEY_LOCAL_MACHINE\\Software\\Run",
+            ],
+        ),
+        ("url:value", ["http://example.com/~a/b", "http://example.com/%7Ea/%62", "http://example.com/x/../~a/./b"]),
+        ("url:value", ["http://example.com/%2fa%c3%bc", "http://example.com/%2Fa%C3%BC"]),
+        ("url:value", ["http://example.com/?q=%7e%2f", "http://example.com?q=~%2F"]),
+        ("url:value", ["http://[2001:db8::1]/", "HTTP://[2001:0DB8:0::1]:80"]),
+        ("url:value", ["http://198.51.100.3:080/", "http://198[.]51[.]100[.]3"]),
+        ("url:value", ["hxxp://evil[.]example/index[.]php", "http://evil.example/index.php"]),
+        ("url:value", ["ftp://example.com", "ftp://example.com:21/"]),
+        ("ipv6-addr:value", ["::ffff:198.51.100.3", "::FFFF:c633:6403", "0:0:0:0:0:ffff:c633:6403"]),
+        ("ipv4-addr:value", ["198.51.100.3", "198[.]51.100.3", "198.51.100.3/255.255.255.255"]),
+        ("email-addr:value", ["me@evil.example", "me[at]evil[.]example", "me[@]EVIL.example."]),
+        ("autonomous-system:number", ["64496", "AS64496", "as64496", "ASN64496", "AS 64496", "0.64496"]),
+        ("autonomous-system:number", ["65546", "1.10", "AS1.10"]),
+        ("vulnerability:name", ["CVE-2021-44228", "cve-2021-44228", " CVE-2021-44228"]),
+        ("network-traffic:dst_ref.value", ["198.51.100.3", "198.51.100.3/32", "198[.]51[.]100[.]3"]),
+        ("network-traffic:dst_ref.value", ["evil.example", "Evil.Example."]),
+        ("domain-name:resolves_to_refs[*].value", ["2001:db8::1", "2001:DB8:0::1"]),
+        ("file:hashes.TLSH", ["a" * 70, "A" * 70, "T1" + "A" * 70]),
+        ("file:hashes.'SHA-256'", [SHA256, SHA256.lower()]),
+        ("process:image_ref.hashes.MD5", ["D41D8CD98F00B204E9800998ECF8427E", "d41d8cd98f00b204e9800998ecf8427e"]),
         ("file:hashes.MD5", ["d41d8cd98f00b204e9800998ecf8427e", "D41D8CD98F00B204E9800998ECF8427E"]),
         ("file:hashes.SHA-256", [SHA256, SHA256.lower(), f" {SHA256}"]),
     ],
@@ -58,11 +91,39 @@ def test_spellings_of_one_value_are_equal(path: str, spellings: list[str]) -> No
         ("url:value", "http://example.com/A", "http://example.com/a"),
         ("url:value", "http://example.com/a", "http://example.com/a/"),
         ("url:value", "http://example.com/a?", "http://example.com/a"),
-        ("url:value", "http://example.com/%41", "http://example.com/A"),
+        ("url:value", "http://example.com/%2f", "http://example.com//"),
         ("url:value", "http://example.com:8080/", "http://example.com/"),
         ("url:value", "http://example.com:443/", "http://example.com/"),
         ("url:value", "http://Me@example.com/", "http://me@example.com/"),
         ("email-addr:value", "Jane@example.com", "jane@example.com"),
+        ("url:value", "http://example.com/a", "https://example.com/a"),
+        ("url:value", "http://example.com/?q=[.]", "http://example.com/?q=."),
+        ("url:value", "http://example.com/a?x=../b", "http://example.com/a?b"),
+        ("url:value", "http://example.com/%2e%2f", "http://example.com/./"),
+        ("url:value", "http://example.com/#A", "http://example.com/#a"),
+        ("url:value", "http://example.com/+", "http://example.com/%20"),
+        ("url:value", "http://example.com/100%&%41", "http://example.com/100%&A"),
+        ("url:value", "http://example.com\\\\@evil.example/", "http://example.com//@evil.example/"),
+        ("url:value", "example.com/a", "http://example.com/a"),
+        ("url:value", "x-app://host", "x-app://host/"),
+        ("domain-name:value", "example.com", "example.com.."),
+        ("domain-name:value", "*.example.com", "example.com"),
+        ("domain-name:value", "198.51.100.3", "198.51.100.3.example"),
+        ("domain-name:value", "a b.example", "a B.example"),
+        ("ipv6-addr:value", "fe80::1%eth0", "fe80::1"),
+        ("ipv6-addr:value", "::", "::1"),
+        ("ipv4-addr:value", "198.51.100.0/23", "198.51.100.0/24"),
+        ("mac-addr:value", "00:1b:44:11:3a:b7", "00:1b:44:11:3a:b7:00:00"),
+        ("windows-registry-key:key", "HKLM\\a/b", "HKLM\\a\\b"),
+        ("windows-registry-key:key", "HKLM\\Software", "HKCU\\Software"),
+        ("windows-registry-key:key", "HKLMX\\Software", "HKLM\\Software"),
+        ("windows-registry-key:key", "application/pdf", "application\\pdf"),
+        ("autonomous-system:number", "65536.1", "1.65536"),
+        ("autonomous-system:number", "4294967296", "0"),
+        ("vulnerability:name", "CVE-2021-044228", "CVE-2021-44228"),
+        ("file:hashes.MD5", "A" * 31, "a" * 31),
+        ("directory:path", "C:\\Temp", "C:\\temp"),
+        ("process:command_line", "echo me[at]home", "echo me@home"),
         ("file:name", "A.exe", "a.exe"),
         ("file:hashes.SSDEEP", "3:AXGBicFlgVNhBGcL6wCrFQEv:AXGHsNhxLsr2C", "3:aXGBicFlgVNhBGcL6wCrFQEv:AXGHsNhxLsr2C"),
     ],
@@ -146,155 +207,148 @@ def test_hash_names_have_one_spelling(spelling: str, name: str) -> None:
     assert hash_name(spelling) == name
 
 
-# Facts
-
-
-def fact(pattern: str, **more: Any) -> str:
-    """The key of an indicator with this pattern, whether the pattern is valid or not."""
-    made = indicator(pattern=pattern, **more)
-    return facts.fact_key(made, facts.observables(made))
-
-
-OWN = f"indicator--{UUID}"
+# --- what is odd is told ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "spellings",
+    ("path", "value", "codes"),
     [
-        [
-            "[domain-name:value='x.example']",
-            "[domain-name:value = 'x.example']",
-            "  [ domain-name:value\t=\n'x.example' ] ",
-            "[domain-name:value = 'X.Example']",
-            "[domain-name:value = 'x[.]example']",
-        ],
-        [
-            f"[file:hashes.'SHA-256' = '{SHA256}']",
-            f"[file:hashes.SHA256 = '{SHA256}']",
-            f"[file:hashes.sha256='{SHA256.lower()}']",
-            f"[file:hashes.'SHA256' = '{SHA256}']",
-        ],
-        ["[ipv4-addr:value = '198.51.100.3']", "[ipv4-addr:value = '198.51.100.3/32']"],
-        ["[url:value = 'hxxp://evil[.]example/a']", "[url:value = 'http://EVIL.example/a']"],
-        ["[app:id = 'com.evil.app']", "[app:id='com.evil.app']"],
-    ],
-    ids=lambda each: each[0],
-)
-def test_spellings_of_one_comparison_are_one_fact(spellings: list[str]) -> None:
-    """A pattern of one comparison has one key in all the spellings of data.md."""
-    keys = {fact(spelling) for spelling in spellings}
-    assert len(keys) == 1
-    assert keys != {OWN}
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "[domain-name:value != 'x.example']",
-        "[domain-name:value NOT = 'x.example']",
-        "[NOT domain-name:value = 'x.example']",
-        "[domain-name:value LIKE 'x.example']",
-        "[domain-name:value MATCHES 'x.example']",
-        "[domain-name:value IN ('x.example')]",
-        "[domain-name:value = 'x.example' OR domain-name:value = 'y.example']",
-        "[domain-name:value = 'x.example' AND domain-name:value = 'y.example']",
-        "[domain-name:value = 'x.example'] OR [domain-name:value = 'y.example']",
-        "[domain-name:value = 'x.example'] FOLLOWEDBY [domain-name:value = 'y.example']",
-        "[domain-name:value = 'x.example'] REPEATS 2 TIMES",
-        "[domain-name:value = 'x.example'] START t'2020-01-01T00:00:00Z' STOP t'2021-01-01T00:00:00Z'",
-        "[file:size = 3]",
-        "[file:name = 'a' ] AND [file:name = 'b']",
-        "[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '1.2.3.4']",
-        "[file:name = h'00']",
-        "[domain-name:value = 'x.example",
-        "nonsense",
+        ("domain-name:value", "Example.com", ()),
+        ("domain-name:value", " example.com", ("value.trimmed",)),
+        ("domain-name:value", "evil[.]example", ("value.defanged",)),
+        ("domain-name:value", "198.51.100.3", ("value.not_a_domain",)),
+        ("domain-name:value", "evil[.]example/a b", ("value.not_a_domain",)),
+        ("ipv4-addr:value", "198.51.100.300", ("value.not_an_ipv4",)),
+        ("ipv4-addr:value", "198.51.100.77/24", ("value.host_bits",)),
+        ("ipv4-addr:value", "198.51.100.0/24", ()),
+        ("ipv6-addr:value", "2001:db8::1/64", ("value.host_bits",)),
+        ("ipv6-addr:value", "fe80::1%eth0", ("value.not_an_ipv6",)),
+        ("ipv6-addr:value", "::ffff:198.51.100.3", ("value.mapped",)),
+        ("url:value", "example.com/a", ("value.not_a_url",)),
+        ("url:value", "hxxp://evil.example", ("value.defanged",)),
+        ("url:value", "mailto:me@example.com", ()),
+        ("email-addr:value", "Jane <jane@example.com>", ("value.not_an_email",)),
+        ("mac-addr:value", "00:1b:44:11:3a", ("value.not_a_mac",)),
+        ("network-traffic:src_ref.value", "not a host", ("value.not_a_host",)),
+        ("file:hashes.SHA-256", "d41d8cd98f00b204e9800998ecf8427e", ("value.not_a_hash",)),
+        ("file:hashes.SSDEEP", "d41d8cd98f00b204e9800998ecf8427e", ("value.not_a_hash",)),
+        ("autonomous-system:number", "ASX", ("value.not_an_as_number",)),
+        ("vulnerability:name", "Log4Shell", ("value.not_a_cve",)),
+        ("windows-registry-key:key", "Software\\Run", ("value.no_hive",)),
+        ("windows-registry-key:key", "HKLM\\Software", ()),
+        ("file:name", "a.exe ", ("value.trimmed",)),
+        ("x:y", "anything", ()),
     ],
 )
-def test_anything_but_one_equality_is_its_own_key(pattern: str) -> None:
-    """A pattern that says more, or less, than one equality is joined with nothing."""
-    assert fact(pattern) == OWN
+def test_what_is_odd_about_a_value_is_told(path: str, value: str, codes: tuple[str, ...]) -> None:
+    """Each oddity has its code and a text in both languages; a value that is not what it says is opaque."""
+    assert notes(path, value) == codes
+    assert all(knows(code, language) for code in codes for language in LANGUAGES)
+    assert is_opaque(path, value) == any(code.startswith("value.not_") for code in codes)
 
 
-@pytest.mark.parametrize(
-    ("one", "two"),
-    [
-        ("[ipv4-addr:value = '198.51.100.3']", "[network-traffic:dst_ref.value = '198.51.100.3']"),
-        ("[network-traffic:src_ref.value = '1.2.3.4']", "[network-traffic:dst_ref.value = '1.2.3.4']"),
-        ("[file:name = 'a']", "[file:name = 'A']"),
-        ("[file:hashes.MD5 = 'd41d8cd98f00']", "[artifact:hashes.MD5 = 'd41d8cd98f00']"),
-        (r"[file:name = 'a\'b']", "[file:name = 'ab']"),
-        (r"[file:name = 'a\\b']", "[file:name = 'ab']"),
-        (r"[file:name = 'a\\\'b']", r"[file:name = 'a\'b']"),
-        (r"[directory:path = 'C:\temp']", "[directory:path = 'C:temp']"),
-        ("[file:name = 'a[.]b']", "[file:name = 'a.b']"),
-        ("[process:command_line = 'echo me(at)home']", "[process:command_line = 'echo me@home']"),
-        (
-            "[file:hashes.SSDEEP = '3:AXGBicFlgVNhBGcL6wCrFQEv:AXGHsNhxLsr2C']",
-            "[file:hashes.SSDEEP = '3:aXGBicFlgVNhBGcL6wCrFQEv:AXGHsNhxLsr2C']",
-        ),
-    ],
-)  # fmt: skip
-def test_two_comparisons_never_become_one(one: str, two: str) -> None:
-    """Comparisons that match different things are different facts, so that folding one never hides the other (R23)."""
-    assert fact(one) != fact(two)
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(PATHS), TEXT)
+def test_an_opaque_value_is_no_valid_one(path: str, value: str) -> None:
+    """What is not what its property says keeps its own text, which no valid value has for its canonical form."""
+    if is_opaque(path, value):
+        assert value_of(path, value) == value.strip()
+        assert is_opaque(path, value_of(path, value))
+    else:
+        assert not is_opaque(path, value_of(path, value))
 
 
-def test_escapes_are_read() -> None:
-    r"""`\'` is a quote and `\\` a backslash, in the value that people search by."""
-    assert facts.comparison(r"[file:name = 'it\'s']") == ("file:name", "it's")
-    assert facts.comparison(r"[directory:path = 'C:\\temp']") == ("directory:path", r"C:\temp")
-    assert facts.comparison(r"[file:name = 'a\\']") == ("file:name", "a\\")
-    assert facts.comparison(r"[file:name = 'a\']") is None
+LABEL = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=12)
+NAME = st.builds("{}.{}.example".format, LABEL, LABEL)
 
 
-def test_saying_bad_is_not_saying_seen() -> None:
-    """An indicator and an observable of one value share what people search by, but not the fact."""
-    seen = stix.parse(encode(sco("domain-name", value="X.example")))
-    bad = stix.parse(encode(indicator(pattern="[domain-name:value='x.example']")))
-    assert seen.values == bad.values == (("domain-name:value", "x.example"),)
-    assert seen.fact != bad.fact
-
-
-def test_other_pattern_languages_are_their_own_key() -> None:
-    """A pattern that is not in STIX's language is never read as one."""
-    assert fact("[domain-name:value = 'x.example']", pattern_type="sigma") == OWN
-
-
-@pytest.mark.parametrize(
-    ("one", "two"),
-    [
-        (
-            sco("windows-registry-key", key="HKEY_LOCAL_MACHINE\\Run", values=[{"name": "a", "data": "evil.exe"}]),
-            sco("windows-registry-key", key="HKEY_LOCAL_MACHINE\\Run", values=[{"name": "a", "data": "good.exe"}]),
-        ),
-        (sco("url", value="http://x.example/a"), sco("url", value="http://x.example/A")),
-        (sco("file", hashes={"MD5": "a" * 32}), sco("file", hashes={"SHA-1": "a" * 40})),
-        (sco("autonomous-system", number=1), sco("autonomous-system", number=11)),
-    ],
-    ids=["registry values", "url", "hash", "as"],
-)  # fmt: skip
-def test_two_observables_never_become_one(one: dict[str, Any], two: dict[str, Any]) -> None:
-    """Observables that state different things are different facts, so that folding one never hides the other (R23)."""
-    two = {**two, "id": two["id"].replace("1111", "3333")}
-    assert stix.parse(encode(one)).fact != stix.parse(encode(two)).fact
-
-
-def test_a_file_with_several_hashes_is_its_own_key() -> None:
-    """An object that states several values is found by each of them and joined by none."""
-    both = sco("file", hashes={"SHA-256": SHA256, "MD5": "D41D8CD98F00B204E9800998ECF8427E"})
-    found = stix.parse(encode(both))
-    assert dict(found.values) == {
-        "file:hashes.MD5": "d41d8cd98f00b204e9800998ecf8427e",
-        "file:hashes.SHA-256": SHA256.lower(),
-    }
-    assert found.fact == f"file--{UUID}"
+@settings(max_examples=200, deadline=None)
+@given(NAME, NAME, st.sampled_from(["http", "https"]), st.text("abcABC/._~", max_size=12))
+def test_only_equal_names_are_equal(one: str, two: str, scheme: str, path: str) -> None:
+    """Distinct names stay distinct, alone, in URLs and in addresses; each in its other spellings is itself."""
+    for kind, made in (
+        ("domain-name:value", str),
+        ("email-addr:value", "me@{}".format),
+        ("url:value", lambda name: f"{scheme}://{name}/{path}"),
+    ):
+        first, second = made(one), made(two)
+        assert (value_of(kind, first) == value_of(kind, second)) == (one == two)
+        defanged = made(one.replace(".", "[.]"))
+        assert value_of(kind, defanged) == value_of(kind, made(one.upper())) == value_of(kind, first)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(max_size=40) | st.text("[]:='\\. ABChashes-file0", max_size=60))
-@example("[a:" + ".a" * 2000 + "= 'x']")
-@example("[a:a" + ".'a" * 1300)
-def test_any_pattern_has_a_key(pattern: str) -> None:
-    """No text in the place of a pattern raises or takes long; it is one comparison or nothing."""
-    found = facts.comparison(pattern)
-    assert found is None or (":" in found[0] and isinstance(found[1], str))
+@given(st.integers(0, 2**128 - 1), st.integers(0, 128))
+def test_every_ipv6_network_has_one_form(number: int, prefix: int) -> None:
+    """The short form is that of RFC 5952, whatever the version of Python; host bits say nothing."""
+    address = ipaddress.IPv6Address(number)
+    network = ipaddress.IPv6Network((number, prefix), strict=False)
+    found = value_of("ipv6-addr:value", f"{address.exploded}/{prefix}")
+    assert ipaddress.IPv6Network(found) == network
+    assert found == value_of("ipv6-addr:value", f"{network.network_address}/{prefix}") == found.lower()
+
+
+@pytest.mark.parametrize(
+    ("asked", "canonical"),
+    [
+        ("EVIL[.]example", "evil.example"),
+        ("hxxps://EVIL[.]example:443", "https://evil.example/"),
+        ("198[.]51[.]100[.]3", "198.51.100.3"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("00-1B-44-11-3A-B7", "00:1b:44:11:3a:b7"),
+        ("D41D8CD98F00B204E9800998ECF8427E", "d41d8cd98f00b204e9800998ecf8427e"),
+        (SHA256, SHA256.lower()),
+        ("HKLM\\Software\\Run", "hkey_local_machine\\software\\run"),
+        ("cve-2021-44228", "CVE-2021-44228"),
+        ("AS64496", "64496"),
+        ("Jane@EXAMPLE.com", "Jane@example.com"),
+        ("T1" + "A" * 70, "a" * 70),
+        ("A File.exe ", "A File.exe"),
+        ("app.EasyExample", "app.EasyExample"),
+    ],
+)
+def test_what_people_paste_is_found(asked: str, canonical: str) -> None:
+    """Every canonical form of what is asked for is looked up (`exchange show`)."""
+    assert canonical in forms(asked)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(PATHS), TEXT)
+def test_whatever_was_kept_is_found_by_its_text(path: str, value: str) -> None:
+    """The canonical value of a text is among the forms of that text, whatever it was the value of."""
+    assert value_of(path, value) in forms(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "proves"),
+    [
+        ("file:hashes.SHA-256", 2), ("file:hashes.'SHA3-256'", 2), ("artifact:hashes.sha512", 2),
+        ("file:hashes.MD5", 1),
+        ("file:hashes.SHA-1", 1), ("file:hashes.SSDEEP", 0), ("file:hashes.IMPHASH", 0), ("file:name", 0), ("", 0),
+    ],
+)  # fmt: skip
+def test_hashes_prove_what_they_prove(path: str, proves: int) -> None:
+    """Nobody makes two files with one SHA-256; with one MD5 or SHA-1 somebody may; fuzzy hashes only say alike."""
+    assert strength(path) == proves
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        ("hxxps://EVIL[.]example:443/a?b", "evil.example"),
+        ("https://user@evil.example/", "evil.example"),
+        ("Evil.example:8443", "evil.example"),
+        ("evil[.]example/login.php", "evil.example"),
+        ("198.51.100.3:8080", "198.51.100.3"),
+        ("http://[2001:DB8::1]:80/", "2001:db8::1"),
+        ("evil.example", None),
+        ("198.51.100.0/24", None),
+        ("2001:db8::1", None),
+        ("anna@evil.example", None),
+        ("T1059", None),
+        ("Vigne Folle", None),
+        ("[domain-name:value = 'evil.example']", None),
+    ],
+)
+def test_the_host_of_what_carries_more(value: str, host: str | None) -> None:
+    assert host_of(value) == host

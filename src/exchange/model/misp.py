@@ -23,7 +23,7 @@ The extension speaks only for an object that still says the same: who reads it c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -99,10 +99,12 @@ def event_of(extension: Mapping[str, Any]) -> str:
 _ONE = frozenset({"indicator", "vulnerability", "campaign", "x-misp-attribute"})
 
 
-def attributes_in(stix: Mapping[str, Any], values: int, *, observable: bool) -> int:
-    """How many attributes `stix`, which carries nothing of ours, may be, by a look: one for each of `values`."""
-    if observable or stix["type"] in _ONE:
-        return max(1, values)
+def attributes_in(stix: Mapping[str, Any], values: Iterable[tuple[str, str]], *, observable: bool) -> int:
+    """How many attributes `stix`, which carries nothing of ours, may be, by a look: one for each hash of `values`."""
+    if observable:
+        return max(1, sum(":hashes." in path for path, _ in values))
+    if stix["type"] in _ONE:
+        return 1
     listed = stix.get("x_misp_attributes")
     return len(listed) if isinstance(listed, list) else int(stix["type"] == "observed-data" and "objects" in stix)
 

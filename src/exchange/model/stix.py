@@ -21,7 +21,7 @@ import msgspec
 import orjson
 
 from exchange.errors import ContentError
-from exchange.model import definitions, facts, marking, misp, pattern, schema, upgrade
+from exchange.model import definitions, facts, marking, misp, pattern, schema, titles, upgrade
 from exchange.model.marking import Label, Tlp
 
 LARGEST = 4 * 1024 * 1024
@@ -77,8 +77,12 @@ class StixObject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The uuid of the MISP event of which it says, in our extension, that it is a part."""
     day: str = ""
     """The day of its `created`."""
+    names: tuple[tuple[str, str], ...] = ()
+    """Of a domain object, see `model.titles`."""
     attributes: int = 0
     """How many MISP attributes it may be: what an index counts without reading the object."""
+    aliases: tuple[str, ...] = ()
+    """Other ids under which it says that it is known (`facts.aliases`)."""
 
     def under(self, floor: Label) -> StixObject:
         """The same object under a label at least as strict as `floor`."""
@@ -120,7 +124,7 @@ def normal_form(stix: Mapping[str, Any]) -> bytes:
     return orjson.dumps(stix, option=orjson.OPT_SORT_KEYS)
 
 
-_DIGEST = 20
+DIGEST = 20
 """Bytes of a digest: nobody finds two contents with the same one."""
 
 
@@ -128,7 +132,7 @@ def _digest(document: Mapping[str, Any]) -> bytes:
     plain = dict(document)
     for name in _UNVERSIONED_FIELDS:
         plain.pop(name, None)
-    return hashlib.sha256(normal_form(plain)).digest()[:_DIGEST]
+    return hashlib.sha256(normal_form(plain)).digest()[:DIGEST]
 
 
 @dataclass(slots=True)
@@ -349,7 +353,7 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
     _check_times(stix)
     if stix["type"] == "indicator" and stix["pattern_type"] == "stix":
         pattern.check(stix["pattern"])
-    values = facts.observables(stix)
+    fact, values = facts.read(stix)
     identifier, kind, created = stix["id"], stix["type"], stix.get("created")
     dated = stix.get("modified") or created
     extension = misp.carried(stix) if "extensions" in stix else None
@@ -366,14 +370,16 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
         revoked=stix.get("revoked") is True,
         refs=frozenset(look.refs - marking.KNOWN_IDS - {identifier}),
         ends=_ends(stix),
-        fact=facts.fact_key(stix, values),
+        fact=fact,
         values=values,
         repairs=repairs,
         event="" if extension is None else misp.event_of(extension),
         day=_day_of(created),
+        names=titles.names_of(stix, schema.observable_types()),
         attributes=(
-            misp.attributes_in(stix, len(values), observable=kind in schema.observable_types())
+            misp.attributes_in(stix, values, observable=kind in schema.observable_types())
             if extension is None
             else misp.attributes_of(extension)
         ),
+        aliases=facts.aliases(stix),
     )
