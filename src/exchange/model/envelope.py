@@ -101,6 +101,8 @@ class Outgoing:
     body: bytes
     status: str = ""
     """The partner's name for what it is still doing with it, from the last receipt; empty: it has said nothing."""
+    gone: bool = False
+    """TAXII: every version of it is to be deleted there; `body` is empty. *Accepted* is then: it is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
+from exchange.model.benign.choice import NOTHING, Choice
 from exchange.model.marking import Tlp
 
 SourceKind = Literal["taxii", "misp", "misp-feed", "file"]
@@ -97,6 +98,8 @@ class Target:
     """MISP: whether the peer's instance publishes what we hand over (mails, its own push), or a person there does."""
     private: bool = False
     """MISP: whether nobody but the peer's own organisation has accounts there."""
+    delete: bool = False
+    """TAXII: whether what it accepted from us and may no longer have is deleted there; others may read it there too."""
     enabled: bool = True
 
     @property
@@ -172,6 +175,8 @@ class Peer:
     """How many of its sources and targets are worked on at a time."""
     pap: bool = True
     """Whether it passes on with an object what PAP says of it."""
+    quality: int | None = None
+    """How good what it gives is, 0 to 100; None: nobody has said. Objects of a good source grow old later."""
 
     def closed_until(self, now: datetime) -> datetime | None:
         """When it may be asked again; None: now."""
@@ -242,6 +247,27 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """When an object is too old to be listed. Times are seconds; of several that fit an object the first holds."""
+
+    types: frozenset[str]
+    kinds: frozenset[str] | None = None
+    """Of indicators: the types of observable that the whole pattern is about, or its language; None: whatever."""
+    peers: frozenset[str] | None = None
+    """Who stated it; None: whoever."""
+    valid_until: bool = True
+    """Whether the creator's own `valid_until` ends it."""
+    half_life: float | None = None
+    """After which its score is half; None: it does not age."""
+    threshold: int = 30
+    """The score, 0 to 100, below which it expires."""
+    sightings: bool = True
+    """Whether a sighting makes it as new."""
+    false_positive: float | None = None
+    """By how much sooner it expires for each peer that has reported a false positive; None: not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """Everything that decides who may have what: the values of which the policy is made."""
 
@@ -250,3 +276,7 @@ class Terms:
     """By id."""
     agreements: tuple[Agreement, ...]
     node_identity: str
+    expiry: tuple[Expiry, ...] = ()
+    """Empty: nothing expires."""
+    benign: Choice = NOTHING
+    """The warninglists by which a person looks at a value first; what it finds stands with each statement."""
