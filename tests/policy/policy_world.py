@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exchange.model.lights import Pap, Pfc
 from exchange.model.marking import Label, Reach, Tlp
-from exchange.model.party import Agreement, Auth, Collection, Peer, Receive, Send, Source, Target, Terms
+from exchange.model.party import Agreement, Auth, Collection, Expiry, Peer, Receive, Send, Source, Target, Terms
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -108,7 +108,13 @@ def terms(
         collections={room.id: room for room in collections},
         agreements=tuple(agreements),
         node_identity="identity--00000000-0000-4000-8000-000000000000",
-    )
+        expiry=(
+            Expiry(
+                types=frozenset(TYPES), kinds=frozenset({"url"}), peers=frozenset({"ccc"}), half_life=86_400.0,
+                false_positive=3_600.0,
+            ),
+        ),
+    )  # fmt: skip
 
 
 def rich_terms() -> Terms:
@@ -132,6 +138,7 @@ def rich_terms() -> Terms:
         targets=(target("ccc"),),
         auth=Auth(user="u", password="env:P", token="env:T", key="env:K", client_cert="c", client_key="k"),
         ca="/ca.pem",
+        quality=75,
     )
     return Terms(
         peers={"ccc": peer, "home": Peer(id="home", name="Maison", home=True)},

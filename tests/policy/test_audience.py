@@ -205,6 +205,9 @@ def test_epoch_changes_with_any_term() -> None:
     seen = {epoch}
     count = 0
     for where, another in changed(made):
+        if where.startswith(".benign."):  # what is doubtful stands with each statement (sync/doubts.py)
+            assert Rules(another, NOW).epoch == epoch
+            continue
         count += 1
         found = Rules(another, NOW).epoch
         assert found != epoch, where

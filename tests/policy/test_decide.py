@@ -34,7 +34,7 @@ from exchange import policy
 from exchange.model.lights import Pap, Pfc
 from exchange.model.marking import Label, Reach, Tlp, of_tags
 from exchange.model.party import Agreement, Receive, Send, Terms
-from exchange.policy import Audience, Rules, Subject, Verdict
+from exchange.policy import Audience, Decision, Rules, Subject, Verdict
 from exchange.policy.audience import collection_channel
 from exchange.policy.decide import end_of
 from exchange.policy.gate import NO_PAP, PFC
@@ -306,7 +306,8 @@ def test_nothing_is_released_above_a_ceiling(asked: Question) -> None:
 def test_a_stricter_marking_never_widens_an_audience(asked: Question) -> None:
     """What is released under a stricter label is released under the looser one too (R12)."""
     rules, audience, subject = asked.rules, asked.audience, asked.subject
-    assume(subject.label is not None and subject.label.stated)
+    # One that holds nothing but what the agreement calls informational says no level: that is unmarked, and no looser.
+    assume(subject.label is not None and subject.label.level(listed=True) is not None)
     assert subject.label is not None
     stricter = replace(subject, label=subject.label.join(asked.more))
     if rules.decide(stricter, audience).released:
@@ -445,6 +446,7 @@ def test_policy_knows_no_switch() -> None:
         "enum",
         "functools",
         "hashlib",
+        "math",
         "msgspec",
         "orjson",
         "re",
@@ -496,3 +498,22 @@ def test_what_its_giver_withdrew_is_denied_there_only() -> None:
     there = replace(subject, withdrawn=frozenset({audience.channel}))
     assert rules.decide(there, audience).reasons == ("withdrawn.by_peer",)
     assert rules.decide(replace(subject, withdrawn=frozenset({"collection:another"})), audience).released
+
+
+def test_a_doubt_holds_what_may_go_and_hides_no_other_reason() -> None:
+    """R3, R4: for our own house, and for a giver who alone reads what it wrote, nobody has to look first."""
+    terms_of = [
+        agreement("in", ["circl"], receive=Receive(ceiling=Tlp.RED)),
+        agreement("out", ["ccc"], send=Send(ceiling=Tlp.GREEN)),
+        agreement("back", ["circl"], send=Send(ceiling=Tlp.GREEN)),
+    ]
+    rooms = [collection(["ccc"]), collection(["home"], ceiling=Tlp.RED), collection(["circl"], writers=["circl"])]
+    rooms = [replace(room, id=f"{room.id[:-1]}{number}") for number, room in enumerate(rooms)]
+    rules = Rules(terms(agreements=terms_of, collections=rooms), NOW)
+    theirs, ours, own = (next(a for a in rules.audiences if a.members == (who,)) for who in ("ccc", "home", "circl"))
+    subject = Subject(peer="circl", type="indicator", label=Label(tlp=Tlp.GREEN), doubt="doubt.warninglist")
+    assert rules.decide(subject, theirs) == Decision(verdict=Verdict.HOLD, reasons=("doubt.warninglist",))
+    assert rules.decide(replace(subject, doubt=""), theirs).released
+    assert rules.decide(subject, ours).released
+    assert rules.decide(replace(subject, posted=own.channel), own).released
+    assert rules.decide(replace(subject, label=Label(tlp=Tlp.RED)), theirs).reasons != ("doubt.warninglist",)

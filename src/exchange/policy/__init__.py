@@ -5,8 +5,8 @@
 
 from exchange.policy.audience import Audience, audiences
 from exchange.policy.closure import Basis, resolve
-from exchange.policy.decide import Decision, Rules, Subject, Verdict
-from exchange.policy.gate import gate, gate_event, strictest, within
+from exchange.policy.decide import Decision, Rules, Subject, Verdict, unless_expired
+from exchange.policy.gate import gate, gate_event, gate_notice, strictest, within
 
 __all__ = [
     "Audience",
@@ -18,7 +18,9 @@ __all__ = [
     "audiences",
     "gate",
     "gate_event",
+    "gate_notice",
     "resolve",
     "strictest",
+    "unless_expired",
     "within",
 ]

@@ -9,17 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace as with_values
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
 from msgspec.structs import replace
 
+from exchange.model.benign.choice import NOTHING
 from exchange.model.lights import Pap
 from exchange.model.marking import Label, Reach, Tlp
 from exchange.model.party import ANY_MARKING, Agreement, Receive, Terms
 from exchange.model.sharing import plain_url
 from exchange.policy.audience import Audience, audiences, target_channel
+from exchange.policy.expiry import ENDED, End
 from exchange.policy.gate import NO_PAP, PFC
 
 
@@ -48,6 +51,10 @@ class Subject:
     """A reason code found on the statement itself that forbids every release (a foreign revocation, say)."""
     withdrawn: frozenset[str] = frozenset()
     """The channels from which the peer has withdrawn it (RULES R22)."""
+    copied: frozenset[str] = frozenset()
+    """The peers that gave it under another id, by the word of the one who states it here (RULES R3)."""
+    doubt: str = ""
+    """A reason code for which a person looks at it before it goes to anybody else; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,17 @@ class Decision:
     def released(self) -> bool:
         """Whether the audience may have it."""
         return self.verdict is Verdict.RELEASE
+
+
+def unless_expired(decision: Decision, end: End | None, now: int) -> Decision:
+    """`decision`, unless it lets go what is too old at `now` (µs since 1970), or may once its agreement is renewed.
+
+    What its creator has ended is over; what has grown old may be seen again.
+    """
+    lets_go = decision.released or decision.reasons == ("agreement.ended",)
+    if not lets_go or end is None or end.at > now:
+        return decision
+    return _deny(end.code) if end.code == ENDED else _hold(end.code)
 
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -103,7 +121,8 @@ class Rules:
     def epoch(self) -> str:
         """Changes whenever a decision could: the terms, and which agreements have begun."""
         begun = sorted(a.id for a in self.terms.agreements if a.start <= self.now.date())
-        shape = repr((_canonical(self.terms), begun))
+        # What is doubtful stands with each statement, and is looked at again in the background (`sync.doubts`).
+        shape = repr((_canonical(with_values(self.terms, benign=NOTHING)), begun))
         return hashlib.sha256(shape.encode()).hexdigest()[:32]
 
     def _receiving(self, peer: str) -> list[Receive]:
@@ -169,8 +188,18 @@ class Rules:
         if decision is None:
             if len(self._cache) >= _REMEMBERED:
                 self._cache.clear()  # markings are chosen by peers, so there is no end to them
-            decision = self._cache[key] = self._decide(subject, audience)
+            decision = self._cache[key] = self._doubted(subject, audience, self._decide(subject, audience))
         return decision
+
+    def _doubted(self, subject: Subject, audience: Audience, decision: Decision) -> Decision:
+        """What may go waits for a person while it is doubtful; our own house sees it (R4), and its giver reads it back.
+
+        Asked last, so that what goes nowhere for another reason is told by that one.
+        """
+        if not subject.doubt or not decision.released or audience.home:
+            return decision
+        own = subject.posted == audience.channel and set(audience.members) == {subject.peer}
+        return decision if own else _hold(subject.doubt)
 
     def _decide(self, subject: Subject, audience: Audience) -> Decision:
         barred = _barred(subject, audience)
@@ -223,7 +252,7 @@ class Rules:
         if audience.home and not audience.pushes:
             return None
         own = audience.single == subject.peer and subject.posted == audience.channel
-        if audience.single and audience.single in (subject.peer, subject.owner) and not own:
+        if audience.single and audience.single in (subject.peer, subject.owner, *subject.copied) and not own:
             return _deny("origin.returns")
         return None
 

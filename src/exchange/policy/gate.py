@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -50,6 +51,8 @@ _MARKS = {
     "e07c95d2-6a4b-4d3f-92e8-5b1c8f30a7d4": _Mark(2, 3),  # PFC:AMBRE
     "51a8f3e6-c29d-4b70-8e15-d46f0b92c73a": _Mark(3, 3),  # PFC:AMBRE+STRICT
     "c8e20d49-7b5f-4613-a9c4-0e83d6f15b97": _Mark(4, 4),  # PFC:ROUGE
+    "ad15a0cd-55b6-4588-a14c-a66105329b92": _LEAST,  # PAP:CLEAR
+    "c43594d1-4b11-4c59-93ab-1c9b14d53ce9": _LEAST,  # PAP:GREEN
     "60f8932b-e51e-4458-b265-a2e8be9a80ab": _Mark(pap=1),  # PAP:AMBER
     "740d36e5-7714-4c30-961a-3ae632ceee0e": _Mark(pap=1),  # PAP:RED
 }
@@ -121,6 +124,48 @@ def gate_event(body: bytes, clearance: int, *, whole: bool = True) -> bool:
     return within(_packed(found), clearance) and gate(body, clearance)
 
 
+_NOTICE = "extension-definition--4667aec7-75c6-4364-ac69-2dd4d3b7abd5"
+_NOTICE_NAMES = frozenset({
+    "type", "spec_version", "id", "created_by_ref", "created", "modified", "abstract", "content", "object_refs",
+    "object_marking_refs", "extensions",
+})  # fmt: skip
+_WORDS = frozenset(
+    {
+        "withdrawn e32c3ab299b7dca4",
+        "restored 9cb55939d847ed74",
+    }
+)
+"""Action, and the beginning of the SHA-256 of all the words that go with it."""
+
+
+def gate_notice(body: bytes) -> bool:
+    """Whether a recall notice says nothing but what it may: which object in which version, the fixed words, and marks
+    that we know. Nothing of the object itself is in it, so it may go wherever that went, whatever holds there now.
+    """
+    try:
+        note = orjson.loads(body)
+        said = note["extensions"][_NOTICE]
+        words = sha256(f"{note['abstract']}|{note['content']}".encode()).hexdigest()[:_WORDED]
+        return (
+            note.keys() == _NOTICE_NAMES
+            and note["type"] == "note"
+            and list(note["extensions"]) == [_NOTICE]
+            and said.keys() == {"extension_type", "id", "version", "action"}
+            and note["object_refs"] == [said["id"]]
+            and f"{said['action']} {words}" in _WORDS
+            and all(_STIX_ID.fullmatch(each) for each in (note["id"], note["created_by_ref"], said["id"]))
+            and all(_TIME.fullmatch(each) for each in (note["created"], note["modified"], said["version"]))
+            and bool(note["object_marking_refs"])
+            and all(mark.startswith(_MARKING) and mark[-36:] in _MARKS for mark in note["object_marking_refs"])
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return False
+
+
+_WORDED = 16
+_MARKING = "marking-definition--"
+_STIX_ID = re.compile(r"[a-z][a-z0-9-]{1,250}--[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z")
 _NAME = b'"object_marking_refs":['
 _OWN = re.compile(re.escape(_NAME) + rb'("[^"\\,]{1,300}"(?:,"[^"\\,]{1,300}")*)\]')
 _OTHERS, _PAP = 3, 64
