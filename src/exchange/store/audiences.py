@@ -10,10 +10,13 @@ from functools import lru_cache
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from exchange.store.prepared import Query
-from exchange.store.tables import audience, listing, meta
+from exchange.store.tables import audience, listing, member, meta
 
+NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
 EPOCH = "policy_epoch"
 """The note that says which terms the store follows."""
+NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
+"""The note that holds the node's secret for derived ids (RULES R15)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,20 @@ def declare(tx: Connection, wanted: Sequence[AudienceRow], now: int) -> None:
             tx.execute(update(audience).where(audience.c.key == row.key).values(**values))
         else:
             tx.execute(insert(audience).values(key=row.key, last_added=_mark_of(row, known.values()), **values))
+    _enrol(tx, wanted, now)
+
+
+def _enrol(tx: Connection, wanted: Sequence[AudienceRow], now: int) -> None:
+    """Write down who belongs to an audience from now on, and who no longer does."""
+    numbers = {key: row.number for key, row in everyone(tx).items()}
+    members = {(numbers[row.key], peer) for row in wanted for peer in row.members}
+    there = {(row.audience, row.peer): row.id for row in tx.execute(select(member).where(member.c.until.is_(None)))}
+    gone = [number for place, number in there.items() if place not in members]
+    if gone:
+        tx.execute(update(member).where(member.c.id.in_(gone)).values(until=now))
+    come = [{"audience": number, "peer": peer, "since": now} for number, peer in sorted(members - there.keys())]
+    if come:
+        tx.execute(insert(member), come)
 
 
 def _past(tx: Connection, row: AudienceRow, now: int) -> Mapping[int, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Integer, MetaData, String
 from sqlalchemy.ext.compiler import compiles
@@ -21,6 +22,23 @@ metadata = MetaData(
 # Ordered as bytes everywhere: PostgreSQL would otherwise follow the locale of the database.
 Ordered = String().with_variant(String(collation="C"), "postgresql")
 Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+T = TypeVar("T")
+CHUNK = 500
+"""Values of one IN list; SQLite and PostgreSQL both plan that well."""
+
+
+def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """`values` in lists of at most `size`."""
+    batch: list[T] = []
+    for value in values:
+        batch.append(value)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
 
 _LONGEST = 300
 """Characters of an indexed text; a STIX id has fewer, and PostgreSQL indexes no more than 2,700 bytes."""

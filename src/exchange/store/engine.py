@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from exchange.errors import StoreBusy, StoreError
-from exchange.store.tables import reads
+from exchange.store.tables import read, reads
 
 WAIT = 2.0
 """Seconds that a writer whom somebody waits for waits for the lock (RULES R18)."""
@@ -212,6 +212,12 @@ class Store:
             with connection.begin():
                 yield connection
 
+    def noted(self) -> AbstractContextManager[Connection]:
+        """A snapshot of the read ledger."""
+        if self.sqlite and not self.memory:
+            return _Transaction(self, self._kept_ledger, writes=False)
+        return self._reading()
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -231,13 +237,22 @@ class Store:
         return StoreError("store.unavailable", detail=detail)
 
     def create_reads(self) -> None:
-        """Make the read ledger's table where it is not there yet; it holds no history worth a migration of its own."""
+        """Make the read ledger's table where it is not there yet, and what an earlier release's has not."""
         with self._turn, self._translated(), self.read_engine.connect() as plain:
-            if all(inspect(plain).has_table(table) for table in reads.tables):
+            found = inspect(plain)
+            there = {c["name"] for c in found.get_columns(read.name)} if found.has_table(read.name) else set()
+            missing = [column for column in read.columns if column.name not in there]
+            if not missing:
                 return
             plain.rollback()
             with plain.execution_options(exchange_writes=self.sqlite).begin() as transaction:
-                reads.create_all(transaction.connection)
+                tx = transaction.connection
+                for column in missing if there else ():
+                    kind = column.type.compile(tx.dialect)
+                    tx.exec_driver_sql(f"ALTER TABLE {read.name} ADD COLUMN {column.name} {kind}")
+                reads.create_all(tx)
+                for index in read.indexes if there else ():
+                    index.create(tx, checkfirst=True)
 
     def watch(self) -> Watch:
         """Something that tells, cheaply and often, whether another process has committed (RULES R34)."""

@@ -28,6 +28,7 @@ from exchange.model.envelope import Entry
 from exchange.store.listings import AGAIN
 from exchange.store.statements import chunks
 from exchange.store.tables import (
+    alias,
     audience,
     document,
     inventory,
@@ -151,16 +152,17 @@ def vanished_counts(tx: Connection) -> dict[str, int]:
 
 
 def lost(
-    tx: Connection, name: str, channel: str, after: int, most: int, *, before: int, events: bool = False
+    tx: Connection, name: str, channel: str, after: int, most: int, *, before: int, peer: str, events: bool = False
 ) -> Sequence[tuple[int, int, bool]]:
     """What the target accepted `before` it made the list `name`, listed here after this date, and is not on it.
 
-    (audience, date, whether it was accepted twice). `events`: the list is of MISP events, and what was handed over in
-    one that is not there, or is there as it was before, is not there either.
+    (audience, date, whether it was accepted twice). What `peer` gives back under another id is there all the same.
+    `events`: the list is of MISP events, and what was handed over in one that is not there, or is there as it was
+    before, is not there either.
 
     Who drops a version that they accepted twice does not want to keep it.
     """
-    there = _event_there(name, channel) if events else _object_there(name)
+    there = _event_there(name, channel) if events else or_(_object_there(name), _under_another_id(peer))
     said = and_(
         ledger.c.channel == channel,
         ledger.c.stix_id == statement.c.stix_id,
@@ -184,6 +186,12 @@ def lost(
 
 def _object_there(name: str) -> ColumnElement[bool]:
     return exists().where(inventory.c.key == name, inventory.c.remote_id == statement.c.stix_id, _same_version())
+
+
+def _under_another_id(peer: str) -> ColumnElement[bool]:
+    theirs = statement.alias("theirs")
+    said = alias.join(theirs, theirs.c.seq == alias.c.seq)
+    return exists().select_from(said).where(alias.c.alias == statement.c.stix_id, theirs.c.peer == peer)
 
 
 def _event_there(name: str, channel: str) -> ColumnElement[bool]:

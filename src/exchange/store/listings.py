@@ -8,26 +8,28 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Dialect,
     Select,
+    TextClause,
     and_,
     bindparam,
     delete,
     func,
-    insert,
-    literal_column,
     select,
     text,
     update,
 )
 
-from exchange.store import blocks, segments
-from exchange.store.prepared import Inserting, Lookup, among, truths
+from exchange.store import blocks, ledgers, segments
+from exchange.store.prepared import Inserting, Lookup, Query, among, truths
 from exchange.store.statements import chunks
 from exchange.store.tables import audience, ledger, listing, outbox, segment, statement
+from exchange.store.work import NOTICES
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
@@ -44,67 +46,69 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
     folded: bool
     agreement: str
     not_after: int
+    fact: str | None
+    """Under which it folds for this audience; None: never, or it is no latest version."""
     block: int
     start: int
     stop: int
+    expires: int | None
+    """When it is too old for this audience; None: never."""
     stix_id: str
     version: str
-    fact: str | None
-    """None: it states no single fact, so it never folds."""
 
 
-_OF_STATEMENT = ("stix_id", "version", "fact")
+_Name = tuple[str, str]
+"""(id, version)."""
+_OF_STATEMENT = ("stix_id", "version")
 _OWN = tuple(name for name in Listed.__struct_fields__ if name not in _OF_STATEMENT)
 _LISTED = [*(listing.c[name] for name in _OWN), *(statement.c[name] for name in _OF_STATEMENT)]
 _OPEN = listing.c.closed.is_(None)
 
 
-def _listed(*conditions: ColumnElement[bool]) -> Select[Any]:
+def listed(*conditions: ColumnElement[bool] | TextClause) -> Select[Any]:
+    """The open rows for which `conditions` hold."""
     joined = statement.join(listing, listing.c.seq == statement.c.seq)
     return select(*_LISTED).select_from(joined).where(_OPEN, *conditions)
 
 
-_STANDING = Lookup(_listed(among(statement.c.stix_id)))
+_STANDING = Lookup(listed(among(statement.c.stix_id)))
 
 
 def standing(tx: Connection, stix_ids: Iterable[str]) -> list[Listed]:
     """Every open row about `stix_ids`, of all audiences."""
-    return [Listed(*row) for row in _STANDING.rows(tx, stix_ids)]
+    return found(_STANDING, tx, stix_ids)
 
 
-# Written so that SQLite begins with the facts and not with all that an audience reads.
-_whose = listing.c.audience + literal_column("0")
-
-
-def of_facts(tx: Connection, audiences: Collection[int], facts: Iterable[str]) -> list[Listed]:
-    """Every open row that states one of `facts` to one of `audiences`, oldest first."""
-    found = [
-        Listed(*row)
-        for keys in chunks(facts)
-        for row in tx.execute(_listed(statement.c.fact.in_(keys), _whose.in_(audiences))).all()
-    ]
-    return sorted(found, key=lambda row: row.added)
+def found(lookup: Lookup, tx: Connection, wanted: Iterable[Any], **values: Any) -> list[Listed]:
+    """What a Lookup over `listed` finds."""
+    return [Listed(*row) for row in lookup.rows(tx, wanted, **values)]
 
 
 def begin(tx: Connection, rows: Sequence[tuple[Listed, int]]) -> None:
     """List these, each from its date on: to change the record first would cost as much as to write it."""
     truth = truths(tx.dialect)
     sealed = segments.keep(tx, rows)
-    columns = [
+    columns: list[tuple[Any, ...]] = [
         (
             row.audience, added, row.seq, row.type, row.rank, row.label, truth(row.latest), truth(row.folded),
             row.agreement, row.not_after, row.block, row.start, row.stop, truth((row.audience, added) in sealed),
         )
         for row, added in rows
     ]  # fmt: skip
-    _inserting(tx.dialect, "listing").many(tx, columns)
+    seldom = [name for name in _SELDOM if any(getattr(row, name) is not None for row, _ in rows)]
+    if seldom:  # None costs SQLite's driver a search too
+        more = [[getattr(row, name) for name in seldom] for row, _ in rows]
+        columns = [(*values, *others) for values, others in zip(columns, more, strict=True)]
+    _inserting(tx.dialect, "listing", (*_BEGUN, *seldom)).many(tx, columns)
+
+
+_SELDOM = ("fact", "expires")
+_BEGUN = (*(name for name in _OWN if name not in _SELDOM), "sealed")
 
 
 @lru_cache(maxsize=8)
-def _inserting(dialect: Dialect, table: str) -> Inserting:
-    if table == "listing":
-        return Inserting(dialect, listing, (*_OWN, "sealed"))
-    return Inserting(dialect, outbox, ("audience", "added", "state", "attempts", "message"))
+def _inserting(dialect: Dialect, table: str, columns: tuple[str, ...]) -> Inserting:
+    return Inserting(dialect, listing if table == "listing" else outbox, columns)
 
 
 def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
@@ -127,11 +131,18 @@ def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
     )
 
 
-def adjust(tx: Connection, rows: Sequence[Listed]) -> None:
-    """Write what may change of rows that stay where they are."""
+def adjust(tx: Connection, stay: Mapping[_Name, Listed], before: Mapping[_Name, Listed]) -> None:
+    """Write what has changed of rows that stay where they are, by name as they are and as they were."""
+    changed = [(row, before.get(name)) for name, row in stay.items() if row != before.get(name)]
+    rows = []
+    for row, was in changed:
+        if was is not None and replace(was, expires=row.expires) == row:
+            _EXPIRE.run(tx, whose=row.audience, at=row.added, end=row.expires)  # nothing that is read depends on it
+        else:
+            rows.append(row)
     if rows:
         segments.dissolve(tx, [(row.audience, row.added) for row in rows if row.folded or not row.latest])
-        names = ("latest", "folded", "rank", "label", "agreement", "not_after")
+        names = ("latest", "folded", "rank", "label", "agreement", "not_after", "fact", "expires")
         tx.execute(
             update(listing)
             .where(listing.c.audience == bindparam("b_audience"), listing.c.added == bindparam("b_added"))
@@ -139,6 +150,13 @@ def adjust(tx: Connection, rows: Sequence[Listed]) -> None:
             [{f"b_{name}": getattr(row, name) for name in ("audience", "added", *names)} for row in rows],
         )
         segments.adjusted(tx, [(row.audience, row.added) for row in rows if row.latest and not row.folded])
+
+
+_EXPIRE = Query(
+    update(listing)
+    .where(listing.c.audience == bindparam("whose"), listing.c.added == bindparam("at"))
+    .values(expires=bindparam("end", type_=BigInteger))
+)
 
 
 def close_retired(tx: Connection, now: int) -> None:
@@ -171,7 +189,8 @@ AGAIN = "reconcile.lost_there"
 
 def hand_over(tx: Connection, places: Sequence[tuple[int, int]]) -> None:
     """Put listings of push targets, (audience, added), into the outbox, in the transaction that lists them."""
-    _inserting(tx.dialect, "outbox").many(tx, [(number, added, "pending", 0, "") for number, added in places])
+    columns = ("audience", "added", "state", "attempts", "message")
+    _inserting(tx.dialect, "outbox", columns).many(tx, [(number, added, "pending", 0, "") for number, added in places])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +209,8 @@ class Parcel:
     body: bytes
     status: str = ""
     """Where the peer says what becomes of it, while it says *pending*; empty: nowhere."""
+    notice: bool = False
+    """It is a recall notice of ours."""
 
 
 def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1, fresh: bool = False) -> list[Parcel]:
@@ -201,7 +222,7 @@ def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1, f
         select(
             outbox.c.audience, outbox.c.added, listing.c.seq, statement.c.stix_id, statement.c.version,
             listing.c.agreement, outbox.c.attempts, outbox.c.message, outbox.c.status,
-            listing.c.block, listing.c.start, listing.c.stop,
+            statement.c.source, listing.c.block, listing.c.start, listing.c.stop,
         )
         .select_from(audience)
         .join(outbox, outbox.c.audience == audience.c.number)
@@ -220,7 +241,7 @@ def parcels(tx: Connection, key: str, now: int, most: int, *, after: int = -1, f
         Parcel(
             audience=row.audience, added=row.added, seq=row.seq, stix_id=row.stix_id, version=row.version,
             agreement=row.agreement, attempts=row.attempts, again=row.message == AGAIN, body=body,
-            status=row.status,
+            status=row.status, notice=row.source == NOTICES,
         )
         for row, body in zip(rows, bodies, strict=True)
     ]  # fmt: skip
@@ -263,7 +284,7 @@ def settle(tx: Connection, outcomes: Sequence[tuple[Parcel, str, str]], *, peer:
         if state in ("accepted", "refused", "delivered")
     ]  # fmt: skip
     if entries:
-        tx.execute(insert(ledger), entries)
+        ledgers.hand(tx, entries)
 
 
 def _said(parcel: Parcel, state: str, message: str) -> str:
@@ -272,16 +293,15 @@ def _said(parcel: Parcel, state: str, message: str) -> str:
 
 
 def accepted(tx: Connection, channel: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:
-    """(id, version) of these ids that the target `channel` has accepted before, by the ledger."""
-    return {
-        (row.stix_id, row.version)
-        for ids in chunks(stix_ids)
-        for row in tx.execute(
-            select(ledger.c.stix_id, ledger.c.version).where(
-                ledger.c.channel == channel, ledger.c.outcome == "accepted", ledger.c.stix_id.in_(ids)
-            )
+    """(id, version) of these ids that the target has accepted, and not deleted for us since, by the ledger."""
+    found: set[tuple[str, str]] = set()
+    for ids in chunks(stix_ids):
+        query = select(ledger.c.stix_id, ledger.c.version, ledger.c.outcome).where(
+            ledger.c.channel == channel, ledger.c.outcome.in_(["accepted", "recalled"]), ledger.c.stix_id.in_(ids)
         )
-    }
+        for stix_id, version, outcome in tx.execute(query.order_by(ledger.c.id)):
+            (found.add if outcome == "accepted" else found.discard)((stix_id, version))
+    return found
 
 
 def pending(tx: Connection) -> dict[str, int]:

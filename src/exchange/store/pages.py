@@ -6,7 +6,7 @@ Everything was decided when it was written; a page is a scan of one index, which
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -34,9 +34,9 @@ from exchange.store import blocks, prepared, segments
 from exchange.store.blocks import Piece
 from exchange.store.clock import FOREVER, micros
 from exchange.store.engine import Store
-from exchange.store.prepared import Inserting, Prepared
+from exchange.store.prepared import Prepared
 from exchange.store.segments import Segment
-from exchange.store.tables import account, listing, read, secret, statement
+from exchange.store.tables import account, listing, secret, statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,18 +352,6 @@ def _asked_for(versions: _Shape) -> list[ColumnElement[bool]]:
     if own:
         wanted.append((statement.c.version == literal_column("''")) & listing.c.added.in_(_binds("own", own)))
     return wanted
-
-
-@lru_cache(maxsize=8)
-def _noting(dialect: Dialect, columns: tuple[str, ...]) -> Inserting:
-    return Inserting(dialect, read, columns)
-
-
-def note_reads(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows of the read ledger, one for each page that held something (RULES R27)."""
-    if rows:
-        columns = tuple(rows[0])
-        _noting(tx.dialect, columns).many(tx, [tuple(row[name] for name in columns) for row in rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ UNDER_WAY = "push.under_way"
 """Beside a parcel: it is being sent, so the target may have it though it never said so."""
 _LISTED = and_(listing.c.audience == outbox.c.audience, listing.c.added == outbox.c.added)
 _RECALL = text("outbox.state = 'recall'")
-_SENT = or_(
+SENT = or_(
     outbox.c.state == "accepted",
     and_(
         outbox.c.state == "pending",
@@ -233,6 +233,8 @@ class Owed(NamedTuple):
     """What it was judged under when it was sent."""
     peer: str
     rank: int
+    attempts: int
+    """How often it was tried to send it, or to recall it."""
     body: bytes
 
 
@@ -241,7 +243,7 @@ def owe(tx: Connection, places: Sequence[tuple[int, int]]) -> None:
     if places:
         tx.execute(
             update(outbox)
-            .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("at"), _SENT)
+            .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("at"), SENT)
             .values(state="recall"),
             [{"who": who, "at": at} for who, at in places],
         )
@@ -251,7 +253,7 @@ def owe_retired(tx: Connection, channels: Collection[str]) -> None:
     """The same of all that stands in audiences of these channels which the terms no longer make."""
     gone = select(audience.c.number).where(audience.c.retired, audience.c.channel.in_(list(channels)))
     still = exists().where(_LISTED, listing.c.closed.is_(None))
-    tx.execute(update(outbox).where(outbox.c.audience.in_(gone), _SENT, still).values(state="recall"))
+    tx.execute(update(outbox).where(outbox.c.audience.in_(gone), SENT, still).values(state="recall"))
 
 
 def any_owed(tx: Connection) -> bool:
@@ -271,7 +273,7 @@ def owed(tx: Connection, channel: str, most: int, *, after: tuple[int, int] = (-
     shut = exists().where(audience.c.channel == channel, ~audience.c.retired, ~audience.c.open)
     columns = (
         statement.c.seq, statement.c.stix_id, statement.c.version, listing.c.agreement, statement.c.event,
-        listing.c.label, statement.c.peer, listing.c.rank,
+        listing.c.label, statement.c.peer, listing.c.rank, outbox.c.attempts,
     )  # fmt: skip
     query = (
         select(outbox.c.audience, outbox.c.added, *columns, listing.c.block, listing.c.start, listing.c.stop)
@@ -308,7 +310,7 @@ def settle_owed(tx: Connection, rows: Sequence[tuple[Owed, str, str]], *, peer: 
     tx.execute(
         update(outbox)
         .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("at"), outbox.c.state == "recall")
-        .values(state=bindparam("became"), message=bindparam("said")),
+        .values(state=bindparam("became"), message=bindparam("said"), attempts=outbox.c.attempts + 1),
         [{"who": row.audience, "at": row.added, "became": state, "said": said[:500]} for row, state, said in rows],
     )
     entries = [

@@ -1,5 +1,8 @@
 """Sightings that an audience reads of what stands in its events, whoever saw it.
 
+What is folded is not in an event itself, but the one in front of it is, which states the same fact: there the sightings
+of both stand. (Where twins are listed, MISP holds one attribute of a value for an event: `twins` are told by it.)
+
 A sighting of MISP is a STIX sighting, or where it says the contrary an opinion, or a note. Which opinions and notes are
 one is not to be seen without reading them: each is read once.
 """
@@ -7,6 +10,7 @@ one is not to be seen without reading them: each is read once.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, literal_column, or_, select
 
@@ -24,6 +28,19 @@ _PAIRS = (
     .join(statement, _s.stix_id == reference.c.target)
     .join(listing, _l.seq == _s.seq)
 )
+_behind, _folded = statement.alias("behind"), listing.alias("folded")
+_FOLDED = (
+    _told.join(_about, _about.c.seq == _told.c.seq)
+    .join(reference, and_(reference.c.seq == _told.c.seq, reference.c.ends))
+    .join(_behind, _behind.c.stix_id == reference.c.target)
+    .join(
+        _folded,
+        and_(_folded.c.seq == _behind.c.seq, _folded.c.audience == _told.c.audience, _folded.c.folded,
+             _folded.c.closed.is_(None)),
+    )
+    .join(listing, and_(_l.fact == _folded.c.fact, _l.audience == _folded.c.audience))
+    .join(statement, _s.seq == _l.seq)
+)  # fmt: skip
 _BESIDE = case((_l.rank < 0, 1), else_=0).label("beside")
 _WHEN = func.coalesce(_told.c.closed, _told.c.added)
 _ITS = _told.c.audience == bindparam("number")
@@ -40,15 +57,26 @@ _ANY = [Query(select(_told.c.added).where(_ITS, each).limit(1)) for each in (_IS
 
 
 def sighted(
-    tx: Connection, number: int, now: int, known: MutableMapping[int, bool], is_one: Callable[[bytes], bool]
+    tx: Connection,
+    number: int,
+    now: int,
+    known: MutableMapping[int, bool],
+    is_one: Callable[[bytes], bool],
+    *,
+    folds: bool,
 ) -> Mapping[Strand, int]:
     """Strand → when the last sighting of anything shown in it was listed to this audience, or taken from it.
 
     `known`: number of a statement → whether that opinion or note is one; `is_one` tells it of the bytes of others.
+    `folds`: whether anything may be folded here.
     """
-    seen = _SIGHTED.run(tx, number=number, now=now)
-    found: dict[Strand, int] = {(event, peer, bool(beside)): when for event, peer, beside, when in seen}
-    perhaps = _PERHAPS.run(tx, number=number, now=now)
+    found: dict[Strand, int] = {}
+    perhaps: list[Any] = []
+    for joined in (_PAIRS, _FOLDED) if folds else (_PAIRS,):
+        for event, peer, beside, when in _SIGHTED[joined].run(tx, number=number, now=now):
+            strand = event, peer, bool(beside)
+            found[strand] = max(found.get(strand, 0), when)
+        perhaps += _PERHAPS[joined].run(tx, number=number, now=now)
     new = {row[4]: (row[5], row[6], row[7]) for row in perhaps if row[4] not in known}
     places = sorted(new.items(), key=lambda item: item[1])
     for begin in range(0, len(places), _AT_ONCE):
@@ -62,35 +90,88 @@ def sighted(
     return found
 
 
-_SIGHTED = Query(
-    select(_s.event, _s.peer, _BESIDE, func.max(_WHEN))
-    .select_from(_PAIRS)
-    .where(_ITS, _IS_SIGHTING, ALSO_MINE, SHOWN)
-    .group_by(_s.event, _s.peer, _BESIDE)
-)
-_PERHAPS = Query(
-    select(_s.event, _s.peer, _BESIDE, _WHEN, _told.c.seq, _told.c.block, _told.c.start, _told.c.stop)
-    .select_from(_PAIRS)
-    .where(_ITS, _MAY_BE, ALSO_MINE, SHOWN)
-)
-
-
-def sightings(tx: Connection, number: int, now: int, events: Collection[int]) -> Iterator[tuple[Strand, Found]]:
-    """What may be a sighting, and the audience reads, of anything it reads in these events; with the strand of that."""
-    for begin in range(0, len(wanted := sorted(events)), _AT_ONCE):
-        found = _SIGHTINGS.rows(tx, wanted[begin : begin + _AT_ONCE], number=number, now=now)
-        for at in range(0, len(found), _AT_ONCE):
-            some = [((row[0], row[1], bool(row[2])), Row._make(row[3:])) for row in found[at : at + _AT_ONCE]]
-            read = bodies(tx, [row for _, row in some])
-            yield from ((strand, Found(row, body)) for (strand, row), body in zip(some, read, strict=True))
-
-
-_SIGHTINGS = Lookup(
-    select(_s.event, _s.peer, _BESIDE, *(_about.c[c.name] if c.table is statement else _told.c[c.name] for c in ROW))
-    .select_from(_PAIRS)
-    .where(
-        _ITS, or_(_IS_SIGHTING, _MAY_BE), ALSO_MINE, SHOWN, among(_s.event), _told.c.closed.is_(None), _told.c.latest,
-        ~_told.c.folded, _told.c.not_after > bindparam("now", type_=BigInteger),
+_SIGHTED = {
+    places: Query(
+        select(_s.event, _s.peer, _BESIDE, func.max(_WHEN))
+        .select_from(places)
+        .where(_ITS, _IS_SIGHTING, ALSO_MINE, SHOWN)
+        .group_by(_s.event, _s.peer, _BESIDE)
     )
-    .order_by(_told.c.added)
+    for places in (_PAIRS, _FOLDED)
+}
+_PERHAPS = {
+    places: Query(
+        select(_s.event, _s.peer, _BESIDE, _WHEN, _told.c.seq, _told.c.block, _told.c.start, _told.c.stop)
+        .select_from(places)
+        .where(_ITS, _MAY_BE, ALSO_MINE, SHOWN)
+    )
+    for places in (_PAIRS, _FOLDED)
+}
+
+
+class Seen(NamedTuple):
+    """What may be a sighting, and of what."""
+
+    strand: Strand
+    """Of what stands in the event."""
+    found: Found
+    target: int
+    """The statement of which it is told."""
+    front: int
+    """The one that stands in the event: the same, or that in front of it."""
+
+
+def sightings(tx: Connection, number: int, now: int, events: Collection[int], *, folds: bool) -> Iterator[Seen]:
+    """What may be a sighting, and the audience reads, of anything it reads in these events, or that is folded there."""
+    wanted = sorted(events)
+    for begin in range(0, len(wanted), _AT_ONCE):
+        some, found = wanted[begin : begin + _AT_ONCE], []
+        for joined in (_PAIRS, _FOLDED) if folds else (_PAIRS,):
+            found += _SIGHTINGS[joined].rows(tx, some, number=number, now=now)
+        found.sort(key=lambda row: row[_ADDED])
+        for at in range(0, len(found), _AT_ONCE):
+            few = found[at : at + _AT_ONCE]
+            rows = [Row._make(row[5:]) for row in few]
+            for row, told, body in zip(few, rows, bodies(tx, rows), strict=True):
+                yield Seen((row[0], row[1], bool(row[2])), Found(told, body), row[3], row[4])
+
+
+_ADDED = 5 + Row._fields.index("added")
+
+
+def _sightings(places: Any, target: Any) -> Lookup:
+    shown = (_about.c[column.name] if column.table is statement else _told.c[column.name] for column in ROW)
+    return Lookup(
+        select(_s.event, _s.peer, _BESIDE, target.c.seq, _s.seq.label("front"), *shown)
+        .select_from(places)
+        .where(
+            _ITS, or_(_IS_SIGHTING, _MAY_BE), ALSO_MINE, SHOWN, among(_s.event), _told.c.closed.is_(None),
+            _told.c.latest, ~_told.c.folded, _told.c.not_after > bindparam("now", type_=BigInteger),
+        )
+        .order_by(_told.c.added)
+    )  # fmt: skip
+
+
+_SIGHTINGS = {_PAIRS: _sightings(_PAIRS, statement), _FOLDED: _sightings(_FOLDED, _behind)}
+_first, _earlier = statement.alias("first"), listing.alias("earlier")
+_TWINS = Lookup(
+    select(_s.seq, _earlier.c.seq)
+    .select_from(
+        statement.join(listing, _l.seq == _s.seq)
+        .join(_first, and_(_first.c.fact == _s.fact, _first.c.event == _s.event))
+        .join(_earlier, and_(_earlier.c.seq == _first.c.seq, _earlier.c.audience == _l.audience))
+    )
+    .where(
+        among(_s.seq), ALSO_MINE, SHOWN, _earlier.c.added < _l.added, _earlier.c.closed.is_(None), _earlier.c.latest,
+        ~_earlier.c.folded, _earlier.c.not_after > bindparam("now", type_=BigInteger),
+    )
+    .order_by(_earlier.c.added)
 )  # fmt: skip
+
+
+def twins(tx: Connection, number: int, now: int, seqs: Collection[int]) -> Mapping[int, int]:
+    """Statement → the first before it that states the same fact in the same event, of what this audience reads."""
+    found: dict[int, int] = {}
+    for seq, first in _TWINS.rows(tx, sorted(seqs), number=number, now=now):
+        found.setdefault(seq, first)
+    return found

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Dialect, Table, bindparam, func, or_, select, text, update
 
 from exchange.model.marking import Label
 from exchange.model.stix import StixObject
-from exchange.store import blocks
+from exchange.store import aliases, blocks
 from exchange.store.blocks import Place
+from exchange.store.columns import CHUNK
+from exchange.store.columns import chunks as chunks
 from exchange.store.columns import indexed as indexed
 from exchange.store.prepared import Inserting, Lookup, Query, among, truths
-from exchange.store.tables import document, observable, reference, statement, withdrawal
-
-T = TypeVar("T")
-CHUNK = 500
-"""Values of one IN list; SQLite and PostgreSQL both plan that well."""
-
-
-def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """`values` in lists of at most `size`."""
-    batch: list[T] = []
-    for value in values:
-        batch.append(value)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+from exchange.store.tables import alias, document, observable, reference, statement, withdrawal
+from exchange.store.work import NOTICES
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -65,11 +52,15 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """Number of the MISP event to which it belongs (`store.events`)."""
     attributes: int
     """How many MISP attributes it may be."""
+    doubt: str
+    """The code for which a person looks at it before it leaves; empty: nothing."""
     block: int
     start: int
     stop: int
     withdrawn: frozenset[str] = frozenset()
     """The channels from which its peer has withdrawn it (RULES R22)."""
+    copied: frozenset[str] = frozenset()
+    """The peers that gave it under another id, by its own word (RULES R3)."""
 
     @property
     def place(self) -> Place:
@@ -77,7 +68,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
         return Place(self.block, self.start, self.stop)
 
 
-_STORED = Held.__struct_fields__[:-1]
+_STORED = Held.__struct_fields__[:-2]
 _HELD = [statement.c[name] for name in _STORED]
 _STATED, _LABEL = Held.__struct_fields__.index("stated"), Held.__struct_fields__.index("label")
 
@@ -108,6 +99,9 @@ def held(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[Held]]:
             group.sort(key=lambda item: item.seq)
     for stix_id, marks in _withdrawn(tx, found).items():
         found[stix_id] = [_under(item, marks) for item in found[stix_id]]
+    copied = aliases.givers(tx, (i.seq for group in found.values() for i in group)) if aliases.any_alias(tx) else {}
+    for stix_id in {item.stix_id for group in found.values() for item in group if item.seq in copied}:
+        found[stix_id] = [msgspec.structs.replace(i, copied=copied.get(i.seq, i.copied)) for i in found[stix_id]]
     return found
 
 
@@ -152,6 +146,7 @@ class New(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     touch: bool
     waiting: bool
     """Unmarked, or its version lies in the future: it is judged later."""
+    doubt: str = ""
 
 
 def add_all(
@@ -173,13 +168,13 @@ def add_all(
     truth = truths(tx.dialect)
     # None costs SQLite's driver a search too: where all was received as it is served, those columns are left out.
     bare = document is None and not any(raws)
-    kept, rows, references, values = [], [], [], []
+    kept, rows, references, values, others = [], [], [], [], []
     for seq, new, place, raw, event in zip(count(first), news, bodies, raws, events, strict=False):
         item = new.object
         held = Held(
             seq, source, peer, posted, item.id, item.type, item.version, item.precision, item.digest, item.creator,
             _fact(item), item.label, new.label is not None, new.label, str(new.basis), new.waiting, new.newest,
-            new.touch, item.revoked, ",".join(item.repairs), now, event, item.attributes, *place,
+            new.touch, item.revoked, ",".join(item.repairs), now, event, item.attributes, new.doubt, *place,
         )  # fmt: skip
         kept.append(held)
         row = _row(held, truth)
@@ -189,9 +184,12 @@ def add_all(
             references += [(seq, target, truth(target in ends)) for target in item.refs if indexed(target) == target]
         if item.values:
             values += [(indexed(value), path, seq) for path, value in dict.fromkeys(item.values)]
+        if item.aliases:
+            others += [(other, seq) for other in item.aliases]
     _inserting(tx.dialect, statement, _STORED if bare else _COLUMNS).many(tx, rows)
     _inserting(tx.dialect, reference, ("seq", "target", "ends")).many(tx, references)
     _inserting(tx.dialect, observable, ("value", "path", "seq")).many(tx, values)
+    _inserting(tx.dialect, alias, ("alias", "seq")).many(tx, others)
     return kept
 
 
@@ -234,7 +232,7 @@ def _row(held: Held, truth: Callable[[bool], int]) -> tuple[Any, ...]:
     return (
         h.seq, h.source, h.peer, h.posted, h.stix_id, h.type, h.version, h.precision, h.digest, h.creator, h.fact,
         stated, truth(h.marked), label, h.basis, truth(h.waiting), truth(h.newest), truth(h.touch), truth(h.revoked),
-        h.repairs, h.received, h.event, h.attributes, h.block, h.start, h.stop,
+        h.repairs, h.received, h.event, h.attributes, h.doubt, h.block, h.start, h.stop,
     )  # fmt: skip
 
 
@@ -339,11 +337,13 @@ def waiting_sources(tx: Connection) -> list[str]:
 
 
 def walk(tx: Connection, after: int, most: int, *, unknown: bool = False) -> list[int]:
-    """The numbers of the statements after `after`, in order: to judge everything anew, a step at a time.
+    """The numbers of the statements after `after`, in order: to judge everything anew, a step at a time, but our own
+    notices.
 
     `unknown`: only those that state a marking which an agreement may list as informational.
     """
-    query = select(statement.c.seq).where(statement.c.seq > after).order_by(statement.c.seq).limit(most)
+    others = (statement.c.seq > after, statement.c.source != NOTICES)
+    query = select(statement.c.seq).where(*others).order_by(statement.c.seq).limit(most)
     if unknown:
         query = query.where(statement.c.stated.like("%[%"))
     return list(tx.execute(query).scalars())
@@ -356,10 +356,12 @@ def bodies(tx: Connection, seqs: Iterable[int]) -> dict[int, bytes]:
 
 
 def find(tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collection[str] = ()) -> list[Held]:
-    """What an operator looks for: a STIX id, the uuid part of one or of a MISP event, or an observable's value."""
+    """What an operator looks for: a STIX id or another one of the same thing, as somebody says; the uuid part of one or
+    of a MISP event; or an observable's value.
+    """
     conditions = []
     if stix_id:
-        conditions.append(statement.c.stix_id == stix_id)
+        conditions += [statement.c.stix_id == stix_id, aliases.known_as(stix_id)]
     if uuid:
         conditions.append(statement.c.stix_id.like(f"%--{uuid}"))
         conditions.append(statement.c.document.in_(select(document.c.id).where(document.c.document_id == uuid)))
@@ -376,10 +378,11 @@ def find(tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collectio
 
 
 def held_by(tx: Connection, peer: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:
-    """(id, version) of what `peer` gave us itself, of these ids: it need not be handed back (RULES R3)."""
-    return {
+    """(id, version) of what `peer` gave us itself, of these ids, under whatever id: it need not be handed back (R3)."""
+    wanted = list(stix_ids)
+    return aliases.given_as(tx, peer, wanted) | {
         (row.stix_id, row.version)
-        for ids in chunks(stix_ids)
+        for ids in chunks(wanted)
         for row in tx.execute(
             select(statement.c.stix_id, statement.c.version).where(
                 statement.c.peer == peer, statement.c.stix_id.in_(ids)

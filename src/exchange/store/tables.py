@@ -15,7 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -25,14 +24,15 @@ from sqlalchemy import (
 )
 
 from exchange.store.columns import Ordered, Serial, metadata
-from exchange.store.identity import alias, link, review
-from exchange.store.work import budget, handshake, inventory, pushed, quarantine, run, skipped, source, vanished
+from exchange.store.identity import alias, link, name, refold, renewal, review
+from exchange.store.work import budget, handshake, inventory, notice, pushed, quarantine, run, skipped, source, vanished
+from exchange.store.written import anchor, ledger, member, read, reads
 
 __all__ = [
-    "account", "alias", "audience", "block", "brake", "budget", "certificate", "document", "event", "handshake",
-    "inventory", "ledger", "link", "listing", "meta", "metadata", "observable", "outbox", "pushed", "quarantine",
-    "read", "reads", "reference", "review", "run", "secret", "segment", "skipped", "source", "statement", "status",
-    "vanished", "withdrawal",
+    "account", "alias", "anchor", "audience", "block", "brake", "budget", "certificate", "document", "event",
+    "handshake", "inventory", "ledger", "link", "listing", "member", "meta", "metadata", "name", "notice",
+    "observable", "outbox", "pushed", "quarantine", "read", "reads", "reference", "refold", "renewal", "review",
+    "run", "secret", "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
 ]  # fmt: skip
 
 meta = Table(
@@ -232,6 +232,7 @@ listing = Table(
         "ix_listing_fact",
         "audience",
         "fact",
+        "folded",
         sqlite_where=text("closed IS NULL AND fact IS NOT NULL"),
         postgresql_where=text("closed IS NULL AND fact IS NOT NULL"),
     ),
@@ -340,22 +341,6 @@ outbox = Table(
     ),
 )
 
-ledger = Table(
-    "ledger",
-    metadata,
-    Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("at", BigInteger, nullable=False),
-    Column("peer", String, nullable=False),
-    Column("channel", String, nullable=False),
-    Column("seq", BigInteger, nullable=False),
-    Column("stix_id", String, nullable=False),
-    Column("version", String, nullable=False),
-    Column("agreement", String, nullable=False),
-    Column("outcome", String, nullable=False, comment="delivered, accepted, refused"),
-    Index("ix_ledger_stix_id", "stix_id"),
-    comment="who was handed which version, when (what was fetched stands in the read ledger)",
-)
-
 brake = Table(
     "brake",
     metadata,
@@ -364,22 +349,4 @@ brake = Table(
     Column("who", String, nullable=False),
     Column("why", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
-)
-
-# The read ledger has a file of its own on SQLite, so that readers never wait for the store's writer (RULES R27).
-reads = MetaData()
-read = Table(
-    "read",
-    reads,
-    Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("at", BigInteger, nullable=False),
-    Column("account", String, nullable=False),
-    Column("peer", String, nullable=False),
-    Column("audience", String, nullable=False),
-    Column("channel", String, nullable=False),
-    Column("query", Text, nullable=False),
-    Column("first", BigInteger, nullable=False),
-    Column("last", BigInteger, nullable=False),
-    Column("count", Integer, nullable=False),
-    Index("ix_read_audience", "audience", "first"),
 )

@@ -118,11 +118,13 @@ def _tallies(*conditions: ColumnElement[bool]) -> Any:
             func.min(_l.added), func.max(went), func.min(_l.not_after), func.max(early),
         )
         .select_from(_JOINED)
-        .where(_s.type != literal_column("'sighting'"), *conditions)
+        .where(_s.type != literal_column("'sighting'"), _IN_EVENT, *conditions)
         .group_by(_s.event, _s.peer, beside, shows, _l.label)
     )  # fmt: skip
 
 
+_IN_EVENT = _s.event != literal_column("0")
+"""Recall notices are in none: who reads over MISP has its tombstones."""
 _over = case((_l.not_after <= bindparam("now", type_=BigInteger), _l.not_after), else_=0)
 _ALL = Query(_tallies(_MINE))
 _SOME = Lookup(_tallies(ALSO_MINE, among(_s.event)))
@@ -195,7 +197,10 @@ def events_of(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str,
 
 
 _EVENTS_OF = Lookup(
-    select(_s.stix_id, _s.event, _s.peer, _l.rank).select_from(_JOINED).where(among(_s.stix_id), ALSO_MINE).distinct()
+    select(_s.stix_id, _s.event, _s.peer, _l.rank)
+    .select_from(_JOINED)
+    .where(among(_s.stix_id), ALSO_MINE, _IN_EVENT)
+    .distinct()
 )
 
 
@@ -351,5 +356,5 @@ def but(tx: Connection, number: int, now: int, types: Collection[str]) -> Iterat
 @lru_cache(maxsize=16)
 def _but(types: tuple[str, ...]) -> Query:
     kinds: list[Any] = [literal_column(f"'{kind}'") for kind in types]
-    query = select(*ROW).select_from(_JOINED).where(_MINE, SHOWN, _l.type.not_in(kinds))
+    query = select(*ROW).select_from(_JOINED).where(_MINE, SHOWN, _l.type.not_in(kinds), _IN_EVENT)
     return Query(query.where(_l.added > bindparam("added")).order_by(_l.added).limit(bindparam("most")))

@@ -18,6 +18,28 @@ def of_source(source: str) -> str:
     return f"source:{source}"
 
 
+RECALL = "recall:"
+"""In place of a channel: the statement itself is a recall notice, which is obeyed and not handed on."""
+
+
+def is_notice(held: Held) -> bool:
+    """Whether this statement is a recall notice that its source gave us."""
+    return RECALL in held.withdrawn
+
+
+def returned(source: str) -> str:
+    """In place of a channel: `source` gives again what it had recalled; that counts when its drain is complete."""
+    return f"again:{source}"
+
+
+def returning(tx: Connection, peer: str, source: str) -> list[str]:
+    """The ids that `source` has given again since it recalled them."""
+    w = withdrawal.c
+    if not any_withdrawn(tx):
+        return []
+    return list(tx.execute(select(w.stix_id).where(w.peer == peer, w.channel == returned(source)).distinct()).scalars())
+
+
 def is_deleted(held: Held) -> bool:
     """Whether the source of this statement has deleted it since."""
     return of_source(held.source) in held.withdrawn

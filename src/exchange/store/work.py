@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
-from exchange.store.columns import Serial, metadata
+from exchange.store.columns import Ordered, Serial, metadata
+
+NOTICES = ":recall"
+"""The source of our own recall notices (`store.notices`): no source of the configuration can have that name."""
 
 source = Table(
     "source",
@@ -131,4 +134,15 @@ pushed = Table(
     Column("frame", Text, nullable=False, comment="JSON: what its creator and date were then"),
     sqlite_with_rowid=False,
     comment="MISP events that were handed to a target; each time under a greater timestamp",
+)
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("audience", BigInteger, primary_key=True, autoincrement=False),
+    Column("stix_id", Ordered, primary_key=True, comment="the object that was withdrawn"),
+    Column("seq", BigInteger, nullable=False, comment="the statement of ours that says so, in its newest version"),
+    Column("action", String, nullable=False, comment="withdrawn, restored; empty: the object is listed there again"),
+    sqlite_with_rowid=False,
+    comment="recall notices: who was told of which object that it may no longer have it (R8)",
 )

@@ -140,7 +140,7 @@ def _statements(bind: sa.Connection) -> dict[int, tuple[int, int, int]]:
 def _fact(row: dict[str, Any], stix: dict[str, Any]) -> str | None:
     if row["revoked"] or row["fact"] == row["stix_id"]:
         return None
-    return facts.fact_key(stix, facts.observables(stix))
+    return facts.fact_key(stix)
 
 
 def _create() -> None:

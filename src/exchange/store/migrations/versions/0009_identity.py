@@ -21,6 +21,27 @@ def upgrade() -> None:
         comment="other ids under which a statement says that its object is known (x_opencti_stix_ids)",
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_alias_seq", "alias", ["seq"], unique=False)
+    op.create_table(
+        "name",
+        sa.Column("value", _ORDERED, nullable=False, comment="without regard to case and white space"),
+        sa.Column(
+            "kind", sa.String(), nullable=False, comment="name, or id:SOURCE_NAME for its creator's own external id"
+        ),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("value", "kind", "seq", name=op.f("pk_name")),
+        comment="names of domain objects: what suggests that two may be one; nothing is ever joined by it",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "refold",
+        sa.Column("audience", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("target", _ORDERED, nullable=False),
+        sa.Column("after", sa.BigInteger(), nullable=False, comment="the last statement on it that was done"),
+        sa.PrimaryKeyConstraint("audience", "target", name=op.f("pk_refold")),
+        comment="ends whose fact changed for an audience, with more composites on them than one transaction keys (R18)",
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "link",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
@@ -36,11 +57,37 @@ def upgrade() -> None:
     op.create_index("ix_link_one", "link", ["one"], unique=False)
     op.create_index("ix_link_other", "link", ["other"], unique=False)
     op.create_table(
+        "renewal",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_renewal")),
+        comment="statements whose end is to be told again: they, or twins of theirs, were seen, or no longer were",
+    )
+    op.create_table(
+        "notice",
+        sa.Column("audience", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("stix_id", _ORDERED, nullable=False, comment="the object that was withdrawn"),
+        sa.Column(
+            "seq", sa.BigInteger(), nullable=False, comment="the statement of ours that says so, in its newest version"
+        ),
+        sa.Column(
+            "action",
+            sa.String(),
+            nullable=False,
+            comment="withdrawn, restored; empty: the object is listed there again",
+        ),
+        sa.PrimaryKeyConstraint("audience", "stix_id", name=op.f("pk_notice")),
+        comment="recall notices: who was told of which object that it may no longer have it (R8)",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "review",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
         sa.Column("stix_id", _ORDERED, nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("code", sa.String(), nullable=False, comment="the reason for which it was held"),
+        sa.Column(
+            "value", _ORDERED, nullable=False, comment="what it was held for, as it is indexed; empty: no one value"
+        ),
         sa.Column("matches", sa.Text(), nullable=False, comment="JSON: what was found, for whoever reads it later"),
         sa.Column("verdict", sa.String(), nullable=False, comment="released, refused"),
         sa.Column("who", sa.String(), nullable=False),
@@ -50,6 +97,7 @@ def upgrade() -> None:
         comment="what a person decided of what was held for a look; the last word holds, none is ever deleted",
     )
     op.create_index("ix_review_stix_id", "review", ["stix_id"], unique=False)
+    op.create_index("ix_review_value", "review", ["value", "source"], unique=False)
     op.add_column(
         "statement",
         sa.Column(
@@ -83,7 +131,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_listing_fact",
         "listing",
-        ["audience", "fact"],
+        ["audience", "fact", "folded"],
         unique=False,
         sqlite_where=sa.text("closed IS NULL AND fact IS NOT NULL"),
         postgresql_where=sa.text("closed IS NULL AND fact IS NOT NULL"),
