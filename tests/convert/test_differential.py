@@ -1,134 +1,95 @@
 """Our own mapping beside misp-stix's, over every real event: the same STIX, but for what docs/misp-mapping.md says.
 
-What is compared of an attribute is what it says in STIX: pattern, observables, names, descriptions, phases, labels.
+A sample each time: of each event one attribute of each shape and one object of each template. `EXCHANGE_SOAK=1` (`make
+soak`) compares all of all of them, in two processes and about two minutes, and writes what it found to standard output.
 """
 
-import orjson
+import json
+import os
+import re
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
 import pytest
-from events import DATA, NOW, SOURCE, attribute, convert, event, read, uuid, whole
+from beside import FILES, Comparison, Event, documents
+from events import attribute, convert, event, file_object, sha256, uuid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.convert import parser, split
 from exchange.convert.attributes import known
-from exchange.convert.labels import truth
-from exchange.convert.opening import open_event
-from exchange.convert.opening import read as read_slice
-from exchange.convert.prepare import prepare, strip
-from exchange.convert.table import ROWS, registry_key
-from exchange.errors import ContentError
-from exchange.model.marking import TLP_IDS
+from exchange.convert.labels import listed, truth
+from exchange.convert.table import ROWS
 
-FILES = sorted(
-    path
-    for folder in (DATA / "misp-events", DATA / "misp-feed" / "infoblox")
-    for path in folder.rglob("*.json*")
-    if "manifest" not in path.name
-)
-LARGEST = 150_000
-NOT_COMPARED = frozenset(
-    {
-        # Ids: none is used twice (1). Dates are the event's and the attribute's (2), marks by canonical id (3).
-        "id", "object_refs", "created", "modified", "valid_from", "valid_until", "first_observed", "last_observed",
-        "object_marking_refs", "extensions", "spec_version", "created_by_ref", "number_observed", "defanged",
-        # A pattern in another language is in no version of STIX patterns (9).
-        "pattern_version",
-    }
-)  # fmt: skip
-RENAMED = {"SHA224": "SHA-224", "SHA384": "SHA-384", "SHA3224": "SHA3-224", "SHA3384": "SHA3-384"}  # (7)
-OURS_ALONE = frozenset({"stix2-pattern", "tlsh", "filename|tlsh", "malware-sample"})  # (8, 10)
-ONLY_IF_TO_IDS = frozenset({"yara", "sigma", "snort", "suricata"})  # (4)
-CORRECTED = frozenset({"sha512/224", "sha512/256", "filename|sha512/224", "filename|sha512/256"})  # (7)
-RULES = ONLY_IF_TO_IDS  # misp-stix puts them in brackets (9)
+REAL = pytest.mark.skipif(not FILES, reason="the real data is not on this machine")
+SOAK = pytest.mark.skipif(not os.environ.get("EXCHANGE_SOAK"), reason="minutes long: `make soak` runs it")
+LARGEST = 250_000
+"""Bytes of a file in the sample; the larger ones are more of the same."""
 
 
-def plain(stix):
-    """What an object says, without ids: a reference is the type that it refers to."""
-    found = {name: bare(name, value) for name, value in stix.items() if name not in NOT_COMPARED}
-    if stix["type"] == "windows-registry-key":
-        found["key"] = registry_key(stix["key"]).casefold()  # (6)
-    if stix["type"] == "indicator":
-        found["pattern"] = stix["pattern"].casefold()
-    found["labels"] = sorted(label for label in stix.get("labels", ()) if label.startswith(("misp:type", "misp:cat")))
-    return found
+def sample(event):
+    """Leaves of an event one attribute of each shape, and one object of each template with all that it refers to."""
+    shapes = {(a.get("type"), truth(a.get("to_ids")), str(a.get("value"))[:1]): a for a in event.attributes}
+    event.attributes = list(shapes.values())
+    wanted = {entity.get("uuid") for entity in {e.get("name"): e for e in event.objects}.values()}
+    size = -1
+    while size != len(wanted):
+        size = len(wanted)
+        chosen = [entity for entity in event.objects if entity.get("uuid") in wanted]
+        wanted |= {r.get("referenced_uuid") for entity in chosen for r in listed(entity, "ObjectReference")}
+    event.objects = chosen
 
 
-def bare(name, value):
-    if name.endswith("_ref") and isinstance(value, str):
-        return value.partition("--")[0]
-    if name.endswith("_refs") and isinstance(value, list):
-        return [item.partition("--")[0] for item in value]
-    if isinstance(value, dict):
-        return {RENAMED.get(key, key): bare(key, inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [bare(name, item) for item in value]
-    # PyMISP, by which misp-stix reads, rewrites some values; ours stand as their creator wrote them (5).
-    return value.casefold() if isinstance(value, str) else value
+def compared(path, chosen=lambda _: None):
+    """(what was compared, the differences by number, what no number explains) of all events in a file."""
+    counts, numbers, odd = Counter(), Counter(), []
+    for document in documents(path):
+        found = Event.of(document, chosen)
+        comparison = Comparison.of(found)
+        inside = sum(len(entity["Attribute"]) for entity in found.objects)
+        counts.update(events=1, attributes=len(found.attributes), objects=len(found.objects), inside=inside)
+        numbers.update(comparison.numbers)
+        odd += comparison.odd
+    return counts, numbers, odd
 
 
-def by_misp_stix(frame, given_one):
-    """What misp-stix makes of one attribute in its event."""
-    made = parser.convert({**frame, "Attribute": [given_one], "Object": []}).objects
-    aside = ("report", "grouping", "identity", "marking-definition", "note", "relationship")
-    return [item for item in made if item["type"] not in aside and item["id"] not in TLP_IDS]
-
-
-def by_us(page, given_one):
-    carrier, own = given_one["uuid"], []
-    found = [orjson.loads(made.body) for made in page.objects]
-    index = {item["id"]: item for item in found}
-    for item in found:
-        if item["id"].endswith(carrier) and item["type"] not in ("identity", "report", "grouping"):
-            own.append(item)
-    for item in found:
-        if item.get("relationship_type") == "based-on" and item["source_ref"] in {o["id"] for o in own}:
-            own.append(index[item["target_ref"]])
-    for item in list(own):
-        own += [index[ref] for ref in item.get("object_refs", ()) if ref in index and index[ref] not in own]
-    return [item for item in own if item["type"] not in ("relationship", "note")]
-
-
-def alike(theirs, ours, given_one):
-    """Raises unless both say the same, but for the documented differences."""
-    kind = given_one["type"]
-    if kind in OURS_ALONE or (kind in ONLY_IF_TO_IDS and not truth(given_one.get("to_ids"))) or kind in CORRECTED:
-        return
-    wanted, made = ({i["type"]: plain(i) for i in items} for items in (theirs, ours))
-    if kind in RULES:
-        wanted["indicator"]["pattern"] = wanted["indicator"]["pattern"][1:-1]
-    if kind.startswith("regkey") and "indicator" in wanted:
-        wanted["indicator"].pop("pattern"), made["indicator"].pop("pattern")  # the hive is written out (6)
-    for item in (*wanted.values(), *made.values()):
-        item.pop("description", None), item.pop("x_misp_comment", None)  # comments: kept by us wherever there is one
-    assert made == wanted
-
-
-@pytest.mark.skipif(not FILES, reason="the real data is not on this machine")
+@REAL
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_the_attributes_of_a_real_event_say_what_misp_stix_says(path):
-    raw = read(path)
-    if len(raw) > LARGEST:
+def test_a_real_event_says_what_misp_stix_says(path):
+    if path.stat().st_size > LARGEST:
         pytest.skip("large: the same types, a thousand times")
-    try:
-        documents = split(raw)
-    except ContentError:
-        pytest.skip("no event")
-    for document in documents:
-        opened = open_event(document)
-        page = whole(document)
-        prepared = prepare(opened.frame, internal=SOURCE.internal, drafts=False, now=NOW)
-        frame = {name: opened.frame[name] for name in ("uuid", "info", "date", "timestamp") if name in opened.frame}
-        done = set()
-        for part in opened.attributes:
-            one = read_slice(part)
-            shape = (one.get("type"), truth(one.get("to_ids")), str(one.get("value"))[:1])
-            if shape in done or not prepared.takes_attribute(one):
-                continue  # one of each shape: a conversion costs two milliseconds
-            done.add(shape)
-            strip(one)
-            theirs = by_misp_stix(frame, {n: v for n, v in one.items() if n not in ("Galaxy", "Sighting", "Note")})
-            if theirs and not any(bad.id == one["uuid"] for bad in page.rejected):
-                alike(theirs, by_us(page, one), one)
+    counts, numbers, odd = compared(path, sample)
+    assert odd == []
+    assert counts["attributes"] + counts["objects"] == 0 or numbers
+
+
+@REAL
+@SOAK
+def test_all_attributes_and_objects_of_all_real_events_say_what_misp_stix_says(capsys):
+    counts, numbers, odd = Counter(), Counter(), []
+    largest_first = sorted(FILES, key=lambda path: -path.stat().st_size)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        for found in processes.map(compared, largest_first):
+            counts, numbers, odd = counts + found[0], numbers + found[1], odd + found[2]
+    with capsys.disabled():
+        sys.stdout.write(f"\n{dict(counts)}, differences by number {dict(sorted(numbers.items()))}\n")
+    assert odd == []
+    assert counts["attributes"] > 40_000
+    assert counts["objects"] > 3_000
+    assert numbers.keys() <= numbered("misp-mapping.md") == numbered("misp-mapping.fr.md")
+
+
+def numbered(name):
+    """The numbers in a page's list of differences."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / name).read_text(encoding="utf-8")
+    return set(map(int, re.findall(r"^\| (\d+) \|", text, re.M)))
+
+
+def test_the_list_of_differences_is_whole_in_both_languages():
+    found = numbered("misp-mapping.md")
+    assert found == set(range(1, len(found) + 1)) == numbered("misp-mapping.fr.md")
 
 
 SAMPLES = {
@@ -151,14 +112,17 @@ SAMPLES = {
 }  # fmt: skip
 
 
+def beside_misp_stix(*attributes, **more):
+    return Comparison.of(Event.of(json.dumps({"Event": event(*attributes, **more)}).encode()))
+
+
 @pytest.mark.parametrize("to_ids", [True, False])
 @pytest.mark.parametrize("kind", sorted(SAMPLES))
 def test_each_type_says_what_misp_stix_says(kind, to_ids):
     one = attribute(1, kind, SAMPLES[kind], category=known()[0][kind][0], to_ids=to_ids)
-    made = event(one)
-    theirs = by_misp_stix({name: made[name] for name in ("uuid", "info", "date", "timestamp")}, dict(one))
-    assert theirs
-    alike(theirs, by_us(convert(event(one)), one), one)
+    found = beside_misp_stix(one)
+    assert found.odd == []
+    assert found.numbers, "something was compared"
 
 
 def test_the_samples_are_of_more_than_forty_types():
@@ -172,10 +136,30 @@ def test_the_samples_are_of_more_than_forty_types():
     )
 )
 def test_any_text_is_quoted_as_misp_stix_quotes_it(value):
-    one = attribute(1, "filename", value, category="Payload delivery")
-    made = event(one)
-    theirs = by_misp_stix({name: made[name] for name in ("uuid", "info", "date", "timestamp")}, dict(one))
-    if theirs:
-        ours = by_us(convert(event(one)), one)
-        assert uuid(1) in ours[0]["id"]
-        assert [i["pattern"] for i in ours if "pattern" in i] == [i["pattern"] for i in theirs if "pattern" in i]
+    assert beside_misp_stix(attribute(1, "filename", value, category="Payload delivery")).odd == []
+
+
+# --- what the comparison found -----------------------------------------------------------------------------------
+
+
+def test_neither_half_of_a_value_has_white_space_around_it():
+    """`KEY | VALUE`, as people type it: with the space it would match nothing. The attribute comes back as written."""
+    text = "HKEY_CURRENT_USER\\Software\\X | one"
+    for to_ids in (True, False):
+        page = convert(event(attribute(1, "regkey|value", text, category="Persistence mechanism", to_ids=to_ids)))
+        said = b" ".join(made.body for made in page.objects if made.type != "report").decode()
+        assert "X '" not in said
+        assert "' one" not in said
+        assert '"data":"one"' in said
+        assert '| one"' in said
+
+
+def test_a_reference_between_files_is_one_relationship():
+    """misp-stix may make one object of two files of which one names the other; where it does not, it relates them."""
+    link = {"uuid": uuid(9), "referenced_uuid": uuid(4), "relationship_type": "dropped-by", "timestamp": "1700000002"}
+    named = link | {"Object": {"uuid": uuid(4), "name": "file"}}
+    page = convert(event(Object=[file_object(2, sha256(3), ObjectReference=[named]), file_object(4, sha256(5))]))
+    made = [json.loads(made.body) for made in page.objects if made.type == "relationship"]
+    assert sorted(one["relationship_type"] for one in made) == ["based-on", "based-on", "dropped-by"]
+    between = next(one for one in made if one["relationship_type"] == "dropped-by")
+    assert (between["source_ref"], between["target_ref"]) == (f"indicator--{uuid(2)}", f"indicator--{uuid(4)}")

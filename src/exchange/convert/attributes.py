@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 import orjson
 
-from exchange.convert.forms import Observed, Row, Unfit, Unsaid, beside, both_of
+from exchange.convert.forms import Named, Observed, Unfit, Unsaid, both_of, ids_beside
 from exchange.convert.labels import truth
 from exchange.convert.making import Event, Made, confidence_of, seen, shown_tags
 from exchange.convert.table import ROWS, SDOS
@@ -48,8 +48,7 @@ def entity_of(attribute: Mapping[str, Any]) -> dict[str, Any]:
 def _more(entity: dict[str, Any], attribute: Mapping[str, Any]) -> None:
     """What an attribute may leave unsaid."""
     for name in _NEVER_EMPTY:
-        text = attribute.get(name)
-        if text:
+        if text := attribute.get(name):
             entity[name] = text if isinstance(text, str) else str(text)
     alone = attribute.get("disable_correlation")
     if alone and truth(alone):
@@ -77,11 +76,14 @@ def convert_attribute(event: Event, attribute: Mapping[str, Any], label: Label) 
     row = ROWS.get(entity["type"])
     if row is None or (row.observed is None and not entity["to_ids"]):
         return [_plain(event, entity, label, uuid, seconds)]
+    ids = ids_beside(uuid)
     try:
-        pattern, observed = both_of(row, entity["value"], entity.get("data", ""), partial(beside, uuid))
+        pattern, observed = both_of(row, entity["value"], entity.get("data", ""), ids)
     except Unsaid:
         return [_plain(event, entity, label, uuid, seconds)]
-    return (_looked_for if entity["to_ids"] else _seen)(event, entity, label, uuid, seconds, row, pattern, observed)
+    if entity["to_ids"]:
+        return _looked_for(event, entity, label, uuid, seconds, row.language, pattern, observed, ids)
+    return _seen(event, entity, label, uuid, seconds, observed)
 
 
 def _labels(entity: Mapping[str, Any]) -> list[str]:
@@ -131,9 +133,10 @@ def _looked_for(
     label: Label,
     uuid: str,
     seconds: int,
-    row: Row,
+    language: str,
     pattern: str,
     observed: Observed,
+    ids: Named,
 ) -> list[Made]:
     """An indicator that carries the attribute; what it looks for stands beside."""
     created, beginning = event.beginning(seconds)
@@ -145,17 +148,17 @@ def _looked_for(
         event.note(uuid, identifier, label)
     comment = entity.get("comment")
     description = f'"description":{_text(comment)},' if comment else ""
-    version = '"pattern_version":"2.1",' if row.language == "stix" else ""
+    version = '"pattern_version":"2.1",' if language == "stix" else ""
     text = (
         f'{{"type":"indicator","spec_version":"2.1","id":"{identifier}",{beginning}{description}'
-        f'"pattern":{_text(pattern)},"pattern_type":"{row.language}",{version}"valid_from":"{first}",'
+        f'"pattern":{_text(pattern)},"pattern_type":"{language}",{version}"valid_from":"{first}",'
         f'"kill_chain_phases":[{{"kill_chain_name":"misp-category","phase_name":"{entity["category"]}"}}],'
         f'"labels":{labels}{before},"attribute":{_text(entity)}{after}'
     )
     found = [Made(identifier, text.encode(), label, True)]
     if not observed:
         return found
-    there, link = beside(uuid, "observed-data"), beside(uuid, "relationship")
+    there, link = ids("observed-data"), ids("relationship")
     text = f"{_observation(there, beginning, first, last, observed)}{labels}{plain}"
     found.append(Made(there, text.encode(), label))
     found += _observables(observed, plain, label)
@@ -173,8 +176,6 @@ def _seen(
     label: Label,
     uuid: str,
     seconds: int,
-    _row: Row,
-    _pattern: str,
     observed: Observed,
 ) -> list[Made]:
     """An observed-data that carries the attribute, and what was observed."""

@@ -252,7 +252,7 @@ class _Conversion:
             (list(self._objects(batch)) for batch in together(self._opened.objects, _AT_ONCE)),
             (self._attributes(batch) for batch in _batches(self._opened.attributes)),
         ):
-            self._prepared.refuse(sum(isinstance(item, Rejected) for item in made))
+            self._prepared.refuse(len([item for item in made if type(item) is Rejected]))
             yield made
 
     def _read(self, batch: Iterable[Raw]) -> Iterator[dict[str, Any] | Rejected]:

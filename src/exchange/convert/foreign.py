@@ -14,7 +14,7 @@ from exchange.convert.forms import Unfit, Unsaid
 from exchange.convert.table import HASHES, ROWS
 from exchange.errors import ContentError
 from exchange.model import pattern as patterns
-from exchange.model.normalise import hash_name, value_of
+from exchange.model.normalise import hash_name, refang, value_of
 from exchange.model.pattern import Comparison, Joined, Observation
 
 
@@ -91,6 +91,13 @@ _PAIRS = {
 _ACCOUNT = ("user-account:account_type", "user-account:account_login")
 _KEPT = frozenset({"windows-registry-key:key", "file:name"})
 """Compared without regard to case, shown as they are."""
+
+
+def _shown(path: str, value: str) -> str:
+    """A value as MISP gets it: a URL as its owner wrote it, for what is equal to readers is not so to a sensor."""
+    if path == "url:value":
+        return refang(value)
+    return value if path in _KEPT else value_of(path, value)
 
 
 def of_pattern(text: str, language: str) -> list[Value]:
@@ -193,8 +200,8 @@ def _one(facts: dict[str, str]) -> Value | None:
         ((path, value),) = facts.items()
         kind = _SINGLE.get(path) or (_ENDS[path][1] if path.startswith("network-traffic:") and path in _ENDS else "")
         if kind == "ip-dst" or kind == "ip-src":
-            return _fit(kind, value_of("ipv4-addr:value", value))
-        return _fit(kind, value if path in _KEPT else value_of(path, value)) if kind else None
+            path = "network-traffic:dst_ref.value"  # an address of either version
+        return _fit(kind, _shown(path, value)) if kind else None
     if set(facts) == set(_ACCOUNT):
         return _fit("github-username", facts[_ACCOUNT[1]]) if facts[_ACCOUNT[0]] == "github" else None
     if len(facts) != 2:

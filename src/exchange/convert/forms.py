@@ -30,8 +30,18 @@ def minted(text: str) -> str:
 
 def beside(uuid: str, kind: str) -> str:
     """The id of the object of type `kind` that stands beside the carrier of entity `uuid`."""
-    plain = _sha1(_SPACE + f"{uuid}/{kind}".encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-    return f"{kind}--{plain[:8]}-{plain[8:12]}-5{plain[13:16]}-{_VARIANT[plain[16]]}{plain[17:20]}-{plain[20:32]}"
+    return ids_beside(uuid)(kind)
+
+
+def ids_beside(uuid: str) -> Named:
+    """The ids of what stands beside the carrier of entity `uuid`, by type."""
+    start = _SPACE + uuid.encode("utf-8", "surrogatepass") + b"/"
+
+    def named(kind: str) -> str:
+        plain = _sha1(start + kind.encode(), usedforsecurity=False).hexdigest()
+        return f"{kind}--{plain[:8]}-{plain[8:12]}-5{plain[13:16]}-{_VARIANT[plain[16]]}{plain[17:20]}-{plain[20:32]}"
+
+    return named
 
 
 _sha1 = hashlib.sha1
@@ -67,11 +77,11 @@ def text_of(value: str) -> str:
 
 
 def halves(value: str) -> tuple[str, str]:
-    """The parts of a composite value. Raises Unfit."""
+    """The parts of a composite value, neither with white space around it. Raises Unfit."""
     first, bar, second = value.rpartition("|")
     if not bar or not first or not second:
         raise Unfit("two values, parted by |, are expected")
-    return first, second
+    return first.strip(), second.strip()
 
 
 _SHOWN = 64 * 1024

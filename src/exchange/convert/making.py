@@ -18,18 +18,13 @@ import orjson
 from exchange.convert.labels import listed
 from exchange.convert.part import said_by_marking
 from exchange.convert.prepare import travels
+from exchange.model.confidence import SCALES, misp_tag
 from exchange.model.marking import UNMARKED, Label, ids_of
 from exchange.model.misp import EXTENSION
 
 ALWAYS = "2020-01-01T00:00:00.000Z"
 """MISP says no date of an organisation, nor of a galaxy's cluster; they speak in many events."""
-_CONFIDENCE = {
-    'misp:confidence-level="completely-confident"': 100,
-    'misp:confidence-level="usually-confident"': 75,
-    'misp:confidence-level="fairly-confident"': 50,
-    'misp:confidence-level="rarely-confident"': 25,
-    'misp:confidence-level="unconfident"': 0,
-}
+_CONFIDENCE = {misp_tag(step.value): step.value for step in SCALES["misp"]}
 """STIX 2.1 appendix A has no scale for these words; misp-stix's numbers."""
 
 

@@ -220,6 +220,8 @@ class _Group:
         names = {i: new for i, new in names.items() if i not in carried}
         newest = max(_newest(entity) for entity in self._entities)
         for item in self._stix:
+            if self._is_reference(item):
+                continue  # it stands in its object, and becomes a relationship between carriers
             entities = carried.get(item["id"], [])
             first = entities[0] if entities else self._entities[0]
             stix = self._dated(_renamed(item, names), first, newest)
@@ -229,6 +231,13 @@ class _Group:
                 yield self._event.made(stix, self._label, "objects", [_carried(e) for e in entities], digest=said(stix))
             else:
                 yield self._event.made(stix, self._label)
+
+    def _is_reference(self, stix: Mapping[str, Any]) -> bool:
+        """Whether it says again what an object's reference says: where misp-stix does not merge, it relates."""
+        if stix["type"] != "relationship" or stix["relationship_type"] == "based-on":
+            return False
+        inside = [r for entity in self._entities for r in listed(entity, "ObjectReference")]
+        return any(stix["relationship_type"] == r.get("relationship_type") for r in inside)
 
     def _carriers(self) -> dict[str, list[dict[str, Any]]]:
         """Carrier → the entities that it carries; empty: misp-stix lost them all, or some have no place."""

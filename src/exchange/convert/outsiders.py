@@ -12,6 +12,7 @@ from typing import Any
 from exchange.convert.foreign import Value, category_of, of_observable, of_pattern
 from exchange.convert.forms import minted
 from exchange.convert.part import INHERIT, Found, Lost, Part, attribute_body, seconds_of, tags, tombstone, uuid_of
+from exchange.model.confidence import misp_tag
 from exchange.model.marking import KNOWN_IDS, Label
 from exchange.model.misp import carried
 
@@ -67,11 +68,19 @@ def _attributes(
             **({"data": value.data} if value.data else {}),
             **(more or {}),
         }
-        body = attribute_body(entity, uuid, seconds, tags(label))
+        body = attribute_body(entity, uuid, seconds, tags(label, _sure(stix)))
         if stix.get("revoked") is True:
             body = tombstone(body)
         made.append(Part(kind="attribute", event=_event(stix), uuid=uuid, timestamp=seconds, body=body))
     return made, []
+
+
+def _sure(stix: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The tag that comes nearest to its confidence; none where none is stated, for that is unspecified."""
+    number = stix.get("confidence")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 100:
+        return []
+    return [{"name": misp_tag(number)}]
 
 
 def comment(stix: Mapping[str, Any]) -> str:

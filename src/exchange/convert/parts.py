@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from exchange.convert.forms import Unfit, Unsaid, beside, observed_of, pattern_of
+from exchange.convert.forms import Unfit, Unsaid, ids_beside, observed_of, pattern_of
 from exchange.convert.outsiders import of_foreign
 from exchange.convert.part import (
     INHERIT,
@@ -232,7 +232,7 @@ def _observes(stix: Mapping[str, Any], row: Any, value: str, data: Any, to_ids: 
         return False
     uuid = uuid_of(stix)
     try:
-        made = observed_of(row, value, data if isinstance(data, str) else "", lambda kind: beside(uuid, kind))
+        made = observed_of(row, value, data if isinstance(data, str) else "", ids_beside(uuid))
     except (Unfit, Unsaid):
         return False
     return [item["id"] for item in made] == stix.get("object_refs")

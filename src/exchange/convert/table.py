@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from exchange.convert.forms import Named, Observed, Row, Unfit, Unsaid, halves, text_of
@@ -36,6 +37,7 @@ _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}(?:/(?:3[0-2]|[12]?[0-9]))?\Z")
 
 
+@lru_cache(maxsize=256)  # a pattern and its observables ask for the same address
 def address_type(value: str) -> str:
     """`ipv4-addr` or `ipv6-addr`; raises Unfit."""
     if _IPV4.match(value):
