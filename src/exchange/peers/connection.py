@@ -34,7 +34,7 @@ _OTHER_VERSION: Mapping[TaxiiVersion, str] = {"2.1": "peer.speaks_taxii20", "2.0
 
 
 class Connection:
-    """taxii2-client's `_HTTPConnection`: `get`, `post` and `close`.
+    """taxii2-client's `_HTTPConnection`: `get`, `post`, `delete` and `close`.
 
     Objects and manifests come back as an `Answer`, so that bytes and headers survive; other resources as JSON.
     """
@@ -68,6 +68,11 @@ class Connection:
             return self._status(self.session.post(url, data, params=params, headers=self._headers(headers)))
         except PeerProtocol as error:
             raise self._other_version(error) from None
+
+    def delete(self, url: str, headers: Mapping[str, str] | None = None, params: Any = None) -> None:
+        """Have it deleted. What is not there, or no longer, is as good."""
+        gone = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+        self.session.request("DELETE", url, params=params, headers=self._headers(headers), again=True, expect=gone)
 
     def close(self) -> None:
         """Give the connections back."""

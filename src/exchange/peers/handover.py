@@ -96,6 +96,25 @@ class Handover:
             code = error.code
         return [said.get(n) or _receipt(sent, "pending", code, sent.status) for n, sent in enumerate(objects)]
 
+    def removed(self, objects: Sequence[Outgoing]) -> list[Receipt]:
+        """Have every version of these deleted (TAXII 2.1 section 5.7); one receipt for each.
+
+        Peers differ about a DELETE that names no version, so all are named. A server that does not delete refuses.
+        """
+        said: list[Receipt] = []
+        for sent in objects:
+            try:
+                self._collection.delete_object(sent.id, version="all")
+                said.append(_receipt(sent, "accepted"))
+            except (PeerProtocol, PeerRefused) as error:
+                said.append(_receipt(sent, "refused", str(error.fields.get("detail") or error.code)))
+            except PeerError as error:
+                if not said:
+                    raise
+                said += [_receipt(late, "pending", error.code) for late in objects[len(said) :]]
+                break
+        return said
+
     def _followed(self, objects: Sequence[Outgoing]) -> Iterator[tuple[int, Receipt]]:
         """(place, receipt) of what the peer has already and says something of; each status is looked at once."""
         waiting: dict[str, list[int]] = {}

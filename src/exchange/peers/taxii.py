@@ -53,9 +53,11 @@ class TaxiiClient:
             collection = open_collection(connection, root, target.collection)
             if not collection.can_write:
                 raise PeerRefused("peer.read_only", collection=target.collection, **session.blame)
-            largest = max_content_length(connection, root)
-            ask = partial(open_status, connection, root)
-            yield from Handover(collection, session, largest, ask).receipts(objects)
+            gone = [sent for sent in objects if sent.gone]
+            largest = max_content_length(connection, root) if len(gone) < len(objects) else 0
+            handover = Handover(collection, session, largest, partial(open_status, connection, root))
+            yield from handover.removed(gone)
+            yield from handover.receipts([sent for sent in objects if not sent.gone])
 
         return list(self._at_root(target, handed_over)) if objects else []
 

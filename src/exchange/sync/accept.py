@@ -21,7 +21,9 @@ from exchange.model.stix import CONTAINERS
 from exchange.policy import Basis, Rules, resolve
 from exchange.store import (
     Store,
+    aliases,
     audiences,
+    names,
     originals,
     quarantine,
     references,
@@ -34,10 +36,12 @@ from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.references import Neighbours
 from exchange.store.statements import Held, Worth, indexed
+from exchange.sync import doubts
 from exchange.sync.deletion import given_again, withdraw_deleted
 from exchange.sync.intake import Intake, Outcome, sort
 from exchange.sync.listing import Lister
 from exchange.sync.membership import events_of
+from exchange.sync.recalled import back, recalled
 from exchange.sync.subjects import horizon_at
 
 log = structlog.get_logger()
@@ -81,11 +85,12 @@ def accept(
     transaction. Raises StoreBusy when the writer lock is not free, StoreOutdated when the policy that this process
     holds is not the one that the store was decided under, and LeaseLost.
     """
+    found = doubts.found_in(rules, page.objects, peer)
     with store.writing() as tx:
         if lease is not None and not sources.extend(tx, source_key, *lease):
             raise LeaseLost("store.lease_lost", source=source_key)
         require(tx, rules)
-        intake, lister = _take(tx, rules, page, source_key, peer, posted, now, again=again)
+        intake, lister = _take(tx, rules, page, source_key, peer, posted, now, found, again=again)
         if page.cursor is not None:
             sources.save_cursor(tx, source_key, page.cursor)
         more = page.last and _settle(tx, rules, source_key, lister)
@@ -109,8 +114,9 @@ def require(tx: Connection, rules: Rules) -> None:
 
 
 def _take(
-    tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime, *, again: bool
-) -> tuple[Intake, Lister]:
+    tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime,
+    found: doubts.Found, *, again: bool,
+) -> tuple[Intake, Lister]:  # fmt: skip
     at = micros(now)
     document = None
     if page.document is not None:
@@ -123,10 +129,13 @@ def _take(
             Outcome(id=rejected.id, version="", code="rejected", reason=rejected.code, fields=rejected.fields)
         )
     statements.supersede(tx, intake.superseded)
+    doubts.put(tx, intake, found, source_key)
     news = list(intake.news.values())
     whose = events_of(tx, news, known, page.objects, source_key, now) if news else ()
     statements.renew(tx, intake.renewed, document=document, now=at)
     held = statements.add_all(tx, news, whose, source=source_key, peer=peer, posted=posted, document=document, now=at)
+    doubts.note_stray(tx, rules, held)
+    names.keep(tx, held, news)
     statements.untouch(tx, intake.untouched)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
     aside = (*page.rejected, *intake.set_aside)
@@ -144,7 +153,12 @@ def _take(
         sources.count_day(tx, source_key, now.date().isoformat(), len(news), size)
     lister = Lister(tx, rules, now, reader=(peer, posted))
     times = Counter(item.stix_id for item in held)
-    alone = [item.stix_id not in known and times[item.stix_id] == 1 for item in held]
+    gone = recalled(tx, source_key, peer, page, known, at, again=again)
+    later = set(gone)
+    alone = [
+        item.stix_id not in known and times[item.stix_id] == 1 and item.stix_id not in later and not new.object.aliases
+        for item, new in zip(held, news, strict=True)
+    ]
     fresh = [(item, new.object.body) for item, new, first in zip(held, news, alone, strict=True) if first]
     changed = dict.fromkeys(item.stix_id for item, first in zip(held, alone, strict=True) if not first)
     if posted and not again:
@@ -153,9 +167,23 @@ def _take(
     if page.document is not None:
         taken = {outcome.id for outcome in intake.outcomes if outcome.success}
         changed |= dict.fromkeys((*deleted, *given_again(tx, source_key, peer, taken)))
+    changed |= dict.fromkeys((*gone, *back(tx, source_key, peer, page)))
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake))
+    changed |= dict.fromkeys(sorted(_copies(tx, lister, known, held, peer)))
     lister.relist(changed, fresh)
     return intake, lister
+
+
+def _copies(
+    tx: Connection, lister: Lister, known: Mapping[str, Sequence[Held]], news: Sequence[Held], peer: str
+) -> set[str]:
+    """What others say is the same as something that `peer` gives now for the first time: it goes back to nobody (R3).
+
+    At most STEP ids of what stands before each audience of `peer` alone (RULES R18); more is a flood, and stays there.
+    """
+    first = {item.stix_id for item in news if all(before.peer != peer for before in known.get(item.stix_id, ()))}
+    numbers = [lister.numbers[a.key] for a in lister.audiences if a.single == peer]
+    return aliases.listed_copies(tx, numbers, sorted(first), STEP)
 
 
 def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: Intake) -> list[str]:

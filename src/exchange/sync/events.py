@@ -35,11 +35,12 @@ from exchange.errors import StoreError
 from exchange.model.marking import Label, of_tags, says
 from exchange.model.schema import observable_types
 from exchange.policy import Audience, Rules, gate_event
-from exchange.store import audiences, sighted, views
+from exchange.store import audiences, views
+from exchange.store.audiences import NODE_SECRET
 from exchange.store.views import Row
+from exchange.sync import stand_ins
 from exchange.sync.counting import SECOND, frame_of
 from exchange.sync.grouped import Grouped, Kept
-from exchange.sync.terms import NODE_SECRET
 from exchange.sync.view import EventRow, Index, View, minted
 
 __all__ = [
@@ -68,6 +69,7 @@ def view_of(
         title=title,
         node=(node, rules.terms.node_identity),
         secret=bytes.fromhex(secret),
+        folds=audience.fold,
         owner=rules.owner,
         flavour=flavour,
     )
@@ -244,7 +246,7 @@ def sightings(tx: Connection, view: View, rows: Iterable[EventRow], now: int) ->
             by_number.setdefault(number, []).append(row)
     told: set[tuple[str, str]] = set()
     names: dict[str, str] = {}
-    for (number, peer, beside), (found, body) in sighted.sightings(tx, view.number, now, by_number):
+    for ((number, peer, beside), (found, body), *_), place in stand_ins.told(tx, view, by_number, now):
         its = next((each for each in by_number[number] if each.holds(number, peer, beside=beside)), None)
         label = Label.from_text(found.label)
         if its is None or (its.uuid, found.stix_id) in told:
@@ -257,6 +259,7 @@ def sightings(tx: Connection, view: View, rows: Iterable[EventRow], now: int) ->
         for part in parts(stix, label)[0]:
             if part.kind == "sighting":
                 seen = {**part.body, "event_uuid": row.uuid, "org_id": "0"}
+                seen["attribute_uuid"] = place(str(seen["attribute_uuid"]))
                 seen.setdefault("Organisation", _organisation(tx, view, stix, names, now))
                 seen["Organisation"].setdefault("name", seen["Organisation"]["uuid"])
                 if gate_event(orjson.dumps(seen), view.clearance, whole=False):

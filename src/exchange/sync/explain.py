@@ -5,9 +5,10 @@ The answers are made by the same `policy.decide` that lists and pushes; nothing 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +18,12 @@ from sqlalchemy import Connection
 from exchange.convert import parts
 from exchange.model import normalise
 from exchange.model.marking import UNMARKED
-from exchange.policy import Audience, Decision, Rules, gate
-from exchange.store import Store, listings, quarantine, sources, statements
+from exchange.policy import Audience, Decision, Rules, Verdict, gate
+from exchange.store import Store, listings, notices, quarantine, sources, statements
 from exchange.store.clock import moment
 from exchange.store.statements import Held
+from exchange.store.work import NOTICES
+from exchange.sync.ageing import Ageing
 from exchange.sync.subjects import Judged, ahead, judged
 
 _STIX_ID = re.compile(r"^[a-z][a-z0-9-]*--[0-9a-fA-F-]{36}$")
@@ -40,6 +43,8 @@ class Answer:
     folded: bool
     closed: str
     """Reason code of the last closing, when it stood there once."""
+    expires: datetime | None = None
+    """When it is too old for this audience, or was; None: never, or it may not have it anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,22 @@ class Explained:
     answers: tuple[Answer, ...]
     lost: tuple[str, ...] = ()
     """Codes of what a partner that reads us over MISP does not get of it, whoever that is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """One recall notice to one audience (RULES R8)."""
+
+    stix_id: str
+    """What it is about."""
+    note: str
+    channel: str
+    members: tuple[str, ...]
+    since: datetime
+    until: datetime | None
+    """When it stopped to stand there; None: it stands."""
+    fetched: tuple[tuple[str, datetime], ...]
+    """Accounts that have fetched it, each with when it first did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +87,18 @@ class Explanation:
     """Sources that once gave it and no longer list it."""
     drains: Mapping[str, datetime | None]
     """Source → end of its last complete drain: what was never seen was not there then."""
+    recalls: tuple[Recalled, ...] = ()
+    """Who was told that they may no longer have it, in order."""
 
 
-def candidates(value: str) -> set[str]:
-    """The canonical values that `value`, as people have it (defanged too), may stand for."""
-    plain = normalise.refang(value)
-    forms = (str.strip, str.lower, normalise.domain, normalise.address, normalise.url, normalise.email)
-    return {form(plain) for form in forms}
+def is_stix_id(text: str) -> bool:
+    """Whether `text` is written as a STIX id is."""
+    return _STIX_ID.match(text) is not None
+
+
+def is_uuid(text: str) -> bool:
+    """Whether `text` is a uuid and nothing else."""
+    return _UUID.match(text) is not None
 
 
 def search(tx: Connection, asked: str) -> list[Held]:
@@ -82,7 +108,7 @@ def search(tx: Connection, asked: str) -> list[Held]:
         return statements.find(tx, stix_id=asked)
     if _UUID.match(asked):
         return statements.find(tx, uuid=asked.lower())
-    return statements.find(tx, values=candidates(asked))
+    return statements.find(tx, values=normalise.forms(asked))
 
 
 def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanation:
@@ -94,23 +120,44 @@ def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanatio
         history = listings.history(tx, {held.seq for group in groups.values() for held in group})
         bodies = statements.bodies(tx, {held.seq for held in found})
         wanted = {held.seq for held in found}
+        ageing = Ageing.of(tx, rules, now)
+        ageing.look(list(groups.values()), bodies)
         explained = tuple(
-            _explained(item, rules, history, bodies[item.held.seq], now)
+            _explained(item, rules, ageing, history, bodies[item.held.seq], now)
             for group in groups.values()
             for item in judged(rules, group, now)
             if item.held.seq in wanted
         )
+        told = notices.history(tx, ids)
         key = asked.strip()
         key = key.lower() if _UUID.match(key) else key
-        return Explanation(
+        found_all = Explanation(
             asked=asked,
             statements=explained,
             quarantine=[row for id_ in {key, *ids} for row in quarantine.entries(tx, stix_id=id_)],
             passed_over=sources.passed_over(tx, key),
-            deliveries=listings.deliveries(tx, ids) if ids else [],
+            deliveries=listings.deliveries(tx, [*ids, *(row["note"] for row in told)]) if ids else [],
             vanished=[row for id_ in dict.fromkeys((key, *ids)) for row in sources.gone(tx, id_)],
             drains=_drains(tx, rules),
         )
+    return replace(found_all, recalls=_recalls(store, told)) if told else found_all
+
+
+def _recalls(store: Store, told: Sequence[Mapping[str, Any]]) -> tuple[Recalled, ...]:
+    with store.noting() as tx:
+        fetched = [notices.fetched(tx, row["key"], row["added"]) for row in told]
+    return tuple(
+        Recalled(
+            stix_id=row["stix_id"],
+            note=row["note"],
+            channel=row["channel"],
+            members=tuple(json.loads(row["members"])),
+            since=moment(row["added"]),
+            until=None if row["closed"] is None else moment(row["closed"]),
+            fetched=tuple((account, moment(at)) for account, at in accounts),
+        )
+        for row, accounts in zip(told, fetched, strict=True)
+    )
 
 
 def _drains(tx: Connection, rules: Rules) -> dict[str, datetime | None]:
@@ -122,19 +169,47 @@ def _drains(tx: Connection, rules: Rules) -> dict[str, datetime | None]:
 
 
 def _explained(
-    item: Judged, rules: Rules, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
+    item: Judged, rules: Rules, ageing: Ageing, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
 ) -> Explained:
-    answers = tuple(_answer(item, audience, rules, history, body, now) for audience in rules.audiences)
+    if item.held.source == NOTICES:
+        return Explained(held=item.held, rank=item.rank, answers=_noticed(item.held, rules, history))
+    answers = tuple(_answer(item, audience, rules, ageing, history, body, now) for audience in rules.audiences)
     _, lost = parts(orjson.loads(body), item.held.label or UNMARKED)
     return Explained(
         held=item.held, rank=item.rank, answers=answers, lost=tuple(dict.fromkeys(each.code for each in lost))
     )
 
 
+def _noticed(held: Held, rules: Rules, history: Sequence[Mapping[str, Any]]) -> tuple[Answer, ...]:
+    """A notice of ours is for one audience alone, whatever is decided of other objects."""
+    members = {audience.key: audience.members for audience in rules.audiences}
+    return tuple(
+        Answer(
+            channel=row["channel"],
+            members=members.get(row["key"], ()),
+            verdict=str(Verdict.RELEASE),
+            reasons=("recall.notice",),
+            agreement=row["agreement"],
+            listed=moment(row["added"]) if row["closed"] is None else None,
+            folded=False,
+            closed=row["closed_code"] or "",
+        )
+        for row in history
+        if row["seq"] == held.seq
+    )
+
+
 def _answer(
-    item: Judged, audience: Audience, rules: Rules, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
+    item: Judged,
+    audience: Audience,
+    rules: Rules,
+    ageing: Ageing,
+    history: Sequence[Mapping[str, Any]],
+    body: bytes,
+    now: datetime,
 ) -> Answer:
-    decision = item.decide(rules, audience)
+    decision = ageing.decide(item, audience)
+    end = ageing.end(item.held, audience) if item.decide(rules, audience).released else None
     rows = [row for row in history if row["key"] == audience.key and row["seq"] == item.held.seq]
     standing = next((row for row in rows if row["closed"] is None), None)
     return Answer(
@@ -146,6 +221,7 @@ def _answer(
         listed=None if standing is None else moment(standing["added"]),
         folded=bool(standing and standing["folded"]),
         closed=next((row["closed_code"] for row in reversed(rows) if row["closed_code"]), ""),
+        expires=None if end is None else moment(end.at),
     )
 
 

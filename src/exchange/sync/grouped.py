@@ -156,7 +156,8 @@ class Grouped:
     def _seen(self, tx: Connection, now: int) -> Mapping[Group, int]:
         """When the last sighting of anything in each group was listed."""
         found: dict[Group, int] = {}
-        for strand, when in sighted.sighted(tx, self.view.number, now, self._carriers, is_sighting).items():
+        told = sighted.sighted(tx, self.view.number, now, self._carriers, is_sighting, folds=self.view.folds)
+        for strand, when in told.items():
             group = self.group(*strand)
             found[group] = max(found.get(group, 0), when)
         return found

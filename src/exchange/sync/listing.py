@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 import structlog
@@ -15,12 +16,15 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from exchange.policy import Audience, Decision, Rules, strictest, within
-from exchange.store import audiences, blocks, listings, pushed, statements
+from exchange.store import audiences, blocks, listings, notices, pushed, statements
 from exchange.store.clock import AHEAD, FOREVER, following, micros
 from exchange.store.listings import Listed
 from exchange.store.statements import Held
-from exchange.sync.changes import NOT_YET, Changes, fold_fact, mark_latest
-from exchange.sync.subjects import OPINION, OWNER, Judged, creator, horizon_at, judged, recalling
+from exchange.sync import folding
+from exchange.sync.ageing import Ageing
+from exchange.sync.changes import NOT_YET, Changes, mark_latest
+from exchange.sync.notices import THEIRS, Notices
+from exchange.sync.subjects import OPINION, OWNER, Judged, creator, deleting, horizon_at, judged, recalling
 
 log = structlog.get_logger()
 
@@ -29,7 +33,7 @@ def _not_after(decision: Decision) -> int:
     return FOREVER if decision.not_after is None else micros(decision.not_after)
 
 
-def _row(item: Judged, number: int, decision: Decision, rank: int) -> Listed:
+def _row(item: Judged, number: int, decision: Decision, rank: int, fact: str | None, expires: int | None) -> Listed:
     held = item.held
     return Listed(
         audience=number,
@@ -42,12 +46,13 @@ def _row(item: Judged, number: int, decision: Decision, rank: int) -> Listed:
         folded=False,
         agreement=decision.agreement,
         not_after=_not_after(decision),
+        fact=fact,
         block=held.block,
         start=held.start,
         stop=held.stop,
+        expires=expires,
         stix_id=held.stix_id,
         version=held.version,
-        fact=held.fact,
     )
 
 
@@ -71,7 +76,9 @@ class Lister:
         self.audiences = [a for a in rules.audiences if a.key in rows and not rows[a.key].retired]
         self.numbers = {key: row.number for key, row in rows.items()}
         self.last_added = {key: row.last_added for key, row in rows.items()}
-        self._recalling = recalling(rules)
+        self.ageing = Ageing(tx, rules, now, self.numbers)
+        self._recalling, self._deleting = recalling(rules), deleting(rules)
+        self._notices = Notices(tx, rules, now, self.numbers, self.last_added)
         self._past = {key: row.past for key, row in rows.items()}
         self.refused: list[tuple[str, str]] = []
         """(id, audience) that the second gate stopped: the two judgements differ, which is an alarm."""
@@ -86,7 +93,7 @@ class Lister:
         `fresh`: statements that were stored just now, with their bytes, each the only one about its id. What is listed
         gets its dates in the order in which it came, whoever else has stated the same ids (RULES R14).
         """
-        held = statements.held(self.tx, dict.fromkeys(stix_ids))
+        held = notices.others(statements.held(self.tx, dict.fromkeys(stix_ids)))
         standing = listings.standing(self.tx, held) if held else []
         shown = {row.stix_id for row in standing}
         single = [group[0] for stix_id, group in held.items() if len(group) == 1 and stix_id not in shown]
@@ -96,32 +103,47 @@ class Lister:
         alone = sorted([*(item for item, _ in fresh), *single], key=lambda item: item.seq)
         for item in single:
             del held[item.stix_id]
-        made = self._judge(held, alone, standing, bodies)
-        return self._write(made, self._begin_alone(alone, bodies))
+        self.ageing.look(chain(held.values(), ([item] for item in alone)), bodies)
+        made, begun = self._judge(held, standing, bodies), self._begin_alone(alone, bodies)
+        self._fold(made, begun, bodies)
+        return self._write(made, begun)
+
+    def fold_again(self, audience: Audience, stix_ids: Iterable[str]) -> int:
+        """Fold these anew for one audience, as they stand there; the number of rows that were listed or closed."""
+        number = self.numbers[audience.key]
+        changes = folding.as_they_stand(self.tx, number, stix_ids)
+        folding.fold(self.tx, number, changes, {}, micros(self.now))
+        return self._write({audience.key: changes}, {})
 
     def _judge(
-        self,
-        held: Mapping[str, Sequence[Held]],
-        alone: Sequence[Held],
-        standing: Iterable[Listed],
-        bodies: Mapping[int, bytes],
+        self, held: Mapping[str, Sequence[Held]], standing: Iterable[Listed], bodies: Mapping[int, bytes]
     ) -> dict[str, Changes]:
-        """The long way: for ids with several statements or listings, and where twins fold for all of them."""
+        """The long way: for ids with several statements or listings."""
+        if not held:
+            return {}
         groups = {stix_id: judged(self.rules, group, self.now) for stix_id, group in held.items()}
         rows: dict[tuple[int, str], list[Listed]] = {}
         for row in standing:
             rows.setdefault((row.audience, row.stix_id), []).append(row)
-        folding = [audience for audience in self.audiences if audience.fold]
-        whole = groups
-        if folding and alone:
-            whole = groups | {item.stix_id: judged(self.rules, [item], self.now) for item in alone}
-        whom = self.audiences if groups else folding if whole else []
-        made = {a.key: self._changes(a, whole if a.fold else groups, rows) for a in whom}
-        self._second_gate(whom, made, bodies)
+        made = {audience.key: self._changes(audience, groups, rows) for audience in self.audiences}
+        self._second_gate(made, bodies)
         for changes in made.values():
             mark_latest(changes)
-        self._fold([a for a in whom if a.fold], made)
         return made
+
+    def _fold(self, made: dict[str, Changes], begun: dict[str, list[Listed]], bodies: Mapping[int, bytes]) -> None:
+        """Where twins fold, what has just come is folded with all else (RULES R23)."""
+        folds = sum(audience.fold for audience in self.audiences)
+        for audience in self.audiences:
+            if not audience.fold:
+                if audience.key in made:
+                    folding.unfold(made[audience.key])
+                continue
+            alone, number = begun.pop(audience.key, []), self.numbers[audience.key]
+            if alone or audience.key in made:
+                changes = made.setdefault(audience.key, Changes())
+                changes.begun = sorted([*alone, *changes.begun], key=lambda row: row.seq)
+                folding.fold(self.tx, number, changes, bodies, micros(self.now), most=folding.MOST // folds)
 
     def _begin_alone(self, alone: Sequence[Held], bodies: Mapping[int, bytes]) -> dict[str, list[Listed]]:
         """The short way, for what is the only statement about its id and stands nowhere yet.
@@ -134,7 +156,18 @@ class Lister:
         horizon = horizon_at(self.now)
         for item in alone:
             owner, waits = self.rules.owner(creator(item)), item.waiting or item.version > horizon
-            key = (item.type, item.peer, item.posted, owner, waits, item.label, item.revoked, item.withdrawn)
+            key = (
+                item.type,
+                item.peer,
+                item.posted,
+                owner,
+                waits,
+                item.label,
+                item.revoked,
+                item.withdrawn,
+                item.copied,
+                item.doubt,
+            )
             index = classes.get(key)
             if index is None:
                 index = classes[key] = len(first)
@@ -143,7 +176,7 @@ class Lister:
         marks: list[int] = []
         begun: dict[str, list[Listed]] = {}
         for audience in self.audiences:
-            places = None if audience.fold else self._places(first, audience)
+            places = self._places(first, audience)
             if places is not None:
                 marks = marks or [strictest(bodies[item.seq]) for item in alone]
                 begun[audience.key] = self._rows(audience, alone, of_class, places, marks)
@@ -169,10 +202,12 @@ class Lister:
         marks: Sequence[int],
     ) -> list[Listed]:
         number, clearance = self.numbers[audience.key], self.rules.clearance(audience)
+        ends, now = self.ageing.ends(audience, alone), micros(self.now)
         rows: list[Listed] = []
         for item, index, strict in zip(alone, of_class, marks, strict=True):
             place = places[index]
-            if place is None:
+            end = ends.get(item.seq) if ends else None
+            if place is None or (end is not None and end.at <= now):
                 continue
             if not within(strict, clearance):  # the second gate (RULES R25)
                 self.refused.append((item.stix_id, audience.key))
@@ -180,7 +215,8 @@ class Lister:
             rows.append(
                 Listed(
                     number, NOT_YET, item.seq, item.type, place.rank, place.label, True, False, place.agreement,
-                    place.not_after, item.block, item.start, item.stop, item.stix_id, item.version, item.fact,
+                    place.not_after, folding.own_fact(item, None) if audience.fold else None,
+                    item.block, item.start, item.stop, None if end is None else end.at, item.stix_id, item.version,
                 )
             )  # fmt: skip
         return rows
@@ -203,7 +239,7 @@ class Lister:
         ranks = self._ranks(audience, group)
         for version, row in list(rows.items()):
             item = by_seq[row.seq]
-            decision = item.decide(self.rules, audience)
+            decision = self.ageing.decide(item, audience)
             # The end of an agreement suspends by `not_after`; renewal resumes the same listing (RULES R19).
             if decision.released or decision.reasons == ("agreement.ended",):
                 label = item.subject.label.to_text() if item.subject.label else row.label
@@ -218,8 +254,10 @@ class Lister:
                     del rows[version]
                     continue
                 rows[version] = replace(
-                    row, agreement=decision.agreement, not_after=_not_after(decision), rank=ranks[row.seq], label=label
-                )
+                    row, agreement=decision.agreement, not_after=_not_after(decision), rank=ranks[row.seq],
+                    label=label, fact=folding.own_fact(item.held, row) if audience.fold else None,
+                    expires=self.ageing.expires(item.held, audience),
+                )  # fmt: skip
             else:
                 changes.closed.append((row, decision.reasons[0]))
                 del rows[version]
@@ -237,7 +275,7 @@ class Lister:
         taken, ranks = set(rows), self._ranks(audience, group)
         for item in sorted(group, key=lambda item: -ranks[item.held.seq]):
             held, there = item.held, rows.get(item.held.version)
-            decision = item.decide(self.rules, audience)
+            decision = self.ageing.decide(item, audience)
             if not decision.released or (there and there.seq == held.seq):
                 continue
             if held.version in taken:
@@ -247,62 +285,45 @@ class Lister:
                 changes.closed.append((there, "version.owner_speaks"))
                 del rows[held.version]
             taken.add(held.version)
-            changes.begun.append(_row(item, self.numbers[audience.key], decision, ranks[held.seq]))
+            fact = folding.own_fact(held, None) if audience.fold else None
+            expires = self.ageing.expires(held, audience)
+            changes.begun.append(_row(item, self.numbers[audience.key], decision, ranks[held.seq], fact, expires))
 
     def _ranks(self, audience: Audience, group: Sequence[Judged]) -> dict[int, int]:
         """Number → rank for this audience; where nobody owns the id, the first source that it may see is in front."""
         first = next((i.held.source for i in group if not i.owned and i.decide(self.rules, audience).released), None)
         return {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
 
-    def _second_gate(self, whom: Sequence[Audience], made: dict[str, Changes], bodies: Mapping[int, bytes]) -> None:
+    def _second_gate(self, made: dict[str, Changes], bodies: Mapping[int, bytes]) -> None:
         """Judge the bytes of what is about to be listed, apart from the decision on the model (RULES R25)."""
         wanted = {row.seq for changes in made.values() for row in changes.begun}
         given = {seq: bodies[seq] for seq in wanted if seq in bodies}
         given |= statements.bodies(self.tx, wanted - given.keys())
         marks = {seq: strictest(body) for seq, body in given.items()}
-        for audience in whom:
+        for audience in self.audiences:
             changes, clearance = made[audience.key], self.rules.clearance(audience)
             stopped = {row.seq for row in changes.begun if not within(marks[row.seq], clearance)}
             self.refused += [(row.stix_id, audience.key) for row in changes.begun if row.seq in stopped]
             changes.begun = [row for row in changes.begun if row.seq not in stopped]
 
-    def _fold(self, whom: Sequence[Audience], made: dict[str, Changes]) -> None:
-        """One statement per fact stands in front; the others stay reachable behind it (RULES R23)."""
-        folding = {self.numbers[a.key]: a.key for a in whom}
-        facts = {
-            row.fact
-            for key in folding.values()
-            for row in (*made[key].begun, *made[key].stay.values(), *made[key].before.values())
-            if row.fact is not None
-        }
-        if not facts:
-            return
-        twins: dict[tuple[int, str], list[Listed]] = {}
-        for row in listings.of_facts(self.tx, list(folding), facts):
-            twins.setdefault((row.audience, row.fact or ""), []).append(row)
-        for number, key in folding.items():
-            touched = dict.fromkeys(
-                row.fact
-                for row in (*made[key].before.values(), *made[key].stay.values(), *made[key].begun)
-                if row.fact is not None
-            )
-            for fact in touched:
-                fold_fact(made[key], fact, twins.get((number, fact), []))
-
     def _write(self, made: Mapping[str, Changes], alone: Mapping[str, list[Listed]]) -> int:
         now, moved = micros(self.now), 0
         rows: list[tuple[Listed, int]] = []
         advanced: dict[str, int] = {}
+        told = self._notices.of(self.audiences, made, alone)
         for audience in self.audiences:
             key, changes = audience.key, made.get(audience.key)
             begun = alone.get(key, [])
             if changes is not None:
                 begun = sorted([*begun, *changes.begun], key=lambda row: row.seq)
-                if audience.channel in self._recalling:
-                    pushed.owe(self.tx, [(row.audience, row.added) for row, _ in changes.closed])
+                if audience.channel in self._deleting:
+                    owed = [(row.audience, row.added) for row, code in changes.closed if code != THEIRS]
+                    pushed.owe(self.tx, owed)
                 listings.close(self.tx, changes.closed, now)
-                listings.adjust(self.tx, [row for name, row in changes.stay.items() if row != changes.before.get(name)])
+                listings.adjust(self.tx, changes.stay, changes.before)
                 moved += len(changes.closed)
+            if key in told:
+                begun, moved = [*begun, *told[key]], moved - len(told[key])
             if not begun:
                 continue
             last, dates = self.last_added[key], []
@@ -319,6 +340,8 @@ class Lister:
             if key == self._reader:
                 self.listed |= {(row.stix_id, row.version): at for row, at in zip(begun, dates, strict=True)}
         listings.begin(self.tx, rows)
+        gone = (row for changes in made.values() for row, _ in changes.closed)
+        self.ageing.owe(chain((row for row, _ in rows), gone))
         self._advance(advanced)
         return moved + len(rows)
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from exchange.errors import ExchangeError
 from exchange.model.envelope import Outgoing, PeerClient
 from exchange.model.party import Target
-from exchange.policy import Audience, gate
+from exchange.policy import Audience, gate, gate_notice
 from exchange.policy.audience import target_channel
 from exchange.store import accounts, listings, sources, statements
 from exchange.store.clock import micros
@@ -26,6 +26,8 @@ from exchange.sync.breaker import hurry_others
 from exchange.sync.handing import hand_over, waits
 from exchange.sync.pace import Ended, after_push
 from exchange.sync.pull import LEASE, Run, Work, error_text, peer_of, report, unforeseen
+from exchange.sync.removal import remove
+from exchange.sync.removal import waits as anything_to_remove
 
 log = structlog.get_logger()
 
@@ -103,7 +105,7 @@ def fresh_for(tx: Connection, target: Target, audience: Audience, standing: Stan
 def _waits(tx: Connection, target: Target, audience: Audience, now: datetime) -> bool:
     if target.kind == "misp":
         return waits(tx, audience, micros(now))
-    return bool(listings.parcels(tx, audience.key, micros(now), 1))
+    return bool(listings.parcels(tx, audience.key, micros(now), 1)) or anything_to_remove(tx, audience)
 
 
 def _empty(
@@ -113,7 +115,10 @@ def _empty(
 
     What the peer keeps pending is asked for once in a run, and does not hold back what comes after it.
     """
-    after, waits = -1, False
+    ended = remove(work, target, audience, client, counts)
+    if ended not in ("", "waiting"):
+        return ended
+    after, waits = -1, ended == "waiting"
     while not work.stopping():
         now = work.clock()
         if peer_of(work, target).closed_until(now):
@@ -158,7 +163,7 @@ def _sift(
             settled.append((parcel, "known", "push.peer_gave_it"))
         elif (parcel.stix_id, parcel.version) in had and not parcel.again:
             settled.append((parcel, "known", "push.peer_has_it"))
-        elif not gate(parcel.body, clearance):
+        elif not (gate_notice(parcel.body) if parcel.notice else gate(parcel.body, clearance)):
             log.error("gate.stopped", source=target.key, id=parcel.stix_id, audience=parcel.audience)
             settled.append((parcel, "stopped", "gate.marking"))
         else:

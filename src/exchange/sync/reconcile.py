@@ -167,7 +167,9 @@ def _of_target(comparison: _Comparison, target: Target) -> Counter[str] | None:
     before = micros(comparison.began)
     while True:
         with store.reading() as tx:
-            rows = inventory.lost(tx, comparison.name, audience.channel, after, _STEP, before=before, events=events)
+            rows = inventory.lost(
+                tx, comparison.name, audience.channel, after, _STEP, before=before, peer=target.peer, events=events
+            )
         if not rows:
             return counts
         with store.writing() as tx:

@@ -15,7 +15,7 @@ from exchange.model.marking import Label
 from exchange.policy import Audience, Decision, Rules, Subject
 from exchange.policy.audience import target_channel
 from exchange.store.statements import Held
-from exchange.store.withdrawals import is_deleted
+from exchange.store.withdrawals import is_deleted, is_notice
 
 TOLERANCE = timedelta(minutes=5)
 """How far `modified` may be ahead of our clock."""
@@ -63,6 +63,12 @@ def recalling(rules: Rules) -> frozenset[str]:
     return frozenset(target_channel(target.key) for target in targets if target.kind == "misp")
 
 
+def deleting(rules: Rules) -> frozenset[str]:
+    """The channels in which what was sent is deleted when it may no longer be there."""
+    targets = (target for peer in rules.terms.peers.values() for target in peer.targets)
+    return recalling(rules) | {target_channel(target.key) for target in targets if target.delete}
+
+
 def horizon_at(now: datetime) -> str:
     """The newest version that is not from the future (RULES R5)."""
     return (now + TOLERANCE).strftime("%Y-%m-%dT%H:%M:%S.%f")
@@ -74,6 +80,8 @@ def ahead(held: Held, now: datetime) -> bool:
 
 
 def _barred(held: Held, revocation: Held | None, *, opinion: bool) -> str:
+    if is_notice(held):
+        return "recall.notice"
     if is_deleted(held):
         return "withdrawn.at_source"
     if held.touch:
@@ -90,6 +98,11 @@ def _governed(label: Label | None, by: Held | None) -> Label | None:
     if by is None or by.waiting:
         return label
     return None if label is None or by.label is None else label.join(by.label)
+
+
+def _doubt_of(newest: Held | None) -> str:
+    """The doubt about the newest version of a source's chain, which governs the older ones (RULES R8)."""
+    return "" if newest is None else newest.doubt
 
 
 def _owners(above: Held, label: Label | None) -> Subject:
@@ -112,7 +125,8 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
         owner = rules.owner(creator(held))
         owned, theirs = owner in spoken, held.peer == owner
         label = None if held.waiting or held.version > horizon else held.label
-        label = _governed(label, newest.get(held.source))
+        latest = newest.get(held.source)
+        label = _governed(label, latest)
         above = spoken[owner] if owned and not theirs else None
         label = _governed(label, above)
         subject = Subject(
@@ -123,6 +137,8 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
             posted=held.posted,
             barred=_barred(held, revocations.get(held.source), opinion=above is not None),
             withdrawn=held.withdrawn,
+            copied=held.copied | (latest.copied if latest is not None else frozenset()),
+            doubt=held.doubt or _doubt_of(newest.get(held.source)),
         )
         over = None if above is None else _owners(above, label)
         found.append(Judged(held=held, subject=subject, owned=owned, theirs=theirs, above=over))

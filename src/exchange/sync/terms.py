@@ -14,13 +14,13 @@ from sqlalchemy import Connection
 from exchange.policy import Audience, Rules
 from exchange.policy.decide import end_of
 from exchange.store import Store, audiences, listings, pushed, sources, statements
-from exchange.store.audiences import EPOCH, AudienceRow
+from exchange.store.audiences import EPOCH, NODE_SECRET, AudienceRow
 from exchange.store.clock import micros
 from exchange.sync.accept import STEP, judge, require
 from exchange.sync.listing import Lister
-from exchange.sync.subjects import recalling
+from exchange.sync.notices import close_above
+from exchange.sync.subjects import deleting
 
-NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
 _DECIDED = "policy_decided"
 
 
@@ -62,8 +62,10 @@ def _declare(tx: Connection, rules: Rules, now: datetime) -> None:
             last_added=0,
         )
 
+    before = {key: row.members for key, row in audiences.everyone(tx).items()}
     audiences.declare(tx, [row(audience) for audience in rules.audiences], micros(now))
-    pushed.owe_retired(tx, recalling(rules))
+    close_above(tx, rules, before, now)
+    pushed.owe_retired(tx, deleting(rules))
     listings.close_retired(tx, micros(now))
     terms = rules.terms
     keys = [source.key for peer in terms.peers.values() for source in peer.sources]

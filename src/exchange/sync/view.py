@@ -31,6 +31,8 @@ class View:
     node: tuple[str, str]
     """Our name and the id of our identity."""
     secret: bytes
+    folds: bool
+    """Whether one stands for those that say the same (RULES R23)."""
     owner: Callable[[str], str] = field(compare=False)
     """Identity → the peer that owns it (RULES R5); empty: nobody. Another epoch may have another one."""
     flavour: Flavour

@@ -1,0 +1,325 @@
+"""Who was given what, when: the two ledgers told as one, named object by object, and whether they are whole (R27).
+
+*Offered*: it stood in a collection that they may read, or waited in their outbox. *Accepted*: their server took it from
+us. *Delivered*: they fetched it; the row was written before the last byte left.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from io import StringIO
+from itertools import chain
+from urllib.parse import parse_qs
+
+import structlog
+from sqlalchemy import RowMapping
+
+from exchange.model.party import Terms
+from exchange.store import Store, ledgers, offers
+from exchange.store.clock import micros, moment
+from exchange.store.ledgers import Fault, Heads, Walk
+from exchange.store.offers import Span
+
+log = structlog.get_logger()
+
+EVERY = 60.0
+"""Seconds between two anchors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the account. `count`: objects; `object` is empty where they are not told one by one."""
+
+    at: datetime
+    outcome: str
+    """offered, delivered, accepted, refused"""
+    peer: str
+    account: str
+    """Of the subscriber who fetched it; empty: we handed it over, or nobody has fetched it."""
+    channel: str
+    count: int
+    object: str = ""
+    version: str = ""
+    type: str = ""
+    agreement: str = ""
+    exact: bool = True
+    """False: the question held more than the ledger can answer again, so these objects are at most what it gave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked of the ledgers. None and empty: no limit. Times in µs, `until` excluded."""
+
+    peer: str = ""
+    object: str = ""
+    since: int | None = None
+    until: int | None = None
+
+    def covers(self, peer: str, at: int) -> bool:
+        """Whether what `peer` was given at `at` (µs) falls into it."""
+        return (
+            (not self.peer or peer == self.peer)
+            and (self.since is None or at >= self.since)
+            and (self.until is None or at < self.until)
+        )
+
+
+def entries(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
+    """What was fetched and handed over, each in order of time. `named`: object by object, and what was offered too
+    where one object is asked for.
+    """
+    if asked.object:
+        yield from _offered(store, asked)
+    yield from _handed(store, asked, named=named or bool(asked.object))
+    yield from _fetched(store, asked, named=named or bool(asked.object))
+
+
+def _handed(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
+    with store.reading() as tx:
+        found = (
+            Entry(
+                at=moment(row["at"]),
+                outcome=row["outcome"],
+                peer=row["peer"],
+                account="",
+                channel=row["channel"],
+                count=1,
+                object=row["stix_id"] or bytes(row["object"] or b"").hex(),
+                version=row["version"],
+                type=row["stix_id"].partition("--")[0],
+                agreement=row["agreement"],
+            )
+            for row in offers.handed(tx, peer=asked.peer, since=asked.since, until=asked.until, stix_id=asked.object)
+        )
+        yield from found if named else _together(found)
+
+
+def _together(found: Iterable[Entry]) -> Iterator[Entry]:
+    """What was handed over at one moment to one target, with one outcome, in one line."""
+    last: Entry | None = None
+    for entry in found:
+        alike = replace(entry, object="", version="", type="")
+        if last is not None and replace(last, count=1) == alike:
+            last = replace(last, count=last.count + 1)
+            continue
+        if last is not None:
+            yield last
+        last = alike
+    if last is not None:
+        yield last
+
+
+def _fetched(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
+    with store.reading() as tx:
+        places = offers.places(tx, asked.object) if asked.object else None
+    with store.noted() as tx:
+        rows = list(offers.fetched(tx, peer=asked.peer, since=asked.since, until=asked.until, places=places))
+    for row in rows:
+        entry = Entry(
+            at=moment(row["at"]),
+            outcome="delivered",
+            peer=row["peer"],
+            account=row["account"],
+            channel=row["channel"],
+            count=row["count"],
+        )
+        if not named:
+            yield entry
+            continue
+        given = list(_given(store, row))
+        exact = len(given) == row["count"]
+        for place in given:
+            if not asked.object or place.stix_id == asked.object:
+                yield replace(
+                    entry, count=1, object=place.stix_id, version=place.version, type=place.type,
+                    agreement=place.agreement, exact=exact,
+                )  # fmt: skip
+
+
+def _given(store: Store, row: RowMapping) -> Iterator[offers.Place]:
+    """The versions that one page held: the rows of its listing between its dates that stood there then."""
+    path, _, text = str(row["query"]).partition("?")
+    given = parse_qs(text)
+    ids = _values(given, "match[id]")
+    parts = path.strip("/").split("/")
+    if len(parts) > 1 and "--" in parts[1]:
+        ids = {parts[1]}
+    versions = _values(given, "match[version]")
+    every = "all" in versions or "versions" in parts or bool(versions - {"last"})
+    with store.reading() as tx:
+        span = Span(audience=row["audience"], first=row["first"], last=row["last"], at=row["at"])
+        for place in offers.given(tx, span, ids=ids, types=_values(given, "match[type]"), latest=not every):
+            if ids or not place.folded:
+                yield place
+
+
+def _values(given: Mapping[str, list[str]], name: str) -> set[str]:
+    return {value for text in given.get(name, ()) for value in text.split(",") if value}
+
+
+def _offered(store: Store, asked: Asked) -> Iterator[Entry]:
+    with store.reading() as tx:
+        for offer in offers.offered(tx, asked.object):
+            for peer in offer.members:
+                entry = Entry(
+                    at=moment(offer.added), outcome="offered", peer=peer, account="", channel=offer.channel, count=1,
+                    object=asked.object, version=offer.version, type=offer.type, agreement=offer.agreement,
+                )  # fmt: skip
+                if asked.covers(peer, offer.added):
+                    yield entry
+
+
+COLUMNS = ("time", "outcome", "peer", "account", "channel", "object", "version", "type", "agreement", "exact")
+
+
+def as_csv(found: Iterable[Entry]) -> Iterator[str]:
+    """The lines of a CSV file (RFC 4180), the names of the columns first; what begins like a formula is quoted."""
+    rows = (
+        (
+            entry.at.isoformat().replace("+00:00", "Z"), entry.outcome, entry.peer, entry.account, entry.channel,
+            entry.object, entry.version, entry.type, entry.agreement, "yes" if entry.exact else "at most",
+        )
+        for entry in found
+    )  # fmt: skip
+    yield from lines(chain([COLUMNS], rows))
+
+
+def lines(rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Rows as lines of a CSV file."""
+    for row in rows:
+        buffer = StringIO()
+        csv.writer(buffer, lineterminator="\r\n").writerow([_harmless(field) for field in row])
+        yield buffer.getvalue()
+
+
+def _harmless(field: str) -> str:
+    """A spreadsheet runs what begins so; ids and names of ours never do."""
+    return "'" + field if field[:1] in ("=", "+", "-", "@", "\t", "\r") else field
+
+
+# --- the register of communications ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Communication:
+    """What one recipient was given under one agreement in a period: a line of the register (A-2.1, art. 67.3)."""
+
+    peer: str
+    name: str
+    agreement: str
+    title: str
+    purpose: str
+    types: Mapping[str, int]
+    """STIX type → how many versions were communicated."""
+    first: datetime
+    last: datetime
+    by: frozenset[str]
+    """accepted, delivered"""
+
+
+def register(store: Store, terms: Terms, asked: Asked) -> list[Communication]:
+    """Every communication of the period, by recipient and agreement; each version counts once for a recipient."""
+    agreements = {each.id: each for each in terms.agreements}
+    seen: set[tuple[str, str, str, str]] = set()
+    types: dict[tuple[str, str], Counter[str]] = {}
+    times: dict[tuple[str, str], list[datetime]] = {}
+    by: dict[tuple[str, str], set[str]] = {}
+    for entry in entries(store, asked, named=True):
+        if entry.outcome not in ("accepted", "delivered"):
+            continue
+        place = entry.peer, entry.agreement
+        times.setdefault(place, []).append(entry.at)
+        times[place] = [min(times[place]), max(times[place])]
+        by.setdefault(place, set()).add(entry.outcome)
+        name = (*place, entry.object, entry.version)
+        if name not in seen:
+            seen.add(name)
+            types.setdefault(place, Counter())[entry.type or "–"] += 1
+    made = []
+    for (peer, agreement), counts in sorted(types.items()):
+        known, held = agreements.get(agreement), terms.peers.get(peer)
+        first, last = times[peer, agreement]
+        made.append(
+            Communication(
+                peer=peer,
+                name=peer if held is None else held.name,
+                agreement=agreement,
+                title="" if known is None else known.title,
+                purpose="" if known is None else known.purpose,
+                types=dict(sorted(counts.items())),
+                first=first,
+                last=last,
+                by=frozenset(by[peer, agreement]),
+            )
+        )
+    return made
+
+
+# --- whether they are whole -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What a walk along every chain found. `older`: rows from before there were chains."""
+
+    handed: int
+    fetched: int
+    anchors: int
+    older: int
+    last: datetime | None
+    """When the last anchor was dropped."""
+    head: str
+    """Its link, in hexadecimal: what the log said at that time must be the same."""
+    faults: tuple[Fault, ...]
+
+
+def verify(store: Store) -> Verified:
+    """Follow every chain and every anchor from the first row to the last."""
+    handed, fetched = Walk(), Walk()
+    with store.reading() as tx:
+        anchors, seen = ledgers.walk_anchors(tx)
+        handed.missing = {head for head in seen if head[0] == ledgers.HANDED}
+        fetched.missing = seen - handed.missing
+        ledgers.walk_handed(tx, handed)
+        secret, last = ledgers.secret_of(tx), ledgers.last_anchor(tx)
+    with store.noted() as tx:
+        ledgers.walk_fetched(tx, secret, fetched)
+    gone = [
+        Fault(code="ledger.missing", ledger=name, number=0, at=0)
+        for name, walk in ((ledgers.HANDED, handed), ("fetched", fetched))
+        for _ in walk.missing
+    ]
+    return Verified(
+        handed=handed.rows,
+        fetched=fetched.rows,
+        anchors=anchors.rows,
+        older=handed.unlinked + fetched.unlinked,
+        last=None if last is None else moment(last["at"]),
+        head="" if last is None else bytes(last["link"]).hex(),
+        faults=(*handed.faults, *fetched.faults, *anchors.faults, *gone),
+    )
+
+
+def anchor(store: Store, now: datetime) -> str:
+    """Anchor the heads of all chains, and say so in the log, whose keeper is another; empty: nothing was written."""
+    with store.reading() as tx:
+        before = ledgers.last_anchor(tx)
+        number, head = ledgers.head_of_handed(tx)
+    if before is not None and micros(now) - before["at"] < EVERY * 1_000_000:
+        return ""
+    with store.noted() as tx:
+        reads, links = ledgers.heads_of_reads(tx, 0 if before is None else before["reads"])
+    if before is not None and (reads, number) == (before["reads"], before["handed"]):
+        return ""
+    if head:
+        links[ledgers.HANDED] = head
+    if not links:
+        return ""
+    with store.writing() as tx:
+        link = ledgers.drop_anchor(tx, Heads(reads=reads, handed=number, links=links), micros(now))
+    log.info("ledger.anchored", link=link, fetched=reads, handed=number)
+    return link
