@@ -121,7 +121,7 @@ def test_a_bomb_is_put_out(memory: Store) -> None:
     refused(Misp(house).post("/events/add", bomb, Content_Encoding="gzip"), 413)
 
 
-@pytest.mark.parametrize("body", [b"", b"x", gzip.compress(b"{}")[:-6], zlib.compress(b"{}")])
+@pytest.mark.parametrize("body", [b"", b"x", gzip.compress(b"{}", mtime=0)[:-6], zlib.compress(b"{}")])
 def test_a_broken_packing_is_named(house: House, body: bytes) -> None:
     refused(Misp(house).post("/servers/postTest", body, Content_Encoding="gzip"), 400)
 

@@ -14,6 +14,7 @@ import pytest
 
 from exchange.errors import StoreBusy
 from exchange.model.marking import Tlp
+from exchange.model.party import Expiry
 from exchange.store import Store, accounts, open_store
 from tests.serve.house import OBJECTS, TAXII, WRITABLE, House, house_terms, ids, refused
 from tests.world import NOW, OPEN_WRITE, agreement, collection, indicator, marked, report, terms
@@ -94,6 +95,21 @@ def test_r21_held_is_pending_until_it_is_decided_or_a_day_is_over(house: House) 
     lapsed = status(house, answer).json
     assert (lapsed["status"], lapsed["pending_count"], lapsed["failure_count"]) == ("complete", 0, 1)
     assert "[request.review_lapsed]" in lapsed["failures"][0]["message"]
+
+
+def test_what_is_too_old_is_told_to_who_posts_it(memory: Store) -> None:
+    """Ended by its creator: a failure; grown old: pending, for a sighting may bring it back (R21)."""
+    ages = Expiry(types=frozenset({"indicator"}), half_life=86_400.0, threshold=50)
+    house = House(memory, replace(house_terms(), expiry=(ages,)))
+    over = indicator("over.example", valid_until="2026-11-01T00:00:00Z")
+    old, new = indicator("old.example", modified=NOW - timedelta(days=2)), indicator("new.example")
+    body = house.post(WRITABLE, {"objects": [over, old, new]}).json
+    assert [entry["id"] for entry in body["successes"]] == [new["id"]]
+    assert [entry["id"] for entry in body["failures"]] == [over["id"]]
+    assert body["failures"][0]["message"].endswith("[expiry.valid_until]")
+    assert [entry["id"] for entry in body["pendings"]] == [old["id"]]
+    assert body["pendings"][0]["message"].endswith("[expiry.age]")
+    assert ids(house.get(WRITABLE)) == [new["id"]]
 
 
 def test_r21_what_was_held_and_is_listed_becomes_a_success(house: House) -> None:

@@ -23,7 +23,13 @@ def versions(count: int) -> list[dict[str, Any]]:
 
 def listed(house: House, who: str = "ccc", **params: str) -> list[str]:
     answer = house.get(WRITABLE, who, params={f"match[{name}]": value for name, value in params.items()})
-    return [item["description"] for item in answer.json.get("objects", [])]
+    return [item["description"] for item in answer.json.get("objects", []) if item["type"] != "note"]
+
+
+def recalled(house: House, who: str) -> list[str]:
+    """What the recall notices that `who` reads are about."""
+    answer = house.get(WRITABLE, who, params={"match[type]": "note"})
+    return [item["object_refs"][0] for item in answer.json.get("objects", [])]
 
 
 def test_it_is_gone_for_everybody(house: House) -> None:
@@ -32,7 +38,8 @@ def test_it_is_gone_for_everybody(house: House) -> None:
     assert (answer.status_code, answer.json) == (200, {})
     assert answer.headers["content-type"] == TAXII
     for who in ("ccc", "circl"):
-        assert ids(house.get(WRITABLE, who)) == [indicator("b.example")["id"]]
+        assert ids(house.get(WRITABLE, who, params={"match[type]": "indicator"})) == [indicator("b.example")["id"]]
+        assert recalled(house, who) == [ITEM["id"]], "both could have fetched it (R8)"
         refused(house.get(PATH, who), 404, "request.no_object")
         refused(house.get(f"{PATH}versions/", who), 404, "request.no_object")
     refused(house.send("DELETE", PATH, "circl"), 404, "request.no_object")
@@ -95,7 +102,7 @@ def test_a_later_post_lists_it_again(house: House) -> None:
     house.tick()
     assert house.post(WRITABLE, {"objects": [ITEM]}).json["success_count"] == 1
     after = house.get(WRITABLE, params={"added_after": before})
-    assert ids(after) == [ITEM["id"]]
+    assert ids(after) == [ITEM["id"]], "and nothing recalls it any more"
     assert house.get(PATH, "circl").headers["X-TAXII-Date-Added-Last"] > before
 
 

@@ -13,7 +13,8 @@ from threading import Condition
 from typing import Any
 
 from exchange.errors import StoreError
-from exchange.store import Store, pages
+from exchange.store import Store, ledgers
+from exchange.store.ledgers import Chain
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Ledger:
         self._changed = Condition()
         self._open = _Batch()
         self._committing = False
+        self._chain: Chain | None = None
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Return when the row is committed. Raises StoreBusy or StoreError: then it is not, nor are its batch's."""
@@ -54,10 +56,15 @@ class Ledger:
             raise type(error)(error.code, **error.fields) from batch.error
 
     def _commit(self, batch: _Batch) -> None:
+        chain, self._chain = self._chain, None  # should the commit fail, nobody knows whether: then a new chain begins
         try:
+            if chain is None:
+                with self._store.reading() as tx:
+                    chain = Chain(ledgers.secret_of(tx))
+            rows = chain.linked(batch.rows)
             with self._store.noting() as tx:
-                pages.note_reads(tx, batch.rows)
-            batch.written = True
+                ledgers.note_reads(tx, rows)
+            batch.written, self._chain = True, chain
         except StoreError as error:
             batch.error = error
         finally:

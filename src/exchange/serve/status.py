@@ -31,6 +31,8 @@ from exchange.store import accounts, moment, pages, statements
 from exchange.store.audiences import AudienceRow
 from exchange.store.pages import Query
 from exchange.store.statements import Held
+from exchange.store.withdrawals import is_notice
+from exchange.sync.ageing import Ageing
 from exchange.sync.intake import Outcome
 from exchange.sync.subjects import ahead, judged
 
@@ -127,6 +129,10 @@ def settle(kept: Kept, visit: Visit, audience: AudienceRow | None) -> bool:
         standing = _standing(tx, reader, {fate["id"] for fate in open_}, visit.now) if reader is not None else {}
         missing = {fate["id"] for fate in open_ if (fate["id"], fate["version"]) not in standing}
         groups = statements.held(tx, missing) if missing else {}
+        # Judged by the poster's own statements alone: what others gave must not show in the answer.
+        owned = {id_: [held for held in group if held.source == kept["source"]] for id_, group in groups.items()}
+        ageing = Ageing.of(tx, visit.rules, moment(visit.now))
+        ageing.look([group for group in owned.values() if group], {}, alone=reader is None)
     key = "" if audience is None else audience.key
     found = next((each for each in visit.rules.audiences if each.key == key), None)
     lapsed = visit.now - kept["at"] > REVIEW // timedelta(microseconds=1)
@@ -135,9 +141,7 @@ def settle(kept: Kept, visit: Visit, audience: AudienceRow | None) -> bool:
         if added is not None:
             fate.update(state="success", shown=fate["shown"] if fate["version"] else timestamp(added))
             continue
-        # Judged by the poster's own statements alone: what others gave must not show in the answer.
-        own = [held for held in groups.get(fate["id"], ()) if held.source == kept["source"]]
-        fate.update(_judged(fate["version"], own, visit, found))
+        fate.update(_judged(fate["version"], owned.get(fate["id"], ()), ageing, visit, found))
         if lapsed and fate["state"] == "pending":
             fate.update(state="failure", reason="request.review_lapsed")
     _close(kept)
@@ -174,15 +178,15 @@ def _standing(tx: Connection, audience: AudienceRow, ids: Iterable[str], now: in
     return found
 
 
-def _judged(version: str, own: Sequence[Held], visit: Visit, audience: Audience | None) -> Fate:
+def _judged(version: str, own: Sequence[Held], ageing: Ageing, visit: Visit, audience: Audience | None) -> Fate:
     mine = [item for item in judged(visit.rules, own, moment(visit.now)) if item.held.version == version] if own else []
     if not mine or audience is None:
         return {"state": "pending", "reason": "request.waiting"}
-    if mine[0].held.touch:
-        return {"state": "success", "reason": ""}  # recorded, and not listed again (RULES R9)
+    if mine[0].held.touch or is_notice(mine[0].held):
+        return {"state": "success", "reason": ""}  # recorded, and not listed again (RULES R9); obeyed (R8)
     if ahead(mine[0].held, moment(visit.now)):
         return {"state": "pending", "reason": "version.future"}
-    decision = mine[0].decide(visit.rules, audience)
+    decision = ageing.decide(mine[0], audience)
     state = {Verdict.RELEASE: "success", Verdict.HOLD: "pending", Verdict.DENY: "failure"}[decision.verdict]
     return {"state": state, "reason": "" if decision.released else decision.reasons[0]}
 
