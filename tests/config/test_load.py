@@ -6,9 +6,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from valid_folder import VALID
 
 from exchange.config import load
+from exchange.config.skeleton import _NODE
 from exchange.model.marking import Tlp
+from exchange.model.party import Expiry
 
 
 def test_absent_keys_are_the_safe_choice(write):
@@ -31,6 +34,48 @@ def test_absent_keys_are_the_safe_choice(write):
     assert shelf.duplicates == "list"
     assert shelf.types is None
     assert shelf.title == {"fr": "Partenaires", "en": "Partenaires"}
+
+
+def test_nothing_expires_unless_it_is_configured(write, add):
+    terms = load(write()).terms
+    assert (terms.expiry, terms.peers["ccc"].quality) == ((), None)
+    more = """
+        [[expiry]]
+        types = ["indicator"]
+        kinds = ["ipv4-addr", "ipv6-addr"]
+        peers = ["ccc"]
+        valid_until = false
+        half_life = "15d"
+        threshold = 20
+        sightings = false
+        false_positive = "36h"
+        [[expiry]]
+        types = ["indicator", "url"]
+    """
+    narrow, wide = load(add("exchange.toml", more)).terms.expiry
+    assert narrow == Expiry(
+        types=frozenset({"indicator"}), kinds=frozenset({"ipv4-addr", "ipv6-addr"}), peers=frozenset({"ccc"}),
+        valid_until=False, half_life=15 * 86_400.0, threshold=20, sightings=False, false_positive=36 * 3_600.0,
+    )  # fmt: skip
+    assert wide == Expiry(types=frozenset({"indicator", "url"}))
+
+
+@pytest.mark.parametrize("which", ["sample", "skeleton"])
+def test_the_commented_example_is_right(write, which):
+    """Whoever takes out the signs of comment has rules that work."""
+    sample = Path(__file__).parents[2] / "config" / "exchange.toml"
+    lines = (sample.read_text(encoding="utf-8") if which == "sample" else _NODE).splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.startswith("# [[expiry]]"))
+    more = "\n".join(line.removeprefix("# ") for line in lines[begin:])
+    rules = load(write({"exchange.toml": VALID["exchange.toml"] + "\n" + more})).terms.expiry
+    assert rules
+    assert all(rule.types == {"indicator"} and rule.half_life for rule in rules)
+
+
+@pytest.mark.parametrize(("written", "worth"), [('"A"', 100), ('"b"', 75), ('"E"', 0), ('"F"', 50), ("63", 63)])
+def test_the_quality_of_a_peer(spoil, written, worth):
+    folder = spoil("peers/ccc.toml", 'name = "CCC"', f'name = "CCC"\nquality = {written}')
+    assert load(folder).terms.peers["ccc"].quality == worth
 
 
 def test_every_key_of_the_node(write):

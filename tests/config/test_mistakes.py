@@ -40,6 +40,9 @@ SPOILT = [
     (NODE, "name =", 'language = "de"\nname =', "node.language", "config.not_one_of"),
     (NODE, "[node]", "[nodes]", "nodes", "config.unknown_key_near"),
     (CCC, 'kind = "taxii"\n        url', 'kind = "stix"\n        url', "source[0].kind", "config.not_one_of"),
+    (CCC, 'name = "CCC"', 'name = "CCC"\nquality = "G"', "quality", "config.bad_quality"),
+    (CCC, 'name = "CCC"', 'name = "CCC"\nquality = 101', "quality", "config.bad_quality"),
+    (CCC, 'name = "CCC"', 'name = "CCC"\nquality = true', "quality", "config.bad_quality"),
     (CCC, 'id = "alertes"', 'id = "Alertes Été"', "source[0].id", "config.bad_id"),
     (CCC, 'id = "alertes"', 'id = "depot"', "target[0].id", "config.id_twice"),
     (CCC, 'id = "alertes"', 'id = "alertes"\nevery = "15 min"', "source[0].every", "config.bad_duration"),
@@ -126,6 +129,28 @@ SPOILT = [
     (SHELF, "0c6b5f0a-", "0c6b5f0a", "id", "config.bad_uuid"),
     (SHELF, '"Partenaires"', '{ de = "Partner" }', "title", "config.bad_languages"),
     (SHELF, '"Partenaires"', "{}", "title", "config.bad_languages"),
+    (
+        NODE,
+        "[node]",
+        '[warninglists]\nlists = ["rfc1918", "emptyhashes"]\n[node]',
+        "warninglists.lists[1]",
+        "config.unknown_warninglist_near",
+    ),
+    (NODE, "[node]", '[warninglists]\nlists = ["???"]\n[node]', "warninglists.lists[0]", "config.unknown_warninglist"),
+    (
+        NODE,
+        "[node]",
+        '[warninglists]\nlists = ["tlds", "tlds"]\n[node]',
+        "warninglists.lists[1]",
+        "config.named_twice",
+    ),
+    (
+        NODE,
+        "[node]",
+        '[warninglists]\ntrusted = ["cccc"]\n[node]',
+        "warninglists.trusted[0]",
+        "config.unknown_peer_near",
+    ),
     (SHELF, '["ccc"]', '["cccc"]', "readers[0]", "config.unknown_peer_near"),
     (SHELF, '["ccc"]', '["nobody"]', "readers[0]", "config.unknown_peer"),
     (SHELF, '["ccc"]', '["ccc", "ccc"]', "readers[1]", "config.named_twice"),
@@ -140,6 +165,7 @@ def test_one_mistake_is_one_problem(spoil, file, old, new, key, code):
     assert seen(spoil(file, old, new)) == [(file, key, code)]
 
 
+AGES = '[[expiry]]\ntypes = ["indicator"]\n'
 ADDED = [
     (NODE, '[serve]\nlisten = "8443"', "serve.listen", "config.bad_listen"),
     (NODE, '[serve]\nlisten = "127.0.0.1:99999"', "serve.listen", "config.bad_listen"),
@@ -163,6 +189,20 @@ ADDED = [
     (NODE, '[store]\nurl = "sqlite:///exchange.db"', "store.url", "config.store_not_absolute"),
     (NODE, "[[sync]]", "sync", "config.not_table"),
     (NODE, "[sync]\noutbound = 1", "sync.outbound", "config.not_true_or_false"),
+    (NODE, '[[expiry]]\nhalf_life = "30d"', "expiry[0].types", "config.missing_key"),
+    (NODE, '[[expiry]]\ntypes = ["indicators"]\nhalf_life = "30d"', "expiry[0].types[0]", "config.bad_type_near"),
+    (NODE, f'{AGES}half_life = "30 days"', "expiry[0].half_life", "config.bad_duration"),
+    (NODE, f'{AGES}half_life = "30d"\nthreshold = 0', "expiry[0].threshold", "config.below_limit"),
+    (NODE, f'{AGES}half_life = "30d"\nthreshold = 101', "expiry[0].threshold", "config.above_limit"),
+    (NODE, f'{AGES}half_life = "30d"\nkinds = []', "expiry[0].kinds", "config.empty_list"),
+    (NODE, f'{AGES}half_life = "30d"\npeers = ["cccc"]', "expiry[0].peers[0]", "config.unknown_peer_near"),
+    (NODE, f'{AGES}half_live = "30d"', "expiry[0].half_live", "config.unknown_key_near"),
+    (NODE, f"{AGES}valid_until = false", "expiry[0].half_life", "config.expiry_idle"),
+    (NODE, f'{AGES}false_positive = "7d"', "expiry[0].half_life", "config.goes_with"),
+    (NODE, '[[expiry]]\ntypes = ["url"]\nkinds = ["url"]', "expiry[0].kinds", "config.expiry_kinds"),
+    (NODE, '[[expiry]]\ntypes = ["url", "report"]', "expiry[0].types[1]", "config.expiry_lasting"),
+    (NODE, f'{AGES}{AGES}kinds = ["url"]', "expiry[1].types", "config.expiry_never_reached"),
+    (NODE, '[expiry]\ntypes = ["url"]', "expiry", "config.not_table"),
     (CCC, '[[source]]\nid = "m"\nkind = "misp-feed"', "source[1].url", "config.source_needs"),
     (CCC, '[[source]]\nid = "m"\nkind = "file"\nurl = "https://x.example"', "source[1].url", "config.source_cannot"),
 ]

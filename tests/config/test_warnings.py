@@ -35,14 +35,22 @@ def test_a_node_that_sends_nothing_says_so(write):
     ("now", "code", "key", "suspended"),
     [
         (datetime(2027, 1, 1, tzinfo=UTC), "config.agreement_ended", "until", True),
-        (datetime(2026, 12, 31, 23, tzinfo=UTC), "config.agreement_ending", "until", False),
-        (datetime(2026, 12, 1, tzinfo=UTC), "config.agreement_ending", "until", False),
+        (datetime(2026, 12, 31, 23, tzinfo=UTC), "config.agreement_ending_now", "until", False),
+        (datetime(2026, 12, 24, tzinfo=UTC), "config.agreement_ending_now", "until", False),
+        (datetime(2026, 12, 23, tzinfo=UTC), "config.agreement_ending_soon", "until", False),
+        (datetime(2026, 12, 1, tzinfo=UTC), "config.agreement_ending_soon", "until", False),
+        (datetime(2026, 11, 30, tzinfo=UTC), "config.agreement_ending", "until", False),
+        (datetime(2026, 11, 1, tzinfo=UTC), "config.agreement_ending", "until", False),
         (datetime(2025, 12, 31, tzinfo=UTC), "config.agreement_ahead", "from", True),
     ],
 )
 def test_agreements_near_their_ends(write, now, code, key, suspended):
     reader = {(SHELF, "readers[0]", "config.reader_suspended")} if suspended else set()
     assert seen(write({NODE: ON}), now) == {(CST, key, code)} | reader
+
+
+def test_an_agreement_far_from_its_end_is_quiet(write):
+    assert seen(write({NODE: ON}), datetime(2026, 10, 31, tzinfo=UTC)) == set()
 
 
 def test_exchanges_in_clear(write):

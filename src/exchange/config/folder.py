@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from exchange.config import agreement, collection, node, peer, terms
+from exchange.config import agreement, collection, expiry, node, peer, terms
 from exchange.config.form import Form
 from exchange.config.problems import WHOLE_FILE, near, problem
 from exchange.config.reading import Document, read, rests_on
@@ -30,6 +30,9 @@ _RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "config.until_before_from": ("from",),
     "config.agreement_empty": ("receive",),
     "config.unmarked_above_ceiling": ("ceiling",),
+    "config.expiry_kinds": ("types",),
+    "config.expiry_idle": ("valid_until",),
+    "config.expiry_never_reached": ("kinds", "peers"),
 }
 
 _FOLDERS = (peer.FOLDER, agreement.FOLDER, collection.FOLDER)
@@ -134,6 +137,8 @@ def _build(folder: Path, files: terms.Files) -> Settings:
             collections={each.id: each for each in collections},
             agreements=tuple(agreement.build(each.id, each.form) for each in files.agreements if each.form),
             node_identity=ours.identity,
+            expiry=expiry.build(files.node.form.expiry),
+            benign=node.choice(files.node.form.warninglists),
         ),
         folder=folder,
     )

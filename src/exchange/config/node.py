@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from exchange.config import settings
+from exchange.config import expiry, settings
+from exchange.config.expiry import ExpiryTable
 from exchange.config.form import Form
-from exchange.config.problems import problem
+from exchange.config.problems import listed, near, problem, shown
 from exchange.config.values import (
     Duration,
     Identity,
@@ -25,6 +26,7 @@ from exchange.config.values import (
     is_loopback,
 )
 from exchange.errors import Problem
+from exchange.model import benign
 
 FILE = "exchange.toml"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (what an operator may have typed; nothing listens here)
@@ -70,6 +72,14 @@ class SyncTable(Form):
     reconcile: Duration = Field(default=604_800.0, examples=["7d"])
 
 
+class WarninglistsTable(Form):
+    """`[warninglists]`: whose values wait for a person before they leave."""
+
+    enabled: bool = Field(default=True, examples=[True])
+    lists: list[Words] = Field(default=list(benign.DEFAULT), examples=[["rfc1918", "empty-hashes"]])
+    trusted: list[Words] = Field(default=[], examples=[["ccc"]])
+
+
 class NodeForm(Form):
     """The whole of `exchange.toml`."""
 
@@ -77,6 +87,8 @@ class NodeForm(Form):
     store: StoreTable = StoreTable()
     serve: ServeTable = ServeTable()
     sync: SyncTable = SyncTable()
+    expiry: list[ExpiryTable] = Field(default=[])
+    warninglists: WarninglistsTable = WarninglistsTable()
 
 
 def public_url(serve: ServeTable) -> str:
@@ -95,6 +107,8 @@ def is_closed(serve: ServeTable) -> bool:
 
 def mistakes(form: NodeForm, file: str) -> Iterator[Problem]:
     """What is wrong between the keys of the file."""
+    yield from expiry.mistakes(form.expiry, file)
+    yield from _lists(form.warninglists.lists, file)
     serve = form.serve
     host, port = serve.listen
     for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert"), ("tls_client_ca", "tls_cert")):
@@ -110,6 +124,26 @@ def mistakes(form: NodeForm, file: str) -> Iterator[Problem]:
         yield problem("config.public_url_query", file, "serve.public_url")
     if serve.public_url and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         yield problem("config.public_url_in_clear", file, "serve.public_url", host=parts.hostname)
+
+
+def _lists(names: list[str], file: str) -> Iterator[Problem]:
+    """Warninglists are named by their folders, each once."""
+    known = benign.available()
+    for number, name in enumerate(names):
+        place, meant = f"warninglists.lists[{number}]", near(name, known)
+        if name in names[:number]:
+            yield problem("config.named_twice", file, place, name=shown(name))
+        elif name not in known and meant:
+            yield problem("config.unknown_warninglist_near", file, place, name=shown(name), near=meant)
+        elif name not in known:
+            yield problem("config.unknown_warninglist", file, place, name=shown(name), known=listed(known))
+
+
+def choice(table: WarninglistsTable) -> benign.Choice:
+    """The lists that count; none where they are not enabled."""
+    if not table.enabled:
+        return benign.NOTHING
+    return benign.Choice(lists=tuple(sorted(table.lists)), trusted=frozenset(table.trusted))
 
 
 def build(form: NodeForm, folder: Path) -> tuple[settings.Node, settings.Store, settings.Serve, settings.Sync]:

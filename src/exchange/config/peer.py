@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from exchange.config.expiry import Quality
 from exchange.config.form import Form
 from exchange.config.problems import problem
 from exchange.config.values import (
@@ -51,7 +52,7 @@ _TAKES = {
 }
 # The same of targets.
 _TARGET_NEEDS = {"taxii": ("collection",), "misp": ()}
-_TARGET_TAKES = {"taxii": {"url", "collection"}, "misp": {"url", "publish", "private"}}
+_TARGET_TAKES = {"taxii": {"url", "collection", "delete"}, "misp": {"url", "publish", "private"}}
 
 
 class SourceTable(Form):
@@ -82,6 +83,7 @@ class TargetTable(Form):
     collection: TheirCollection | None = Field(default=None, examples=["52892447-4d7e-4f70-b94d-d7f22742ff63"])
     publish: bool = Field(default=True, examples=[True])
     private: bool = Field(default=False, examples=[False])
+    delete: bool = Field(default=False, examples=[False])
     enabled: bool = Field(default=True, examples=[True])
 
 
@@ -129,6 +131,7 @@ class PeerForm(Form):
         default=[], examples=[["identity--0f1c9c1e-7a53-4c39-9d0f-2f8d5f6f8f11"]]
     )
     pap: bool = Field(default=True, examples=[False])
+    quality: Quality | None = Field(default=None, examples=[75])
     source: list[SourceTable] = Field(default=[])
     target: list[TargetTable] = Field(default=[])
     auth: AuthTable = AuthTable()
@@ -232,6 +235,7 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
         home=home,
         identities=frozenset(form.identities),
         pap=form.pap,
+        quality=form.quality,
         sources=tuple(
             Source(
                 peer=peer_id,
@@ -262,6 +266,7 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
                 collection=target.collection or "",
                 publish=target.publish,
                 private=target.private,
+                delete=target.delete,
                 enabled=target.enabled,
             )
             for target in form.target

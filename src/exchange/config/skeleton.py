@@ -25,6 +25,11 @@ public_url = "http://127.0.0.1:8443"  # ce que tapent les partenaires / what par
 [sync]
 outbound = true
 every    = "15m"
+
+# Rien ne périme sans un tel tableau. / Nothing expires without such a table.
+# [[expiry]]
+# types     = ["indicator"]
+# half_life = "30d"  # une observation remet à neuf / a sighting makes it as new
 """
 
 _PEER = """\

@@ -65,6 +65,11 @@ def _names(files: Files) -> Iterator[Problem]:
 
 def _lists_of_peers(files: Files) -> Iterator[tuple[str, str, list[str]]]:
     """Every list that names peers: its file, its key, the names."""
+    if files.node.form and not files.node.doubts("expiry"):
+        for number, rule in enumerate(files.node.form.expiry):
+            yield files.node.file, f"expiry[{number}].peers", rule.peers or []
+    if files.node.form and not files.node.doubts("warninglists"):
+        yield files.node.file, "warninglists.trusted", files.node.form.warninglists.trusted
     for treaty in files.agreements:
         if treaty.form and not treaty.doubts("parties"):
             yield treaty.file, "parties", treaty.form.parties

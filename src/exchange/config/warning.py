@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from exchange.config import agreement, collection, node, peer
@@ -13,8 +13,14 @@ from exchange.config.values import is_loopback
 from exchange.errors import Problem
 from exchange.model.marking import Tlp
 from exchange.model.party import ANY_MARKING, Agreement, Peer
+from exchange.policy.ending import OVER, STEPS, ending
 
-_SOON = timedelta(days=30)
+_ENDING = {
+    STEPS[0]: "config.agreement_ending",
+    STEPS[1]: "config.agreement_ending_soon",
+    STEPS[2]: "config.agreement_ending_now",
+    OVER: "config.agreement_ended",
+}
 
 
 def warnings(settings: Settings, now: datetime) -> tuple[Problem, ...]:
@@ -61,12 +67,11 @@ def _plain(url: str, file: str, key: str) -> Iterator[Problem]:
 
 def _of_agreement(treaty: Agreement, now: datetime) -> Iterator[Problem]:
     file, today = f"{agreement.FOLDER}/{treaty.id}.toml", now.date()
-    if treaty.end < today:
-        yield problem("config.agreement_ended", file, "until", until=treaty.end)
-    elif treaty.start > today:
+    near = ending(treaty, today)
+    if treaty.start > today:
         yield problem("config.agreement_ahead", file, "from", start=treaty.start)
-    elif treaty.end - today <= _SOON:
-        yield problem("config.agreement_ending", file, "until", until=treaty.end, days=(treaty.end - today).days)
+    elif near:
+        yield problem(_ENDING[near.step], file, "until", until=near.until, days=abs(near.days))
     receive = treaty.receive
     any_marking = receive and ANY_MARKING in receive.informational_markings
     if any_marking or (receive and receive.unmarked is not None and receive.ceiling is Tlp.RED):
