@@ -28,6 +28,7 @@ from exchange.errors import ConfigError, ExchangeError, StoreError, meaning
 from exchange.model.envelope import PeerClient
 from exchange.model.party import Peer, SourceKind
 from exchange.policy import Rules
+from exchange.reminder import Reminder
 from exchange.serve import Site, application
 from exchange.store import PATIENCE, Store, open_store, ready
 
@@ -88,11 +89,14 @@ def run_sync(settings: Settings) -> int:
         probe=settings.sync.probe, reconcile=settings.sync.reconcile, node=settings.node.name,
     )  # fmt: skip
     schedule.start()
+    reminder = Reminder(store, settings.terms.agreements, clock)
     notify("READY=1")
     logger.info("sync.ready", sources=len(schedule.sources()), targets=len(schedule.targets()))
+    reminder.look()
     while not done.wait(5.0):
         if schedule.alive():
             notify("WATCHDOG=1")
+        reminder.look()
     notify("STOPPING=1")
     drained = schedule.stop(GRACE)
     logger.info("sync.stopped")

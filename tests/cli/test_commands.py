@@ -180,8 +180,8 @@ def test_from_nothing_to_an_answer(tmp_path: Path) -> None:
     assert imported["total"] == {"stored": 1, "rejected": 1}
     (statement,) = types("why", "a[.]example")["statements"]
     assert [answer["verdict"] for answer in statement["answers"]] == ["release"]
-    (shown,) = types("show", "a.example")
-    assert shown["source"] == "maison/fichiers"
+    (fact,) = types("show", "a.example")["facts"]
+    assert [said["source"] for said in fact["said"]] == ["maison/fichiers"]
     lines = types("peers")["lines"]
     assert [(line["key"], line["quarantined"]) for line in lines] == [("maison/fichiers", 1)]
     assert types("quarantine", "list")["total"] == 1
@@ -234,7 +234,8 @@ COMMANDS: list[Sequence[str]] = [
     ("check",), ("migrate",), ("sync",), ("peers",), ("show", "x"), ("why", "x"), ("pause", "--all", "--why", "x"),
     ("resume", "--all"), ("import", "x", "--source", "a/b"), ("quarantine", "list"), ("quarantine", "show", "1"),
     ("subscriber", "list"), ("subscriber", "add", "--peer", "x"), ("subscriber", "rotate", "x"),
-    ("subscriber", "revoke", "x"), ("subscriber", "certificate", "x", "y"), ("run",),
+    ("subscriber", "revoke", "x"), ("subscriber", "certificate", "x", "y"), ("run",), ("links", "suggest"),
+    ("links", "list"), ("links", "accept", "x", "y", "--why", "z"), ("links", "undo", "x", "y", "--why", "z"),
 ]  # fmt: skip
 
 
@@ -329,6 +330,25 @@ def test_why_tells_for_whom_and_under_which_agreement(person: Person, monkeypatc
     assert person.asks("why", "never.example", code=1)["statements"] == []
 
 
+def test_why_tells_when_something_expires(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day on which it will, or that on which it did, and the reason."""
+    node = person.config / "exchange.toml"
+    table = '\n[[expiry]]\ntypes = ["indicator"]\nhalf_life = "10d"\nthreshold = 50\n'
+    node.write_text(node.read_text(encoding="utf-8") + table, encoding="utf-8")
+    now = datetime.now(UTC)
+    person.imports(indicator("new.example", modified=now), indicator("old.example", modified=now - timedelta(days=11)))
+    for language, will, did in (("en", "expires", "expired"), ("fr", "périme le", "périmé depuis le")):
+        speak(monkeypatch, language)
+        told = " ".join(person.types("why", "new.example").stdout.split())
+        assert will in told
+        told = " ".join(person.types("why", "old.example").stdout.split())
+        assert did in told
+        assert "`[[expiry]]`" in told
+    (held,) = person.asks("why", "old.example")["statements"]
+    assert held["answers"][0]["reasons"] == ["expiry.age"]
+    assert held["answers"][0]["expires"] < now.isoformat()
+
+
 def test_why_tells_a_reason_once(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """What holds it now is what closed its listing: `why` says that it was listed, and the reason only once."""
     at = datetime.now(UTC) - timedelta(hours=2)
@@ -412,9 +432,11 @@ def test_show_prints_the_object_and_its_bytes(person: Person) -> None:
     told = person.types("show", "a.example").stdout
     assert "[bold]not markup[/bold]" in told
     assert "circl/fichiers" in told
-    (shown,) = person.asks("show", "a.example", "--raw")
-    assert json.loads(shown["raw"])["name"] == "[bold]not markup[/bold]"
-    assert person.asks("show", "never.example", code=1) == []
+    (fact,) = person.asks("show", "a.example", "--raw")["facts"]
+    (said,) = fact["said"]
+    assert json.loads(said["raw"])["name"] == json.loads(said["object"])["name"] == "[bold]not markup[/bold]"
+    assert said["raw"] in person.types("show", "a.example", "--raw").stdout
+    assert person.asks("show", "never.example", code=1)["facts"] == []
     assert "never.example" in person.types("show", "never.example", code=1).stdout
 
 
@@ -658,7 +680,7 @@ def test_migrate_makes_and_then_leaves_alone(person: Person) -> None:
     """From nothing to this release's schema; a second time nothing is to be done."""
     first = person.asks("migrate")
     assert first["before"] is None
-    assert person.asks("migrate") == {"before": first["after"], "after": first["after"]}
+    assert person.asks("migrate") == {"before": first["after"], "after": first["after"], "rekeyed": 0}
     assert first["after"] in person.types("migrate").stdout
 
 

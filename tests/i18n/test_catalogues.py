@@ -25,7 +25,7 @@ ROOMS = sorted({path.name for path in CATALOGUES.glob("*/*.po")})
 CALLS = {"problem", "text", "knows", "wrong", "say", "tell"}
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 # Message ids of these catalogues are used by nothing but the source: one without a use is dead text.
-ALL_USED = {"cli.po", "config.po", "log.po", "reason.po", "store.po"}
+ALL_USED = {"cli.po", "config.po", "facts.po", "log.po", "reason.po", "store.po"}
 # In these rooms every literal of the form of a message id is one, or names an event or a file.
 REASON_ROOMS = ("convert", "peers", "policy", "sync")
 FILE_NAMES = {"manifest.json", "manifest.json.gz"}
@@ -94,9 +94,14 @@ COUNTS = (
 # Message ids that the source puts together: their beginning → every ending there is.
 FORMED = {
     "cli.": {"in", "out", "collection", "target"},
-    "cli.column.": {"where", "state", "lag", "outcome", "succeeded", "moved", "counts", "held", "quarantine", "next"},
+    "cli.column.": {"where", "state", "lag", "outcome", "succeeded", "moved", "counts", "held", "quarantine", "next"}
+    | {"at", "peer", "object", "agreement"},
+    "cli.ledger.": {"offered", "delivered", "accepted", "refused"},
+    "cli.ledger.name.": {"handed", "fetched", "anchor"},
+    "register.": {"recipient", "nature", "purpose", "reason", "period", "how"},
     "cli.profile.": set(FACTS),
     "cli.handout.": {"curl", "misp", "opencti", "sentinel"},
+    "cli.review.": {"equal", "subdomain", "part", "expression", "inside", "contains", "overlaps"},
     "count.": COUNTS,
     "state.": STATES,
     "verdict.": set(Verdict),

@@ -1,4 +1,4 @@
-"""Looking: how it stands with each partner, what we hold of something, and why it went, or did not go, to whom."""
+"""Looking: how it stands with each partner, and why something went, or did not go, to whom."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from exchange.cli.terminal import (
     now,
     opened,
     out,
-    plain,
     rules_of,
     say,
     show_json,
@@ -34,10 +33,11 @@ from exchange.cli.terminal import (
 )
 from exchange.config import Settings
 from exchange.i18n import spoken
-from exchange.store import accounts, handshakes, moment, originals, statements
+from exchange.policy.ending import OVER, STEPS, Ending, endings
+from exchange.store import accounts, handshakes, moment
 from exchange.store.handshakes import Shown
 from exchange.store.statements import Held
-from exchange.sync.explain import Answer, Explained, Explanation, explain, search
+from exchange.sync.explain import Answer, Explained, Explanation, Recalled, explain
 from exchange.sync.line import WARNED
 from exchange.sync.overview import Line, overview
 from exchange.sync.subjects import GUEST
@@ -53,7 +53,6 @@ _COLOURS = {
 _VERDICTS = {"release": "green", "hold": "yellow", "deny": "red"}
 _WIDE = 100
 """Columns of a terminal from which on everything fits."""
-Raw = Annotated[bool, typer.Option("--raw", help=say("cli.show.raw"))]
 Asked = Annotated[str, typer.Argument(help=say("cli.show.asked"))]
 
 
@@ -66,8 +65,9 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
         with store.reading() as tx:
             brakes = accounts.brakes(tx)
             ending = [each for each in handshakes.shown(tx) if _days_left(each) < WARNED[0]]
+    treaties = list(endings(settings.terms.agreements, now().date()))
     if as_json:
-        show_json({"lines": lines, "brakes": brakes, "certificates": ending})
+        show_json({"lines": lines, "brakes": brakes, "certificates": ending, "agreements": treaties})
         return 0
     columns = ("where", "state", "lag", "succeeded", "moved", "held", "quarantine", "next")
     # On a narrow terminal what can be told from the rest is left out, instead of the ends of all words.
@@ -87,8 +87,7 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
         for remark in line.remarks:
             words = say(remark["code"], **remark["fields"])
             out.print(f"[yellow]{escape(line.key)}[/]: {escape(words)}", soft_wrap=True)
-    for shown in ending:
-        _warn_of(shown, settings)
+    _warn_of_ends(ending, treaties, settings)
     for brake in brakes:
         fields = {**brake, "at": ago(_moment(brake)), "direction": say("cli." + brake["direction"])}
         out.print(f"[bold red]{escape(say('cli.peers.brake', **fields))}[/]")
@@ -118,6 +117,25 @@ def _warn_of(shown: Shown, settings: Settings) -> None:
     date = moment(shown.not_after).date().isoformat()
     words = say(code, **fields, days=abs(days), contact=contact, date=date)
     out.print(f"[{colour}]{escape(words)}[/]", soft_wrap=True)
+
+
+_ENDING = {
+    STEPS[0]: ("yellow", "cli.peers.agreement_ending"),
+    STEPS[1]: ("red", "cli.peers.agreement_ending_soon"),
+    STEPS[2]: ("bold red", "cli.peers.agreement_ending_now"),
+    OVER: ("bold red", "cli.peers.agreement_ended"),
+}
+
+
+def _warn_of_ends(certificates: Sequence[Shown], treaties: Sequence[Ending], settings: Settings) -> None:
+    """Which certificates and agreements end when; or that releases under one of these have stopped."""
+    for shown in certificates:
+        _warn_of(shown, settings)
+    for near in treaties:
+        colour, code = _ENDING[near.step]
+        parties, until = ", ".join(near.parties), near.until.isoformat()
+        words = say(code, agreement=near.agreement, parties=parties, until=until, days=abs(near.days))
+        out.print(f"[{colour}]{escape(words)}[/]", soft_wrap=True)
 
 
 def _arrow(line: Line) -> str:
@@ -150,24 +168,6 @@ def _moment(row: Mapping[str, Any]) -> datetime:
 
 
 @guarded
-def show(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), raw: Raw = False, as_json: AsJson = False) -> int:
-    """What we hold of a STIX id, a MISP uuid or a value, as each source said it."""
-    settings = load(folder)
-    with opened(settings) as store, store.reading() as tx:
-        found = search(tx, asked)
-        bodies = statements.bodies(tx, [held.seq for held in found])
-        received = {held.seq: originals.raw(tx, held.seq) for held in found} if raw else {}
-    if as_json:
-        show_json([{**plain(h), "object": bodies[h.seq], "raw": received.get(h.seq)} for h in found])
-    for held in found if not as_json else ():
-        out.print(f"[bold]{escape(held.stix_id)}[/] {held.version}  {escape(held.source)}  {_label(held)}")
-        out.print(received.get(held.seq, bodies[held.seq]).decode("utf-8", "replace"), markup=False, soft_wrap=True)
-    if not found and not as_json:
-        tell("cli.show.nothing", asked=asked)
-    return 0 if found else 1
-
-
-@guarded
 def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
     """Who may have it, who may not, and the reason for each; for what was never seen, where we looked."""
     settings = load(folder)
@@ -187,10 +187,27 @@ def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = F
             tell("cli.why.parcel", **{**row, "state": say("count." + row["state"]), "message": words})
             if row["status"]:
                 tell("cli.why.followed", status=row["status"])
+    for recall in explanation.recalls:
+        _print_recall(recall, settings)
     for row in explanation.vanished:
         tell("cli.why.vanished", source=row["key"], ago=ago(moment(int(row["noticed"]))))
     _print_absent(explanation)
     return 0 if explanation.statements else 1
+
+
+def _print_recall(recall: Recalled, settings: Settings) -> None:
+    where = _where(recall.channel, recall.members, settings)
+    tell("cli.why.recalled", channel=where, ago=ago(recall.since), note=recall.note)
+    for account, at in recall.fetched:
+        tell("cli.why.recall_fetched", account=account, ago=ago(at))
+    if recall.until is not None:
+        tell("cli.why.recall_over", ago=ago(recall.until))
+
+
+def _where(channel: str, members: Sequence[str], settings: Settings) -> str:
+    kind, _, name = channel.partition(":")
+    collection = settings.terms.collections.get(name)
+    return say(f"cli.{kind}", name=collection.alias if collection else name, members=", ".join(members))
 
 
 def _label(held: Held) -> str:
@@ -237,17 +254,17 @@ def _print_statement(item: Explained, settings: Settings, others: Sequence[Expla
 
 
 def _answer_row(answer: Answer, settings: Settings) -> tuple[str, str, str]:
-    kind, _, name = answer.channel.partition(":")
-    collection = settings.terms.collections.get(name)
-    channel = collection.alias if collection else name
     reasons = "; ".join(say(reason, agreement=answer.agreement) for reason in answer.reasons)
     if answer.closed and answer.listed is None:
         again = answer.closed in answer.reasons
         reasons += " — " + say("cli.why.was_listed_so" if again else "cli.why.was_listed", reason=say(answer.closed))
+    if answer.expires is not None:
+        code = "cli.why.expires" if answer.expires > now() else "cli.why.expired"
+        reasons += " — " + say(code, date=answer.expires.strftime("%Y-%m-%d %H:%M UTC"))
     verdict = say(f"verdict.{answer.verdict}")
     if answer.listed is not None:
         verdict += " " + say("cli.why.folded" if answer.folded else "cli.why.listed", ago=ago(answer.listed))
-    where = say(f"cli.{kind}", name=channel, members=", ".join(answer.members))
+    where = _where(answer.channel, answer.members, settings)
     return escape(where), f"[{_VERDICTS[answer.verdict]}]{escape(verdict)}[/]", escape(reasons)
 
 

@@ -32,6 +32,7 @@ from exchange.errors import ConfigError, Problem, meaning
 from exchange.model.party import Peer
 from exchange.store import Store
 from exchange.store import migrate as migrate_store
+from exchange.sync.rekeying import rekey
 
 
 class Part(StrEnum):
@@ -119,12 +120,15 @@ def migrate(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> i
     store = Store(settings.store.url)
     try:
         before, after = migrate_store(store)
+        changed = rekey(store)
     finally:
         store.close()
     if as_json:
-        show_json({"before": before, "after": after})
-    else:
-        tell("cli.migrate.done" if before != after else "cli.migrate.nothing", before=before or "–", after=after)
+        show_json({"before": before, "after": after, "rekeyed": changed})
+        return 0
+    if changed:
+        tell("cli.migrate.rekeyed", count=changed)
+    tell("cli.migrate.done" if before != after else "cli.migrate.nothing", before=before or "–", after=after)
     return 0
 
 

@@ -137,6 +137,8 @@ def plain(value: Any) -> Any:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, Mapping):
         return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):  # a tuple whose fields have names
+        return plain(value._asdict())
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(inner) for inner in value]
     if isinstance(value, bytes):

@@ -21,17 +21,26 @@ from exchange.cli.terminal import complain, err, say
 from exchange.errors import UsageError
 
 VALUES = {
+    "after": "cli.usage.place",
     "asked": "cli.usage.object",
+    "chosen": "cli.usage.template",
     "data": "cli.usage.folder",
     "file": "cli.usage.file",
     "folder": "cli.usage.folder",
     "hours": "cli.usage.count",
     "most": "cli.usage.count",
     "name": "cli.usage.name",
+    "named": "cli.usage.name",
     "number": "cli.usage.number",
+    "one": "cli.usage.object",
+    "other": "cli.usage.object",
+    "parties": "cli.usage.peer",
     "peer": "cli.usage.peer",
     "since": "cli.usage.time",
     "source": "cli.usage.source",
+    "stix_id": "cli.usage.object",
+    "value": "cli.usage.value",
+    "who": "cli.usage.name",
     "why": "cli.usage.text",
 }
 """Parameter → what to put in its place."""
@@ -78,6 +87,7 @@ class Group(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.subcommand_metavar = say("cli.usage.command")
+        _name_values(self.params)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         """The line that shows how the command is typed."""

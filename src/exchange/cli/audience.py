@@ -1,0 +1,116 @@
+"""What a partner can see, or could on a day gone by."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from exchange.cli.terminal import (
+    DEFAULT_FOLDER,
+    AsJson,
+    Folder,
+    guarded,
+    load,
+    now,
+    opened,
+    peer_of,
+    say,
+    show_json,
+    show_table,
+    tell,
+)
+from exchange.config import Settings
+from exchange.errors import UsageError
+from exchange.model.marking import Label
+from exchange.store import micros, offers
+from exchange.store.offers import Place, Seen
+from exchange.sync import accounting
+
+_FIRST = 200
+
+
+@guarded
+def audience(
+    peer: Annotated[str, typer.Argument(help=say("cli.inquiry.peer"))],
+    at: Annotated[str, typer.Option("--at", metavar="YYYY-MM-DD[THH:MM]", help=say("cli.audience.at"))] = "",
+    named: Annotated[bool, typer.Option("--objects", help=say("cli.ledger.objects"))] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help=say("cli.ledger.csv"))] = False,
+    folder: Folder = Path(DEFAULT_FOLDER),
+    as_json: AsJson = False,
+) -> int:
+    """What the partner can see now, or could see then: by collection, type and label, or object by object."""
+    settings = load(folder)
+    known = peer_of(settings, peer)
+    when = _moment(at)
+    with opened(settings) as store, store.reading() as tx:
+        if named or as_csv:
+            found = offers.seen(tx, known.id, micros(when))
+            if as_csv:
+                rows = ((_where(c, settings), p.stix_id, p.version, p.type, p.agreement) for c, p in found)
+                titles = ("channel", "object", "version", "type", "agreement")
+                sys.stdout.writelines(accounting.lines(chain([titles], rows)))
+            elif as_json:
+                show_json([{"channel": channel, "object": place} for channel, place in found])
+            else:
+                _print_objects(found, settings)
+            return 0
+        counted = offers.visible(tx, known.id, micros(when))
+    if as_json:
+        show_json({"peer": known.id, "at": when, "visible": counted})
+        return 0
+    tell("cli.audience.title", peer=known.name, at=when.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    _print_counts(counted, settings)
+    return 0
+
+
+def _moment(given: str) -> datetime:
+    """A day means its end; a time is UTC unless it says otherwise."""
+    if not given:
+        return now()
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        raise UsageError("cli.audience.when", value=given[:40]) from None
+    if len(given) == len("2026-11-22"):
+        found = found.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _where(channel: str, settings: Settings) -> str:
+    kind, _, name = channel.partition(":")
+    collection = settings.terms.collections.get(name) if kind == "collection" else None
+    return collection.alias if collection else name
+
+
+def _print_counts(counted: Iterable[Seen], settings: Settings) -> None:
+    rows = [
+        (escape(_where(each.channel, settings)), escape(each.type), escape(_label(each.label)), str(each.count))
+        for each in counted
+    ]
+    if rows:
+        show_table(("cli.column.where", "cli.column.type", "cli.column.label", "cli.column.count"), rows)
+    tell("cli.audience.sum", n=sum(int(row[-1]) for row in rows))
+
+
+def _label(text: str) -> str:
+    label = Label.from_text(text) if text else None
+    levels = [] if label is None else [each.label for each in (label.tlp, label.pap, label.pfc) if each is not None]
+    return ", ".join(levels) or "–"
+
+
+def _print_objects(found: Iterator[tuple[str, Place]], settings: Settings) -> None:
+    rows = [
+        (escape(_where(channel, settings)), escape(place.stix_id), place.version, escape(place.agreement))
+        for channel, place in islice(found, _FIRST)
+    ]
+    show_table(("cli.column.where", "cli.column.object", "cli.column.version", "cli.column.agreement"), rows)
+    more = sum(1 for _ in found)
+    if more:
+        tell("cli.ledger.more", n=more)
