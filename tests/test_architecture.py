@@ -59,14 +59,17 @@ def test_the_order_of_the_rooms(monkeypatch):
 @pytest.mark.parametrize(
     ("owner", "name", "only"),
     [
-        ("statements", "add_all", "sync/accept.py"),
+        ("statements", "add_all", "sync/accept.py sync/notices.py"),
         ("listings", "begin", "sync/listing.py"),
         ("listings", "hand_over", "sync/listing.py"),
     ],
 )
 def test_one_door_in_and_one_way_into_a_listing(owner, name, only):
-    """What is stored came through `accept`; what is listed, or waits in an outbox, was decided in `sync.listing`."""
-    assert callers(owner, name) == {only}
+    """What is stored came through `accept`; what is listed, or waits in an outbox, was decided in `sync.listing`.
+
+    The one exception are recall notices of our own (docs/decisions/0020-recall-notices.md).
+    """
+    assert callers(owner, name) == set(only.split())
     room, function = only.partition("/")[0], name
     bare = {
         file
@@ -81,6 +84,18 @@ def test_what_is_listed_was_decided_and_judged_by_the_second_gate():
     called = {name for _, (_, name) in calls(tree)}
     assert {"decide", "strictest"} <= called
     assert ("", "gate") in {name for _, name in calls(TREES["sync/push.py"])}, "a push judges the bytes again"
+
+
+def test_a_recall_notice_is_made_where_its_object_goes_and_nowhere_else():
+    """Decision 0020: they are listed beside the decision, so nobody but the lister has them made, and they are judged
+    by a gate of their own, which lets nothing but their fixed words through."""
+    makers = {file for file, tree in TREES.items() for _, (_, name) in calls(tree) if name == "Notices"}
+    assert makers == {"sync/listing.py"}
+    assert {file for file, tree in TREES.items() for _, called in calls(tree) if called == ("recall", "notice")} == {
+        "sync/notices.py"
+    }
+    assert ("", "gate_notice") in {called for _, called in calls(TREES["sync/notices.py"])}
+    assert ("", "gate_notice") in {called for _, called in calls(TREES["sync/push.py"])}
 
 
 def test_nobody_makes_a_decision_but_the_policy():

@@ -32,15 +32,18 @@ TWINS = [
     ("CHANGELOG.md", "CHANGELOG.fr.md"),
     ("docs/operator-guide.md", "docs/operator-guide.fr.md"),
     ("docs/peer-guide.md", "docs/peer-guide.fr.md"),
+    ("docs/identity.md", "docs/identity.fr.md"),
+    ("docs/policy.md", "docs/policy.fr.md"),
     ("docs/architecture.md", "docs/architecture.fr.md"),
     ("docs/taxii-conformance.md", "docs/taxii-conformance.fr.md"),
+    ("docs/identity.md", "docs/identity.fr.md"),
 ]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 # Rooms whose dotted words are codes that an operator may meet; others (the daemon, the commands) only pass them on.
 CODED = ("policy", "sync", "model", "convert", "peers", "store")
 CODE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 # Dotted words that are no codes: a message of a command, a file's name, a column.
-NO_CODES = {"cli", "manifest", "exchange", "account", "document", "statement", "json"}
+NO_CODES = {"cli", "manifest", "list", "exchange", "account", "document", "statement", "json"}
 COLUMNS = {"audience.number", "block.id", "listing.latest"}
 LOGS = {"debug", "info", "warning", "error", "critical", "level"}
 FORBIDDEN = {"utils", "helpers", "common", "manager", "handler", "service"}
@@ -84,7 +87,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
         below = getattr(command, "commands", None)
         if below:
             waiting += [(f"{name} {word}", inner) for word, inner in below.items()]
-        else:
+        if not below or command.invoke_without_command:
             yield name, [option for each in command.params for option in each.opts if option.startswith("-")]
 
 

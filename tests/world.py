@@ -14,7 +14,7 @@ from exchange.model.envelope import Page
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Agreement, Collection, Peer, Receive, Send, Target, Terms
 from exchange.policy import Rules
-from exchange.store import Store, audiences, listings, micros, pages, tables
+from exchange.store import Store, audiences, listings, micros, notices, pages, statements, tables
 from exchange.sync.accept import Accepted, accept
 from exchange.sync.terms import adopt
 
@@ -166,14 +166,15 @@ class World:
             self.store, self.rules, page(*objects, last=last), source, source.partition("/")[0], self.now, **more
         )
 
-    def listed(self, peer: str, channel: str = SHARED, **query: Any) -> list[str]:
-        """The ids that `peer` reads in a collection, in order."""
+    def listed(self, peer: str, channel: str = SHARED, *, recalls: bool = False, **query: Any) -> list[str]:
+        """The ids that `peer` reads in a collection, in order; `recalls`: those of our recall notices too."""
         channel = channel if ":" in channel else f"collection:{channel}"
         with self.store.reading() as tx:
             row = audiences.of_reader(tx, peer, channel)
             assert row is not None
             asked = pages.Query(now=micros(self.now), limit=10_000, **query)
-            return [found.stix_id for found in pages.index(tx, row.number, asked).entries]
+            found = [each.stix_id for each in pages.index(tx, row.number, asked).entries]
+            return found if recalls else [each for each in found if each in notices.others(statements.held(tx, found))]
 
     def waiting(self) -> list[str]:
         """The ids that wait in the outbox of ccc/depot."""

@@ -33,6 +33,8 @@ public_url = "http://127.0.0.1:{port}"
 [sync]
 outbound = true
 every = "1s"
+[warninglists]
+enabled = false
 """,
     "peers/circl.toml": """
 name = "CIRCL"

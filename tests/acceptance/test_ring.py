@@ -12,7 +12,7 @@ import pytest
 from lab.node_files import Flow, Neighbour, NodeFiles, Shelf
 from lab.nodes import Node, introduce, started
 from lab.round import free_port
-from lab.samples.markings import CLEAR, GREEN
+from lab.samples.markings import CLEAR, GREEN, RED
 
 from tests.acceptance.node import until
 
@@ -122,3 +122,33 @@ def test_everything_goes_round_once_and_the_ring_comes_to_rest(tmp_path: Path, l
     assert ("c", given["a"][0]) not in a
     assert ("a", given["b"][0]) not in b
     assert ("b", given["c"][0]) not in c
+
+
+def test_r8_a_recall_goes_as_far_as_its_object_went_and_comes_to_rest(tmp_path: Path) -> None:
+    """A tells B by its page, B tells C by a push; each obeys, and says so in a note of its own."""
+    with ring(tmp_path) as nodes:
+        made, other = indicator("recalled", GREEN, creator="a"), indicator("stays", GREEN, creator="a")
+        assert nodes["a"].post("soc", [made, other])["success_count"] == 2
+        at_rest(nodes)
+        assert {name: (stands(nodes[name], made), stands(nodes[name], other)) for name in "bc"} == dict.fromkeys(
+            "bc", (True, True)
+        )
+        stricter = {**made, "modified": "2026-01-02T00:00:00.000Z", "object_marking_refs": [RED]}
+        nodes["a"].post("soc", [stricter])
+        rest = at_rest(nodes)
+        assert {name: (stands(nodes[name], made), stands(nodes[name], other)) for name in NAMES} == dict.fromkeys(
+            NAMES, (False, True)
+        )
+        assert full_round(nodes) == rest
+        notes = {name: set(nodes[name].rows(NOTICES)) for name in NAMES}
+    assert all(notes.values())
+    assert not notes["a"] & notes["b"] | notes["b"] & notes["c"], "each its own"
+
+
+NOTICES = "SELECT stix_id FROM statement WHERE source = ':recall'"
+
+
+def stands(node: Node, made: dict[str, Any]) -> bool:
+    """Whether the node lists it to anybody."""
+    query = "SELECT count(*) FROM listing JOIN statement ON statement.seq = listing.seq WHERE closed IS NULL"
+    return bool(node.rows(f"{query} AND stix_id = '{made['id']}'")[0][0])

@@ -66,9 +66,9 @@ ENDPOINTS = [
 
 
 class Node(House):
-    """The node, with two versions of an indicator, and a malware family, that `circl` has posted."""
+    """The node, if it is `filled` with two versions of an indicator, and a malware family, that `circl` has posted."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, filled: bool = True) -> None:
         given = house_terms()
         more = {
             INBOX: collection(INBOX, "boite", (READER,), writers=(WRITER,), read_back=False),
@@ -77,8 +77,9 @@ class Node(House):
         super().__init__(
             store, replace(given, collections={**given.collections, **more}), description={"en": "A node of tests"}
         )
-        for item in (OLD, NEW, OTHER):
-            self.status: str = self.post(WRITABLE, {"objects": [item]}).json["id"]
+        self.status = ""
+        for item in (OLD, NEW, OTHER) if filled else ():
+            self.status = self.post(WRITABLE, {"objects": [item]}).json["id"]
 
     def ask(self, endpoint: Endpoint, who: str | None = WRITER, *, path: str = "", **headers: str) -> Result:
         """A good request to `endpoint`, but for what the test changes."""

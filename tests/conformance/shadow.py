@@ -16,13 +16,15 @@ from falcon.testing import Result
 
 from exchange.model.marking import Tlp
 from exchange.model.party import Terms
+from exchange.serve.misp import view
 from exchange.store import audiences, open_store
+from exchange.sync.grouped import Kept
 from tests.serve.house import WRITABLE, House, house_terms
 from tests.sync.misp_reader import attribute, event_uuid, frame
-from tests.world import NOW, OPEN_WRITE, collection, indicator, marked, report
+from tests.world import NOW, OPEN_WRITE, collection, indicator, malware, marked, relationship, report
 
-Kind = Literal["indicator", "twin", "observable", "report", "attribute", "frame"]
-KINDS: Sequence[Kind] = ("indicator", "twin", "observable", "report", "attribute", "frame")
+Kind = Literal["indicator", "twin", "observable", "report", "attribute", "frame", "link", "twinlink"]
+KINDS: Sequence[Kind] = ("indicator", "twin", "observable", "report", "attribute", "frame", "link", "twinlink")
 NUMBERS = range(3)
 POSTER, OTHER = "circl", "cert-ee"
 
@@ -42,7 +44,8 @@ class Said:
     @property
     def id(self) -> str:
         """A twin says the same as the indicator of its number, under an id of its own."""
-        kinds = {"twin": "indicator", "observable": "domain-name", "attribute": "indicator", "frame": "report"}
+        kinds = {"twin": "indicator", "observable": "domain-name", "attribute": "indicator", "frame": "report",
+                 "link": "relationship", "twinlink": "relationship"}  # fmt: skip
         kind = kinds.get(self.kind, self.kind)
         if self.kind == "frame":
             return f"report--{event_uuid(0)}"
@@ -55,7 +58,11 @@ class Said:
             return marked({"type": "domain-name", "spec_version": "2.1", "id": self.id, "value": value}, self.tlp)
         if self.kind in ("attribute", "frame"):
             return self._of_misp(value)
-        if self.kind == "report":
+        if self.kind in ("link", "twinlink"):
+            end: Kind = "indicator" if self.kind == "link" else "twin"
+            made = relationship({"id": Said(kind=end, number=self.number).id}, malware("family"), tlp=self.tlp)
+            made |= {"modified": modified.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+        elif self.kind == "report":
             member = {"id": Said(kind="indicator", number=self.number).id}
             made = report(member, tlp=self.tlp, modified=modified)
         else:
@@ -102,6 +109,7 @@ class Pair:
     def __init__(self, given: Terms, observers: Sequence[str]) -> None:
         self.observers = observers
         self._houses = [House(open_store("sqlite://"), given) for _ in range(2)]
+        self._kept = [Kept() for _ in self._houses]
         self._statuses: list[Sequence[str]] = []
         for house in self._houses:
             with house.store.writing() as tx:
@@ -149,12 +157,29 @@ class Pair:
             if path.endswith("manifest.json") and answer.status_code == 200:
                 for file in (*(f"{uuid}.json" for uuid in answer.json), "hashes.csv"):
                     self._ask(who, path.replace("manifest.json", file), {})
+        for who, named in product(self.observers, self._houses[0].world.terms.collections.values()):
+            self._look_over_misp(who, f"/misp/{named.alias}")
         for kind, number in product(KINDS, NUMBERS):
             place = f"{WRITABLE}{Said(kind=kind, number=number).id}/"
             self._ask(self.observers[0], place, {"match[version]": "first,last"})
             self._ask(self.observers[0], f"{place}versions/", {})
         for ids, who in product(self._statuses, (POSTER, OTHER)):
             _same([house.get(f"/api/status/{id_}/", who) for house, id_ in zip(self._houses, ids, strict=True)])
+
+    def _look_over_misp(self, who: str, base: str) -> None:
+        """The index, and every event in it, as a MISP asks for them."""
+        asked = json.dumps({"minimal": 1, "published": 1}).encode()
+        rows = self._as_misp(who, "POST", f"{base}/events/index", body=asked)
+        for row in rows.json if rows.status_code == 200 else ():
+            self._as_misp(who, "GET", f"{base}/events/view/{row['uuid']}/deleted[]:0/deleted[]:1/excludeGalaxy:1")
+
+    def _as_misp(self, who: str, method: str, path: str, **more: Any) -> Result:
+        answers = []
+        for house, kept in zip(self._houses, self._kept, strict=True):
+            view._KEPT = kept  # what a worker remembers: each of the two is a process of its own
+            headers = {"Authorization": house.secrets[who], "Accept": "application/json"}
+            answers.append(house.client.simulate_request(method, path, headers=headers, **more))
+        return _same(answers)
 
     def _pages(self) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield "/api/collections/", {}

@@ -116,4 +116,6 @@ def test_a_delete_takes_it_out_of_one_collection(house: House) -> None:
     assert house.post(WRITABLE, {"objects": [item]}).json["success_count"] == 1
     assert ids(house.get(OBJECTS)) == [item["id"]]
     assert house.send("DELETE", f"{WRITABLE}{item['id']}/", "circl").status_code == 200
-    assert (ids(house.get(WRITABLE)), ids(house.get(OBJECTS))) == ([], [item["id"]])
+    left = [ids(house.get(path, params={"match[type]": "indicator"})) for path in (WRITABLE, OBJECTS)]
+    assert left == [[], [item["id"]]]
+    assert [each["object_refs"] for each in house.get(WRITABLE).json["objects"]] == [[item["id"]]], "its recall (R8)"

@@ -81,7 +81,7 @@ def serving(answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None) 
                 self.wfile.write(piece)
 
         def __getattr__(self, name: str) -> Any:
-            if name in ("do_GET", "do_HEAD", "do_POST"):
+            if name in ("do_GET", "do_HEAD", "do_POST", "do_DELETE"):
                 return self._reply
             raise AttributeError(name)
 

@@ -89,6 +89,21 @@ def test_what_is_pushed_twice_is_accepted_twice_and_there_once(partner):
 
 
 @pytest.mark.peers
+def test_what_is_deleted_is_there_in_no_version_and_twice_does_no_harm(partner):
+    """Section 5.7: they differ about a DELETE that names no version, so ours names all."""
+    running, _, writable = partner
+    letterbox = Target(peer="ccc", id="depot", kind="taxii", url=running.url, collection=running.collections[writable])
+    made = [indicator(1000), {**indicator(1000), "modified": "2026-11-22T12:00:00.000Z"}, indicator(1001)]
+    objects = [Outgoing(id=o["id"], version=o["modified"], body=json.dumps(o).encode()) for o in made]
+    reader(running).push(letterbox, objects)
+    gone = [Outgoing(id=made[0]["id"], version="", body=b"", gone=True)]
+    for _ in range(2):
+        assert [r.outcome for r in reader(running).push(letterbox, gone)] == ["accepted"]
+    there = ids(reader(running).fetch(source(running, writable), [o["id"] for o in made]))
+    assert there == [made[2]["id"]]
+
+
+@pytest.mark.peers
 def test_refusals_have_their_names(partner):
     running, readable, _ = partner
     with pytest.raises(PeerRefused):

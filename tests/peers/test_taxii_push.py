@@ -25,9 +25,14 @@ class Letterbox:
         self.sizes: list[int] = []
         self.statuses: list[dict] = []
         self.told: dict[str, Told] = {}
+        self.deleted: list[str] = []
+        self.removal = lambda _: Told(200)
 
     def __call__(self, asked: Asked) -> Told:
         parts = [part for part in asked.path.split("/") if part]
+        if asked.method == "DELETE":
+            self.deleted.append(asked.path)
+            return self.removal(parts[-1])
         if asked.method == "POST":
             self.sizes.append(len(json.loads(asked.body)["objects"]))
             return self.judge(json.loads(asked.body)["objects"], asked.body)
@@ -361,3 +366,37 @@ def test_nothing_to_push_asks_nothing():
     with serving(lambda _: Told(500)) as site:
         assert client("taxii").push(target(site.url), []) == []
     assert site.asked == []
+
+
+def gone(count):
+    return [replace(sent, version="", body=b"", gone=True) for sent in outgoing(count)]
+
+
+def test_a_deletion_names_every_version_and_what_is_not_there_is_as_good():
+    """Section 5.7: medallion deletes only the newest where none is named, OpenTAXII all."""
+    box, objects = Letterbox(), gone(2)
+    box.removal = lambda stix_id: Told(404) if stix_id == objects[1].id else Told(200)
+    with serving(box) as there:
+        receipts = client("taxii").push(target(there.url), objects)
+    assert [(r.id, r.outcome) for r in receipts] == [(o.id, "accepted") for o in objects]
+    assert [path.split("/")[-2] for path in box.deleted] == [o.id for o in objects]
+    assert {asked.query["match[version]"] for asked in there.asked if asked.method == "DELETE"} == {"all"}
+
+
+@pytest.mark.parametrize("status", [403, 405, 501])
+def test_a_server_that_does_not_delete_refuses_and_the_rest_goes_on(status):
+    box, objects = Letterbox(), gone(2)
+    box.removal = lambda stix_id: Told(status) if stix_id == objects[0].id else Told(204)
+    with serving(box) as there:
+        receipts = client("taxii").push(target(there.url), [*objects, *outgoing(1)])
+    assert [r.outcome for r in receipts] == ["refused", "accepted", "accepted"]
+
+
+def test_a_server_that_fails_in_the_middle_is_asked_again():
+    box, objects = Letterbox(), gone(3)
+    box.removal = lambda stix_id: Told(503) if stix_id == objects[1].id else Told(200)
+    with serving(box) as there:
+        receipts = client("taxii", Waits()).push(target(there.url), objects)
+        assert [r.outcome for r in receipts] == ["accepted", "pending", "pending"]
+        with pytest.raises(PeerBusy):
+            client("taxii", Waits()).push(target(there.url), objects[1:])

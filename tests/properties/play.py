@@ -203,7 +203,8 @@ class Play:
         for source in SOURCES[:2]:
             self._give(source, [], True)
         for asked in FILTERS:
-            assert self._calendar(asked).keys() == self.books.listed(asked)
+            objects = {name for name in self._calendar(asked) if not name.id.startswith("note--")}
+            assert objects == self.books.listed(asked)
         for reading, limit in zip(self.readings, cycle(limits), strict=False):
             self._to_the_end(reading, limit)
             missed = set(self._calendar(reading.reader.asked).items()) - reading.had

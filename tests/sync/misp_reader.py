@@ -72,13 +72,13 @@ def _at(version: int) -> str:
 class Shown:
     """One audience of a World over MISP."""
 
-    def __init__(self, world: World, who: str = "ccc", flavour: Flavour = "sync") -> None:
-        self.world, self.who, self.flavour = world, who, flavour
+    def __init__(self, world: World, who: str = "ccc", flavour: Flavour = "sync", channel: str = SHARED) -> None:
+        self.world, self.who, self.flavour, self.channel = world, who, flavour, channel
         self.kept = Kept()
 
     def view(self, tx: Any) -> View:
         """How it sees."""
-        row = audiences.of_reader(tx, self.who, f"collection:{SHARED}")
+        row = audiences.of_reader(tx, self.who, f"collection:{self.channel}")
         assert row is not None
         audience = next(a for a in self.world.rules.audiences if a.key == row.key)
         return events.view_of(

@@ -356,14 +356,14 @@ def test_the_status_of_what_is_pending_is_kept_over_a_restart(tmp_path: Path) ->
 
 
 def test_what_is_withdrawn_is_no_longer_asked_about(memory: Store) -> None:
-    """R8: the peer's status of what became stricter is forgotten with it."""
+    """R8: the peer's status of what became stricter is forgotten with it; as it may have it, a notice goes there."""
     desk = Desk(memory)
     desk.world.give(CIRCL, indicator())
     taker = Taker(lambda _: "pending")
     taker.status = "7"
     desk.push(taker)
     desk.world.give(CIRCL, indicator(tlp=Tlp.RED, modified=LATER))
-    assert [(row["state"], row["status"]) for row in desk.rows(tables.outbox)] == [("withdrawn", "")]
+    assert [(row["state"], row["status"]) for row in desk.rows(tables.outbox)] == [("withdrawn", ""), ("pending", "")]
 
 
 def test_pending_does_not_hold_back_the_rest(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_DNS, uuid5
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.model import stix
+from exchange.model import recall, stix
 from exchange.model.envelope import Document, Page, Skipped
 from exchange.model.marking import Tlp
 from exchange.model.misp import EXTENSION, MINTED
@@ -82,13 +82,13 @@ def codes(accepted: Accepted) -> list[str]:
 
 
 def latest(world: World, peer: str = "ccc") -> dict[str, dict[str, Any]]:
-    """Id → what the peer reads, without the version's date."""
+    """Id → what the peer reads, without the version's date, and without recalls of what it read before."""
     with world.store.reading() as tx:
         row = of_reader(tx, peer, f"collection:{SHARED}")
         assert row is not None
         leaf = pages.page(tx, row.number, pages.Query(now=micros(world.now), limit=10_000))
         items = json.loads(b"[" + b",".join(bytes(piece) for piece in leaf.pieces) + b"]")
-    return {item["id"]: {name: value for name, value in item.items() if name != "modified"} for item in items}
+    return {item["id"]: without_date(item) for item in items if recall.EXTENSION not in item.get("extensions", {})}
 
 
 def without_date(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from exchange import log
 from exchange.errors import PeerUnreachable
+from exchange.model.benign import Choice
 from exchange.model.envelope import Entry, Page, PeerClient
-from exchange.model.party import Peer, Source, SourceKind, Target, Terms
+from exchange.model.party import Expiry, Peer, Source, SourceKind, Target, Terms
 from exchange.model.profile import Handshake, Profile
 from exchange.store import Store, handshakes, micros, moment, open_store, sources
 from exchange.store.budgets import spend
@@ -25,7 +26,7 @@ from exchange.sync.overview import overview
 from exchange.sync.schedule import Schedule
 from tests.sync.partners import ALERTS, DEPOT, OTHER, Desk, Giver, with_sources
 from tests.sync.test_schedule import Time, finished
-from tests.world import NOW, indicator, page, terms
+from tests.world import NOW, World, indicator, malware, page, terms
 
 WEEK = 7 * 86_400.0
 TERMS = with_sources(terms(), ALERTS, OTHER)
@@ -126,6 +127,20 @@ def test_what_a_person_asks_for_is_done_now(memory: Store, time: Time) -> None:
         sources.ask(tx, [ALERTS.key], "reconciled")
     assert rounds(memory, peers, time, given) == [f"index {ALERTS.key}", f"probe {off.key}"]
     assert rounds(memory, peers, time, given) == []
+
+
+def test_what_is_due_is_closed_by_the_daemon(memory: Store, time: Time) -> None:
+    """As soon as it is due, whoever starts; nobody has to ask for it."""
+    ages = Expiry(types=frozenset({"indicator"}), half_life=86_400.0, threshold=50)
+    given_terms = replace(TERMS, expiry=(ages,))
+    world = World(memory, given_terms)
+    world.give("circl/feed", indicator("a.example"), malware("m"))
+    peers = Peers()
+    rounds(memory, peers, time, given_terms)
+    assert world.listed("ccc") == [indicator("a.example")["id"], malware("m")["id"]]
+    time.now += timedelta(days=1)
+    rounds(memory, peers, time, given_terms)
+    assert world.listed("ccc") == [malware("m")["id"]]
 
 
 def test_in_a_closed_window_nobody_is_asked_anything(memory: Store, time: Time) -> None:
@@ -288,3 +303,25 @@ def test_the_daemon_gives_its_clients_a_line(memory: Store, time: Time) -> None:
     rounds(memory, peers, time)
     assert peers.lines
     assert all(line.wait(0.0) for line in peers.lines)
+
+
+def test_other_warninglists_are_followed_by_a_daemon_that_starts_with_them(memory: Store, time: Time) -> None:
+    """What was listed before is looked at in the background; what came in by the old lists, a minute later."""
+    world = World(memory, TERMS)
+    given = [indicator("example.com"), indicator("bad.invalid")]
+    world.give("ccc/alertes", *given)
+    followed = replace(TERMS, benign=Choice(lists=("rfc6761",)))
+    schedule = Schedule(memory, followed, Peers(), clock=time, draw=lambda: 0.0)
+    schedule.prepare()
+    assert len(world.listed("circl")) == 2
+    schedule.tick()
+    for job in list(schedule._busy.values()):
+        job.result(10)
+    assert world.listed("circl") == [given[1]["id"]]
+    stray = indicator("example.org")
+    world.give("ccc/alertes", stray)
+    assert stray["id"] in world.listed("circl")
+    time.now += timedelta(minutes=2)
+    schedule.tick()
+    finished(schedule)
+    assert world.listed("circl") == [given[1]["id"]]

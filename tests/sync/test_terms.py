@@ -18,7 +18,7 @@ from exchange.model import stix
 from exchange.model.marking import Label, Tlp
 from exchange.model.party import Receive, Send, Terms
 from exchange.policy import Rules, Subject
-from exchange.store import Store, audiences, listings, micros, open_store, pages, statements, tables
+from exchange.store import Store, audiences, listings, micros, notices, open_store, pages, statements, tables
 from exchange.sync import terms as terms_module
 from exchange.sync.terms import adopt
 from tests.world import (
@@ -552,9 +552,9 @@ def _version(said: Said) -> str:
 
 
 def standing(store: Store) -> set[tuple[str, str, str, bool]]:
-    """(audience, id, version, latest) of every listing that is open."""
+    """(audience, id, version, latest) of every listing that is open; recall notices tell of the way there."""
     with store.reading() as tx:
-        ids = {row.stix_id for row in tx.execute(tables.statement.select())}
+        ids = set(notices.others(statements.held(tx, {row.stix_id for row in tx.execute(tables.statement.select())})))
         keys = {row.number: row.key for row in audiences.everyone(tx).values()}
         return {(keys[row.audience], row.stix_id, row.version, row.latest) for row in listings.standing(tx, ids)}
 
