@@ -20,13 +20,15 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.identity $(if $(DATA),--patterns $(DATA),)
 
 # Campaigns of 500 kills each: kill -9 at every commit and at random, then everything is compared. Then nodes that speak
-# MISP to each other, on real events where they are.
+# MISP to each other, and our conversion beside misp-stix's, on real events where they are.
 SEEDS ?= 1
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.acceptance.campaign --kills 500 $(addprefix --seed ,$(SEEDS)) $(ARGS)
-	EXCHANGE_SOAK=1 $(BIN)/python -m pytest -q tests/acceptance/test_misp_nodes.py
+	EXCHANGE_SOAK=1 $(BIN)/python -m pytest -q tests/acceptance/test_misp_nodes.py tests/convert/test_differential.py \
+	  tests/model/test_pattern_laws.py tests/model/test_canonical.py
 
 # Nodes for outside testers, in the foreground until Ctrl-C (docs/taxii-conformance.md).
 conformance-target: $(VENV)/.run

@@ -97,6 +97,9 @@ requests_per_minute = 0
 [sync]
 outbound = true
 every    = "{self.every}"
+
+[warninglists]
+enabled = false  # the names and addresses of this world are those of the documentation
 """
 
 

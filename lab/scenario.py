@@ -90,6 +90,9 @@ public_url = "http://127.0.0.1:{port}"
 [sync]
 outbound = true
 every    = "{wish.every}"
+
+[warninglists]
+enabled = false  # the names and addresses of this world are those of the documentation
 """
 
 

@@ -64,6 +64,9 @@ requests_per_minute = 0
 
 [sync]
 outbound = true
+
+[warninglists]
+enabled = false  # the names and addresses of this world are those of the documentation
 """
 
 
