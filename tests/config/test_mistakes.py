@@ -200,6 +200,7 @@ ADDED = [
     (NODE, f"{AGES}valid_until = false", "expiry[0].half_life", "config.expiry_idle"),
     (NODE, f'{AGES}false_positive = "7d"', "expiry[0].half_life", "config.goes_with"),
     (NODE, '[[expiry]]\ntypes = ["url"]\nkinds = ["url"]', "expiry[0].kinds", "config.expiry_kinds"),
+    (NODE, '[[expiry]]\ntypes = ["indicator"]\nkinds = ["ipv4"]', "expiry[0].kinds[0]", "config.expiry_kind_near"),
     (NODE, '[[expiry]]\ntypes = ["url", "report"]', "expiry[0].types[1]", "config.expiry_lasting"),
     (NODE, f'{AGES}{AGES}kinds = ["url"]', "expiry[1].types", "config.expiry_never_reached"),
     (NODE, '[expiry]\ntypes = ["url"]', "expiry", "config.not_table"),

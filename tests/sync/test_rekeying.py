@@ -111,6 +111,23 @@ def test_it_goes_on_where_it_was_stopped(memory: Store, monkeypatch: pytest.Monk
     other.close()
 
 
+def test_r18_a_fact_with_many_twins_is_folded_in_steps(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No transaction lists more of them anew than it may, and the end is the same."""
+    monkeypatch.setattr(rekeying, "_TWINS", 2)
+    world = World(memory)
+    tend(world)
+    same = [indicator("hub.example", id_=f"indicator--{number:08}-0000-4000-8000-000000000000") for number in range(9)]
+    world.give("circl/a", *same)
+    before = keys(world)
+    as_before(world)
+    rekey(memory)
+    commits = memory.commits
+    assert relist(memory, world.rules, world.now) == 0
+    assert memory.commits - commits > len(same) // 2
+    assert keys(world) == before
+    assert not outdated(memory)
+
+
 def test_what_was_one_fact_and_is_not_comes_forward(memory: Store) -> None:
     """The keys of another release had folded too much."""
     world = World(memory)

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator
 
 from exchange.config.form import Form
-from exchange.config.problems import listed, problem, shown
+from exchange.config.problems import listed, near, problem, shown
 from exchange.config.values import Duration, StixType, wrong
 from exchange.errors import Problem
 from exchange.model.party import Expiry
+from exchange.model.schema import observable_types
 
 _RELIABILITY = {"A": 100, "B": 75, "C": 50, "D": 25, "E": 0, "F": 50}
 """The Admiralty scale of sources in the numbers of MISP's taxonomy; F, which nobody can judge, lies in the middle."""
@@ -55,8 +56,7 @@ def mistakes(tables: Sequence[ExpiryTable], file: str) -> Iterator[Problem]:
         for place, name in enumerate(table.types):
             if name in LASTING:
                 yield problem("config.expiry_lasting", file, f"{key}.types[{place}]", name=name, types=listed(LASTING))
-        if table.kinds and "indicator" not in table.types:
-            yield problem("config.expiry_kinds", file, f"{key}.kinds")
+        yield from _kinds(table, f"{key}.kinds", file)
         if table.half_life is None and not table.valid_until:
             yield problem("config.expiry_idle", file, f"{key}.half_life")
         for name in ("threshold", "sightings", "false_positive"):
@@ -65,6 +65,15 @@ def mistakes(tables: Sequence[ExpiryTable], file: str) -> Iterator[Problem]:
         before = next((n for n, other in enumerate(tables[:number]) if _covers(other, table)), None)
         if before is not None:
             yield problem("config.expiry_never_reached", file, f"{key}.types", before=f"expiry[{before}]")
+
+
+def _kinds(table: ExpiryTable, key: str, file: str) -> Iterator[Problem]:
+    if table.kinds and "indicator" not in table.types:
+        yield problem("config.expiry_kinds", file, key)
+    for place, name in enumerate(table.kinds or ()):
+        meant = None if name in observable_types() else near(name, observable_types())
+        if meant is not None:  # others have kinds of their own; a slip in one of STIX's would never fit anything
+            yield problem("config.expiry_kind_near", file, f"{key}[{place}]", name=name, near=meant)
 
 
 def _covers(table: ExpiryTable, other: ExpiryTable) -> bool:

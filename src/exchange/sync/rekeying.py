@@ -17,7 +17,6 @@ from exchange.model import facts, titles
 from exchange.model.schema import observable_types
 from exchange.policy import Rules
 from exchange.store import Store, audiences, folds, names, rekeyed, schema, statements
-from exchange.store.columns import chunks
 from exchange.store.rekeyed import Kept, Keyed
 from exchange.sync.accept import STEP, require
 from exchange.sync.listing import Lister
@@ -84,13 +83,10 @@ def _keys(kept: Kept) -> Keyed:
     return rekeyed.keyed(None if kept.revoked or fact == stix["id"] else fact, values, facts.aliases(stix))
 
 
-def _names(kept: Kept) -> tuple[tuple[str, str], ...]:
-    return titles.names_of(orjson.loads(kept.body), observable_types())
-
-
 def relist(store: Store, rules: Rules, now: datetime, stopping: Callable[[], bool] = lambda: False) -> int:
     """Fold by the new keys, when all statements have them; the number of rows that were listed or closed."""
     moved, more = 0, True
+    done: set[str] = set()
     while more and not stopping():
         with store.writing() as tx:
             require(tx, rules)
@@ -98,12 +94,16 @@ def relist(store: Store, rules: Rules, now: datetime, stopping: Callable[[], boo
                 break
             after = _place(audiences.note(tx, _LISTED + _AT))
             some = statements.walk(tx, after, STEP)
-            if some:
-                lister = Lister(tx, rules, now)
-                lister.audiences = [audience for audience in lister.audiences if audience.fold]
-                for number in [lister.numbers[audience.key] for audience in lister.audiences]:
-                    ids = sorted(folds.keyed_otherwise(tx, number, after, some[-1]))
-                    moved += sum(lister.relist(each) for each in chunks(ids, _TWINS))
+            lister = Lister(tx, rules, now)
+            lister.audiences = [audience for audience in lister.audiences if audience.fold]
+            numbers = [lister.numbers[audience.key] for audience in lister.audiences] if some else []
+            waiting = {each for number in numbers for each in folds.keyed_otherwise(tx, number, after, some[-1])} - done
+            these = sorted(waiting)[:_TWINS]  # a fact may have more twins than one transaction takes (R18)
+            done.update(these)
+            moved += lister.relist(these)
+            if len(these) < len(waiting):
+                continue
+            done.clear()
             more = bool(some)
             audiences.set_note(tx, _LISTED + _AT, f"{KEYS}:{some[-1]}" if some else "")
             if not some:

@@ -24,7 +24,6 @@ _SORTS: Mapping[str, Callable[[EventRow], str | int]] = {
     "analysis": lambda row: row.analysis,
     "uuid": lambda row: row.uuid,
 }
-_PAGING = ("page", "limit", "sort", "direction")
 
 
 def events_index(ask: Ask) -> Answer:
