@@ -218,8 +218,19 @@ def _compare(read: list[Json], offered: Offer, taken: Mapping[str, set[tuple[str
     got = {object_["id"] for object_ in read}
     fronts = Counter(oracle.facts(object_) for object_ in read)
     faults += [f"circl: {id_} should not be there" for id_ in got - bodies.keys()]
-    faults += [f"circl: {id_} is missing" for id_ in bodies.keys() - got if oracle.facts(bodies[id_]) not in fronts]
+    between = {_between(bodies[id_], bodies) for id_ in got & bodies.keys() if bodies[id_]["type"] == "relationship"}
+    behind = {id_ for id_ in bodies.keys() - got if _between(bodies[id_], bodies) in between}
+    gone = bodies.keys() - got - behind
+    faults += [f"circl: {id_} is missing" for id_ in gone if oracle.facts(bodies[id_]) not in fronts]
     faults += [f"circl: {fact} stands {count} times" for fact, count in fronts.items() if count > 1]
+
+
+def _between(object_: Json, bodies: Mapping[str, Json]) -> tuple[object, ...]:
+    """What a relationship says of the facts at its ends; two that say the same fold, if an end states a fact (R23)."""
+    refs = [object_.get("source_ref"), object_.get("target_ref")]
+    ends = [oracle.facts(bodies[ref]) if ref in bodies else ref for ref in refs]
+    times = object_.get("start_time"), object_.get("stop_time")
+    return (object_["type"], object_.get("relationship_type"), *ends, *times)
 
 
 def _accepted(store: sqlite3.Connection, source: str) -> set[tuple[str, str]]:

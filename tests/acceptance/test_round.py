@@ -164,7 +164,8 @@ def test_the_feed_of_circl_tells_what_circl_may_know(ends: Ends) -> None:
     assert [value for value in (hidden | of_circl) - allowed if f'"{value}"' in text] == []
     tags = {tag["name"] for part in [*events, *inside] for tag in part.get("Tag", [])}
     galaxies = {name for name in tags if name.startswith("misp-galaxy:")}
-    assert tags - galaxies <= {"tlp:clear", "tlp:green"}
+    confidence = {name for name in tags if name.startswith("misp:confidence-level=")}
+    assert tags - galaxies - confidence <= {"tlp:clear", "tlp:green"}
     assert {canonical(name.split('"')[1]) for name in galaxies} <= told
 
 
