@@ -28,8 +28,8 @@ from exchange.model.pattern.routes import Route, is_hash, quoted, route
 from exchange.model.pattern.tokens import PATH, SPACE, TEXT
 from exchange.model.pattern.writing import LONGEST, Writer
 
-STEPS = 1_800
-"""Of reading, and as many of writing: for some 300 plain comparisons. A step takes about a microsecond."""
+STEPS = 1_600
+"""Of reading, and as many of writing: for some 250 plain comparisons. A step takes about a microsecond."""
 _SHORT = 512
 """Characters of a single comparison that is read in one look: it cannot cost too much."""
 
