@@ -25,6 +25,7 @@ from exchange.cli.terminal import (
     show_json,
     show_table,
     tell,
+    where_of,
 )
 from exchange.config import Settings
 from exchange.errors import UsageError
@@ -53,7 +54,7 @@ def audience(
         if named or as_csv:
             found = offers.seen(tx, known.id, micros(when))
             if as_csv:
-                rows = ((_where(c, settings), p.stix_id, p.version, p.type, p.agreement) for c, p in found)
+                rows = ((where_of(c, settings), p.stix_id, p.version, p.type, p.agreement) for c, p in found)
                 titles = ("channel", "object", "version", "type", "agreement")
                 sys.stdout.writelines(accounting.lines(chain([titles], rows)))
             elif as_json:
@@ -83,15 +84,9 @@ def _moment(given: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _where(channel: str, settings: Settings) -> str:
-    kind, _, name = channel.partition(":")
-    collection = settings.terms.collections.get(name) if kind == "collection" else None
-    return collection.alias if collection else name
-
-
 def _print_counts(counted: Iterable[Seen], settings: Settings) -> None:
     rows = [
-        (escape(_where(each.channel, settings)), escape(each.type), escape(_label(each.label)), str(each.count))
+        (escape(where_of(each.channel, settings)), escape(each.type), escape(_label(each.label)), str(each.count))
         for each in counted
     ]
     if rows:
@@ -107,7 +102,7 @@ def _label(text: str) -> str:
 
 def _print_objects(found: Iterator[tuple[str, Place]], settings: Settings) -> None:
     rows = [
-        (escape(_where(channel, settings)), escape(place.stix_id), place.version, escape(place.agreement))
+        (escape(where_of(channel, settings)), escape(place.stix_id), place.version, escape(place.agreement))
         for channel, place in islice(found, _FIRST)
     ]
     show_table(("cli.column.where", "cli.column.object", "cli.column.version", "cli.column.agreement"), rows)

@@ -28,6 +28,7 @@ from exchange.cli.terminal import (
     show_json,
     show_table,
     tell,
+    where_of,
 )
 from exchange.config import Settings
 from exchange.errors import UsageError
@@ -116,7 +117,7 @@ def _print(found: Iterator[Entry], settings: Settings) -> None:
         rows.append(
             (
                 entry.at.strftime("%Y-%m-%d %H:%M:%S"), f"[{colour}]{say('cli.ledger.' + entry.outcome)}[/]",
-                escape(who), escape(_where(entry.channel, settings)), escape(what), escape(entry.agreement),
+                escape(who), escape(where_of(entry.channel, settings)), escape(what), escape(entry.agreement),
             )
         )  # fmt: skip
     if not rows:
@@ -129,12 +130,6 @@ def _print(found: Iterator[Entry], settings: Settings) -> None:
     show_table(columns, rows)
     if more:
         tell("cli.ledger.more", n=more)
-
-
-def _where(channel: str, settings: Settings) -> str:
-    kind, _, name = channel.partition(":")
-    collection = settings.terms.collections.get(name) if kind == "collection" else None
-    return collection.alias if collection else name
 
 
 @app.command("verify", help=say("cli.ledger.verify.help"))

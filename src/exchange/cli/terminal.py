@@ -121,6 +121,13 @@ def source_of(settings: Settings, key: str) -> Source:
     return known[key]
 
 
+def where_of(channel: str, settings: Settings) -> str:
+    """A channel by the name that operators type: a collection's alias, or `peer/target`."""
+    kind, _, name = channel.partition(":")
+    collection = settings.terms.collections.get(name) if kind == "collection" else None
+    return collection.alias if collection else name
+
+
 def person() -> str:
     """Who is at the terminal, for the record: the one behind sudo, if there is one."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
