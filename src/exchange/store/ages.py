@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, exists, func, insert, literal_column, select
 
 from exchange.store.prepared import Lookup, Query, among
-from exchange.store.tables import listing, reference, renewal, statement
+from exchange.store.tables import heard, listing, reference, renewal, statement
 
 TELLING = ("sighting", "opinion")
 """The types of what says that something was seen, or that it is none."""
@@ -37,8 +37,50 @@ class Told(NamedTuple):
     stop: int
 
 
+class Heard(NamedTuple):
+    """What the tellings about `target` up to the statement `upto` say together."""
+
+    target: str
+    upto: int
+    told: str
+    """JSON, of whoever makes it."""
+
+
+def sums(tx: Connection, targets: Iterable[str]) -> list[Heard]:
+    """What is kept of these, where their tellings are many."""
+    return [Heard(*row) for row in _SUMS.rows(tx, targets)]
+
+
+def keep(tx: Connection, sums: Iterable[Heard]) -> None:
+    """Keep these in place of what was kept of the same objects."""
+    for each in sums:
+        _DROP.run(tx, target=each.target)
+        _KEEP.run(tx, **each._asdict())
+
+
+def lose_all(tx: Connection) -> None:
+    """Under other terms others may be told other things."""
+    tx.execute(delete(heard))
+
+
+def lose(tx: Connection, seqs: Iterable[int]) -> None:
+    """These tellings came, went or changed where they were counted already: what they are about is read anew."""
+    _LOSE.rows(tx, seqs)
+
+
+_h = heard.c
+_SUMS = Lookup(select(_h.target, _h.upto, _h.told).where(among(_h.target)))
+_DROP = Query(delete(heard).where(_h.target == bindparam("target")))
+_KEEP = Query(insert(heard).values({name: bindparam(name) for name in Heard._fields}))
+_LOSE = Lookup(
+    delete(heard).where(
+        _h.target.in_(select(_r.target).where(among(_r.seq), _r.ends, _r.seq <= _h.upto).correlate(heard))
+    )
+)
+
+
 def told(tx: Connection, targets: Iterable[str]) -> list[Told]:
-    """What each audience is told of these objects; what is revoked tells nothing."""
+    """What each audience is told of these objects, besides what is kept of them; what is revoked tells nothing."""
     return [Told(*row) for row in _TOLD.rows(tx, targets)]
 
 
@@ -49,8 +91,13 @@ _ranked = (
         .over(partition_by=(_r.target, _l.audience, _s.type, _s.peer), order_by=(_s.version.desc(), _s.seq.desc()))
         .label("place"),
     )
-    .select_from(reference.join(statement, _s.seq == _r.seq).join(listing, _l.seq == _s.seq))
-    .where(among(_r.target), _r.ends, _tells, ~_s.revoked, _l.closed.is_(None), _l.latest)
+    .select_from(
+        reference.outerjoin(heard, _h.target == _r.target)
+        .join(statement, _s.seq == _r.seq)
+        .join(listing, _l.seq == _s.seq)
+    )
+    .where(among(_r.target), _r.ends, _r.seq > func.coalesce(_h.upto, 0))
+    .where(_tells, ~_s.revoked, _l.closed.is_(None), _l.latest)
     .subquery()
 )  # fmt: skip
 _TOLD = Lookup(select(*(_ranked.c[name] for name in Told._fields)).where(_ranked.c.place <= MOST))
@@ -130,7 +177,8 @@ def owe_seen(tx: Connection, seqs: Iterable[int]) -> None:
     """What these sightings and opinions are about, and its twins: their ends are to be told again."""
     given = list(seqs)
     _OWE_ABOUT.rows(tx, given)
-    _OWE_TWINS_ABOUT.rows(tx, given)
+    # Fact by fact: a thousand sightings of the thousand twins of one fact are about one.
+    owe_facts(tx, {row[0] for row in _FACTS_ABOUT.rows(tx, given)})
 
 
 def owe_facts(tx: Connection, facts: Iterable[str]) -> None:
@@ -138,7 +186,7 @@ def owe_facts(tx: Connection, facts: Iterable[str]) -> None:
     _OWE_FACTS.rows(tx, facts)
 
 
-_mine, _twin, _waits = statement.alias("mine"), statement.alias("twin"), renewal.alias("waits")
+_twin, _waits = statement.alias("twin"), renewal.alias("waits")
 
 
 def _owing(found: Select[tuple[int]]) -> Lookup:
@@ -148,9 +196,7 @@ def _owing(found: Select[tuple[int]]) -> Lookup:
 
 _ABOUT = (among(_r.seq), _r.ends)
 _OWE_ABOUT = _owing(select(_twin.c.seq).join(reference, _r.target == _twin.c.stix_id).where(*_ABOUT))
-_OWE_TWINS_ABOUT = _owing(
-    select(_twin.c.seq)
-    .select_from(reference.join(_mine, _mine.c.stix_id == _r.target).join(_twin, _twin.c.fact == _mine.c.fact))
-    .where(*_ABOUT, _mine.c.fact.is_not(None))
+_FACTS_ABOUT = Lookup(
+    select(_s.fact).join(reference, _r.target == _s.stix_id).where(*_ABOUT, _s.fact.is_not(None)).distinct()
 )
 _OWE_FACTS = _owing(select(_twin.c.seq).where(among(_twin.c.fact), _twin.c.fact.is_not(None)))

@@ -51,6 +51,16 @@ link = Table(
     comment="what operators said of two objects that may be one; the last word holds, none is ever deleted",
 )
 
+heard = Table(
+    "heard",
+    metadata,
+    Column("target", Ordered, primary_key=True),
+    Column("upto", BigInteger, nullable=False, comment="the last statement that was read for it"),
+    Column("told", Text, nullable=False, comment="JSON: audience → [last seen, {peer: last denied}]"),
+    comment="what the sightings and opinions of an object say together, where they are many; made anew when lost",
+    sqlite_with_rowid=False,
+)
+
 renewal = Table(
     "renewal",
     metadata,

@@ -24,13 +24,13 @@ from sqlalchemy import (
 )
 
 from exchange.store.columns import Ordered, Serial, metadata
-from exchange.store.identity import alias, link, name, refold, renewal, review
+from exchange.store.identity import alias, heard, link, name, refold, renewal, review
 from exchange.store.work import budget, handshake, inventory, notice, pushed, quarantine, run, skipped, source, vanished
 from exchange.store.written import anchor, ledger, member, read, reads
 
 __all__ = [
     "account", "alias", "anchor", "audience", "block", "brake", "budget", "certificate", "document", "event",
-    "handshake", "inventory", "ledger", "link", "listing", "member", "meta", "metadata", "name", "notice",
+    "handshake", "heard", "inventory", "ledger", "link", "listing", "member", "meta", "metadata", "name", "notice",
     "observable", "outbox", "pushed", "quarantine", "read", "reads", "reference", "refold", "renewal", "review",
     "run", "secret", "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
 ]  # fmt: skip

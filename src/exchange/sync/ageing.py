@@ -8,9 +8,13 @@ Relationships, notes and sightings of what has expired stay, and dangle (R13).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -57,6 +61,13 @@ class _Seen:
     """Peer → when it last said that it is a false positive."""
 
 
+_MANY = 20
+"""Tellings of one object, or twins of it, from which on what is told of it is kept."""
+_AT_ONCE = 500
+"""Twins that are read together."""
+_sums = msgspec.json.Decoder(dict[str, tuple[int | None, dict[str, int]]]).decode
+
+
 class Ageing:
     """When what is given to `look` expires, for any audience; without rules it costs nothing and nothing expires."""
 
@@ -65,6 +76,7 @@ class Ageing:
         self.spreads = True
         """Whether twins of what is decided, and was seen, are to be decided again too; not where they caused it."""
         self._numbers = numbers
+        self._keeps = True
         self._expiry = rules.terms.expiry
         self._types = frozenset[str]().union(*(rule.types for rule in self._expiry))
         self._by_kind = any(rule.kinds is not None for rule in self._expiry)
@@ -77,7 +89,9 @@ class Ageing:
     def of(cls, tx: Connection, rules: Rules, now: datetime) -> Ageing:
         """The same for whoever only asks."""
         numbers = {key: row.number for key, row in audiences.everyone(tx).items()} if rules.terms.expiry else {}
-        return cls(tx, rules, now, numbers)
+        made = cls(tx, rules, now, numbers)
+        made._keeps = False
+        return made
 
     def _begin(self) -> None:
         self._groups: dict[str, Sequence[Held]] = {}
@@ -155,14 +169,34 @@ class Ageing:
         for fact, stix_id in ages.seen_twins(self.tx, {held.fact for held in ageing if held.fact is not None}):
             self._twins.setdefault(fact, []).append(stix_id)
         twins = {stix_id for ids in self._twins.values() for stix_id in ids}
+        upto = {}
+        for kept in ages.sums(self.tx, own | twins):
+            upto[kept.target] = kept.upto
+            told = {int(number): _Seen(*said) for number, said in _sums(kept.told).items()}
+            self._told[kept.target] = told
         rows = ages.told(self.tx, own | twins)
         places = {row.seq: (row.block, row.start, row.stop) for row in rows}
         read = dict(zip(places, map(_words, blocks.read(self.tx, list(places.values()))), strict=True))
         for row in rows:
             self._hear(row, read[row.seq])
-        self._groups |= statements.held(self.tx, (twins & self._told.keys()) - self._groups.keys())
+        if self._keeps:
+            self._keep(rows, upto)
         facts = (held.fact for stix_id in own & self._told.keys() for held in self._groups[stix_id])
         self._facts.update(fact for fact in facts if fact is not None)
+
+    def _keep(self, rows: Iterable[ages.Told], upto: Mapping[str, int]) -> None:
+        """What was told of what many have seen, or state, is kept: only what comes later is read again (R18)."""
+        last: dict[str, int] = {}
+        for row in rows:
+            last[row.target] = max(row.seq, last.get(row.target, 0))
+        many = Counter(row.target for row in rows)
+        crowded = {stix_id for twins in self._twins.values() if len(twins) >= _MANY for stix_id in twins}
+        made = [
+            ages.Heard(target, seq, json.dumps({n: (s.last, s.against) for n, s in self._told[target].items()}))
+            for target, seq in last.items()
+            if target in self._told and (target in upto or target in crowded or many[target] >= _MANY)
+        ]
+        ages.keep(self.tx, made)
 
     def _hear(self, row: ages.Told, words: _Words) -> None:
         dates = (words.last_seen, words.first_seen, words.modified, words.created)
@@ -211,18 +245,25 @@ class Ageing:
         name = (fact or "", audience.key)
         if name not in self._around:
             told = [
-                found
+                (stix_id, found)
                 for stix_id in self._twins[name[0]]
-                if (found := self._told.get(stix_id, {}).get(number)) and self._may_see(fact, stix_id, audience)
+                if (found := self._told.get(stix_id, {}).get(number)) is not None
             ]
-            self._around[name] = _together(told) if told else None
+            visible = partial(self._may_see, fact, {stix_id for stix_id, _ in told}, audience)
+            self._around[name] = _best(told, visible)
         return self._around[name]
 
-    def _may_see(self, fact: str | None, stix_id: str, audience: Audience) -> bool:
-        """Whether this audience may have something about `stix_id` that states `fact`, old or not."""
+    def _may_see(self, fact: str | None, others: Collection[str], audience: Audience, stix_id: str) -> bool:
+        """Whether this audience may have something about `stix_id` that states `fact`, old or not.
+
+        `others`: those of which it may be asked next; they are read together.
+        """
         name = (fact or "", stix_id, audience.key)
         if name not in self._sees:
             if stix_id not in self._judged:
+                if stix_id not in self._groups:
+                    next_ones = islice((each for each in others if each not in self._groups), _AT_ONCE)
+                    self._groups |= statements.held(self.tx, {stix_id, *next_ones})
                 self._judged[stix_id] = judged(self.rules, self._groups[stix_id], self._at)
             self._sees[name] = any(
                 item.held.fact == fact and item.held.newest and item.decide(self.rules, audience).released
@@ -236,10 +277,26 @@ class Ageing:
             return
         seqs = {row.seq for row in moved if row.type in ages.TELLING}
         if seqs:
+            ages.lose(self.tx, seqs)
             ages.owe_seen(self.tx, seqs)
         if self._facts and self.spreads:
             ages.owe_facts(self.tx, self._facts)
         self._facts = set()
+
+
+def _best(told: Sequence[tuple[str, _Seen]], visible: Callable[[str], bool]) -> _Seen | None:
+    """What these (id, what is told of it) say together of those that are visible; None: nothing is.
+
+    The latest are asked first, so that of many twins few need be.
+    """
+    found = _Seen()
+    seen = ((each.last, stix_id) for stix_id, each in told if each.last is not None)
+    found.last = next((last for last, stix_id in sorted(seen, reverse=True) if visible(stix_id)), None)
+    denied = sorted(((at, peer, stix_id) for stix_id, each in told for peer, at in each.against.items()), reverse=True)
+    for at, peer, stix_id in denied:
+        if peer not in found.against and visible(stix_id):
+            found.against[peer] = at
+    return found if found.last is not None or found.against else None
 
 
 def _together(told: Iterable[_Seen]) -> _Seen:

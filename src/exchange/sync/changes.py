@@ -28,6 +28,10 @@ class Changes:
         yield from self.stay.values()
         yield from self.begun
 
+    def turned(self) -> Iterator[Listed]:
+        """Rows that stay, and are the latest no longer."""
+        return (row for name, row in self.stay.items() if not row.latest and self.before[name].latest)
+
     def again(self, name: tuple[str, str], row: Listed, code: str) -> None:
         """The row `name`, which stays, is closed and listed anew as `row`: whoever has read on finds it (R8)."""
         self.closed.append((self.stay.pop(name), code))

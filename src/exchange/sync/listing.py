@@ -341,7 +341,8 @@ class Lister:
                 self.listed |= {(row.stix_id, row.version): at for row, at in zip(begun, dates, strict=True)}
         listings.begin(self.tx, rows)
         gone = (row for changes in made.values() for row, _ in changes.closed)
-        self.ageing.owe(chain((row for row, _ in rows), gone))
+        turned = (row for changes in made.values() for row in changes.turned())
+        self.ageing.owe(chain((row for row, _ in rows), gone, turned))
         self._advance(advanced)
         return moved + len(rows)
 

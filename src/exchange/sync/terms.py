@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from exchange.policy import Audience, Rules
 from exchange.policy.decide import end_of
-from exchange.store import Store, audiences, listings, pushed, sources, statements
+from exchange.store import Store, ages, audiences, listings, pushed, sources, statements
 from exchange.store.audiences import EPOCH, NODE_SECRET, AudienceRow
 from exchange.store.clock import micros
 from exchange.sync.accept import STEP, judge, require
@@ -63,6 +63,7 @@ def _declare(tx: Connection, rules: Rules, now: datetime) -> None:
         )
 
     before = {key: row.members for key, row in audiences.everyone(tx).items()}
+    ages.lose_all(tx)
     audiences.declare(tx, [row(audience) for audience in rules.audiences], micros(now))
     close_above(tx, rules, before, now)
     pushed.owe_retired(tx, deleting(rules))
