@@ -243,7 +243,7 @@ def test_relationships_are_bounded_and_the_rest_is_counted(memory: Store) -> Non
 
 
 def test_where_it_stands(memory: Store) -> None:
-    """Listed before folded, and nothing of what is closed."""
+    """Listed before folded."""
     here = world(memory)
     here.give("cert-ee/feed", indicator())
     here.give("circl/files", indicator(id_=OTHER_ID))
@@ -252,7 +252,20 @@ def test_where_it_stands(memory: Store) -> None:
         each.stix_id: each.folded for each in places if each.channel.endswith("faits") or "d94e2b71" in each.channel
     }
     assert folded == {indicator()["id"]: False, OTHER_ID: True}
-    assert all(each.members for each in places)
+    assert all(each.members and each.until is None for each in places)
+
+
+def test_where_it_no_longer_stands(memory: Store) -> None:
+    """Who had it is told, until when and why, for as long as it does not stand there again."""
+    here = world(memory)
+    here.give("cert-ee/feed", indicator())
+    before = {(each.channel, each.members) for each in fact(here, "a.example").places}
+    here.give("cert-ee/feed", marked({**indicator(), "modified": "2026-11-21T12:01:00.000Z"}, Tlp.RED))
+    places = fact(here, "a.example").places
+    left = {(each.channel, each.members) for each in places if each.until is not None}
+    assert left
+    assert left | {(each.channel, each.members) for each in places if each.until is None} == before
+    assert {each.code for each in places if each.until is not None} == {"receive.ceiling"}
 
 
 def test_an_event_is_counted_and_not_listed(memory: Store) -> None:

@@ -320,10 +320,16 @@ def because(suggestion: Suggestion) -> str:
 
 def _places(places: Sequence[Place], settings: Settings) -> None:
     heading(say("show.places"))
-    if not places:
+    stands = [place for place in places if place.until is None]
+    left = [place for place in places if place.until is not None]
+    if stands:
+        grid((_channel(place.channel, settings), _stands(place)) for place in stands)
+    else:
         out.print("  " + clean(say("show.nowhere")), soft_wrap=True)
-        return
-    grid((_channel(place.channel, settings), _stands(place)) for place in places)
+    if left:
+        heading(say("show.left"))
+        grid((_channel(place.channel, settings), _stood(place)) for place in left[:_RELATIONS])
+        rest(len(left) - len(left[:_RELATIONS]))
 
 
 def _channel(channel: str, settings: Settings) -> str:
@@ -336,6 +342,12 @@ def _stands(place: Place) -> str:
     code = "show.folded" if place.folded else "show.listed"
     words = say(code, ago=ago(place.since), id=place.stix_id, members=", ".join(place.members))
     return words if place.expires is None else say("show.until", words=words, at=day(place.expires))
+
+
+def _stood(place: Place) -> str:
+    why = say(place.code) if knows(place.code, LANGUAGE) else place.code
+    at = "" if place.until is None else ago(place.until)
+    return say("show.stood", ago=at, id=place.stix_id, members=", ".join(place.members), reason=why)
 
 
 def _event(event: Event, settings: Settings) -> None:

@@ -340,17 +340,26 @@ def _tied(tx: Connection, rules: Rules, ids: Sequence[str]) -> list[Tied]:
 
 
 def _places(told: Mapping[int, Held], history: Iterable[Mapping[str, Any]]) -> list[Place]:
-    """Where any of it stands now, what is listed before what is folded."""
-    found = [
-        Place(
-            channel=str(row["channel"]),
-            members=tuple(orjson.loads(row["members"])),
-            stix_id=told[row["seq"]].stix_id,
-            since=moment(row["added"]),
-            folded=bool(row["folded"]),
-            expires=None if row["expires"] is None else moment(row["expires"]),
-        )
-        for row in history
-        if row["closed"] is None and row["latest"]
+    """Where any of it stands now, what is listed before what is folded; then who had it, and has it no longer."""
+    rows = list(history)
+    stands = [_place(told, row) for row in rows if row["closed"] is None and row["latest"]]
+    there = {(row["audience"], told[row["seq"]].stix_id) for row in rows if row["closed"] is None}
+    last = {(row["audience"], told[row["seq"]].stix_id): row for row in rows if row["closed"] is not None}
+    left = [_place(told, row) for name, row in last.items() if name not in there]
+    return [
+        *sorted(stands, key=lambda place: (place.channel, place.members, place.folded, place.since)),
+        *sorted(left, key=lambda place: (place.channel, place.members, place.since)),
     ]
-    return sorted(found, key=lambda place: (place.channel, place.members, place.folded, place.since))
+
+
+def _place(told: Mapping[int, Held], row: Mapping[str, Any]) -> Place:
+    return Place(
+        channel=str(row["channel"]),
+        members=tuple(orjson.loads(row["members"])),
+        stix_id=told[row["seq"]].stix_id,
+        since=moment(row["added"]),
+        folded=bool(row["folded"]),
+        expires=None if row["expires"] is None else moment(row["expires"]),
+        until=None if row["closed"] is None else moment(row["closed"]),
+        code=str(row["closed_code"] or ""),
+    )

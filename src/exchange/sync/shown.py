@@ -155,7 +155,7 @@ class Tied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where it stands now."""
+    """Where it stands now, or stood last."""
 
     channel: str
     members: tuple[str, ...]
@@ -163,6 +163,10 @@ class Place:
     since: datetime
     folded: bool
     expires: datetime | None
+    until: datetime | None = None
+    """When it was taken out there; None: it stands there."""
+    code: str = ""
+    """Reason code for which it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
