@@ -1,0 +1,218 @@
+"""`find`: a walk over one document, each string read from the side that its place says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from exchange.errors import ContentError
+from exchange.model import misp, pattern
+from exchange.model.personal import attributes, sides
+from exchange.model.personal.choice import USUAL, Choice
+from exchange.model.personal.finding import Finding, Kind, Step
+from exchange.model.personal.mail import mailboxes
+from exchange.model.personal.sides import CITED, FREE, UNREAD, VALUE, Read, Whole
+from exchange.model.personal.text import Reader, reader
+
+MOST = 1000
+"""Findings of one document; with more, the whole document is one."""
+DEEPEST = 100
+"""Levels; what is nested deeper is not read, and is a finding as a whole."""
+
+
+def find(document: Mapping[str, Any], choice: Choice = USUAL) -> tuple[Finding, ...]:
+    """What is personal in a STIX object, in the order of its properties; none: empty.
+
+    `document` is one object of STIX 2.1 (or 2.0, with its observables inside), as JSON says it; anything that it may
+    hold is taken. Linear in its size.
+    """
+    if document.get("type") in sides.UNTOUCHED:
+        return ()
+    found = tuple(islice(_Walk(document, choice).whole(), MOST + 1))
+    return found if len(found) <= MOST else (Finding(path=(), kind=Kind.MANY, certain=False),)
+
+
+class _Walk:
+    """One document and how it is read."""
+
+    def __init__(self, document: Mapping[str, Any], choice: Choice) -> None:
+        self._document = document
+        self._reader: Reader = reader(choice)
+        self._kinds = choice.kinds
+        self._known: frozenset[str] | None = None
+
+    def whole(self) -> Iterator[Finding]:
+        said = attributes.labelled(self._document)
+        if said is not None and said.kind in self._kinds:
+            yield Finding(path=(), kind=said.kind, certain=said.certain)
+            return
+        kind = self._document.get("type")
+        yield from self._object(self._document, (), kind if isinstance(kind, str) else "", "")
+
+    def _object(self, inside: Mapping[str, Any], path: tuple[Step, ...], kind: str, holder: str) -> Iterator[Finding]:
+        """`inside` stands under the property `holder` of an object of the type `kind`; empty: it is the object."""
+        attribute = _attribute(kind, holder)
+        for name, value in inside.items():
+            here = (*path, name)
+            if not holder and name == "pattern" and kind == "indicator" and isinstance(value, str):
+                yield from self._pattern(value, here)
+            elif attribute is not None and name == attribute and isinstance(value, str):
+                yield from self._string(value, here, _side_of_attribute(inside))
+            elif self._key(name):
+                yield Finding(path=here, kind=Kind.VICTIM, certain=False)
+            else:
+                yield from self._under(value, here, kind, name, sides.of(kind, holder, name, inside))
+
+    def _under(self, value: Any, path: tuple[Step, ...], kind: str, name: str, side: Read) -> Iterator[Finding]:
+        """`value`, which stands under the property `name`, directly or in lists."""
+        if side is UNREAD:
+            return
+        if isinstance(value, str):
+            yield from self._string(value, path, side)
+        elif isinstance(side, Whole):
+            if value and side.kind in self._kinds:
+                yield Finding(path=path, kind=side.kind, certain=side.certain)
+        elif len(path) > DEEPEST:
+            if isinstance(value, dict | list):
+                yield Finding(path=path, kind=Kind.MANY, certain=False)
+        elif isinstance(value, dict):
+            yield from self._inner(value, path, kind, name)
+        elif isinstance(value, list):
+            for place, each in enumerate(value):
+                yield from self._under(each, (*path, place), kind, name, side)
+
+    def _inner(self, value: Mapping[str, Any], path: tuple[Step, ...], kind: str, name: str) -> Iterator[Finding]:
+        own = value.get("type")
+        if own == "email-addr" and path[0] == "objects" and value.get("value") and path[-1] in self._recipients:
+            yield from self._under(value["value"], (*path, "value"), kind, "value", Whole(Kind.EMAIL))
+            return
+        if kind == "observed-data" and path[0] == "objects" and isinstance(own, str) and own in sides.OBSERVABLES:
+            yield from self._object(value, path, own, "")
+        else:
+            # What an extension defines has words of its own, also on an observable.
+            yield from self._object(value, path, "" if name.startswith("extension-definition--") else kind, name)
+
+    @cached_property
+    def _recipients(self) -> frozenset[Step]:
+        """The keys of the mailboxes inside an observed-data (STIX 2.0) to which its messages went."""
+        objects = self._document.get("objects")
+        found: list[Step] = []
+        for each in objects.values() if isinstance(objects, dict) else ():
+            if isinstance(each, dict) and each.get("type") == "email-message":
+                listed = [each.get(name) for name in ("to_refs", "cc_refs", "bcc_refs")]
+                found += [key for keys in listed if isinstance(keys, list) for key in keys if isinstance(key, str)]
+        return frozenset(found)
+
+    def _string(self, text: str, path: tuple[Step, ...], side: Read) -> Iterator[Finding]:
+        if isinstance(side, Whole):
+            if text and side.kind in self._kinds and not self._reader.may_stay(text):
+                yield Finding(path=path, kind=side.kind, certain=side.certain)
+            return
+        free = side is FREE or side is CITED
+        spans = self._reader.spans(text, free=free, persons=side is FREE)
+        if spans and free and any(span[2] in (Kind.EMAIL, Kind.MANY) for span in spans):
+            spans = self._reader.spans(text, free=True, persons=side is FREE, known=self._about())
+        if spans and side is VALUE:
+            yield Finding(path=path, kind=spans[0][2], certain=any(span[3] for span in spans))
+            return
+        for start, stop, kind, certain in spans:
+            if kind is Kind.MANY:
+                yield Finding(path=path, kind=kind, certain=certain)
+            else:
+                yield Finding(path=path, kind=kind, certain=certain, start=start, stop=stop)
+
+    def _key(self, name: str) -> bool:
+        """Whether a property's name says something itself: STIX's names have letters, digits, `_` and `-` only."""
+        return not name.replace("-", "_").isidentifier() and bool(self._reader.spans(name, free=True))
+
+    def _pattern(self, text: str, path: tuple[Step, ...]) -> Iterator[Finding]:
+        """A pattern cannot be cut: one finding says that something is in it."""
+        if self._reader.clean(text):
+            return
+        for kind, certain in self._in_pattern(text):
+            if kind in self._kinds or kind is Kind.MANY:
+                yield Finding(path=path, kind=kind, certain=certain)
+                return
+
+    def _in_pattern(self, text: str) -> Iterator[tuple[Kind, bool]]:
+        for place, value in _constants(text, self._document):
+            whole = _recipient(place)
+            if whole is not None:
+                yield whole.kind, whole.certain
+            else:
+                for _, _, kind, certain in self._reader.spans(value, free=False):
+                    yield kind, certain
+
+    def _about(self) -> frozenset[str]:
+        """The mailboxes that the object is about: what its pattern or value says is intelligence in its text too."""
+        if self._known is None:
+            stix = self._document
+            carried = misp.carried(stix) or {}
+            attribute = carried.get("attribute")
+            values = [stix.get("value"), stix.get("x_misp_value")]
+            values += [attribute.get("value")] if isinstance(attribute, dict) else []
+            if isinstance(stix.get("pattern"), str):
+                values += [value for place, value in _constants(stix["pattern"], stix) if _recipient(place) is None]
+            self._known = frozenset(
+                mailbox for value in values if isinstance(value, str) for _, _, mailbox in mailboxes(value)
+            )
+        return self._known
+
+
+def _attribute(kind: str, holder: str) -> str | None:
+    """The name of the property with the value, where what `holder` holds is an attribute of MISP."""
+    if holder in sides.ATTRIBUTES:
+        return "value"
+    return "x_misp_value" if not holder and kind == "x-misp-attribute" else None
+
+
+def _side_of_attribute(inside: Mapping[str, Any]) -> Read:
+    if "x_misp_value" in inside:
+        return attributes.of(inside.get("x_misp_type"), inside.get("x_misp_category"))
+    return attributes.of(inside.get("type"), inside.get("category"))
+
+
+def _recipient(place: str) -> Whole | None:
+    """What a path of a pattern says of the one who got a message."""
+    steps = place.split(".")
+    if steps[0].startswith(("email-message:to_refs", "email-message:cc_refs", "email-message:bcc_refs")):
+        return Whole(Kind.NAME if steps[-1] == "display_name" else Kind.EMAIL)
+    if place == "email-addr:display_name":
+        return Whole(Kind.NAME, certain=False)
+    if steps[0] == "email-message:additional_header_fields" and sides.names_recipient(steps[-1]):
+        return Whole(Kind.EMAIL)
+    return None
+
+
+def _constants(text: str, stix: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(path, string) of each comparison of a pattern; of what is no STIX pattern the whole, under no path."""
+    if stix.get("pattern_type", "stix") != "stix":
+        yield "", text
+        return
+    try:
+        tree = pattern.parse(text)
+    except ContentError:
+        yield "", text
+        return
+    for comparison in _comparisons(tree):
+        operand = comparison.operand
+        place = comparison.path.to_text()
+        for constant in operand if isinstance(operand, tuple) else (operand,) if operand is not None else ():
+            if constant.kind == "string":
+                matched = comparison.operator == "MATCHES"
+                yield place, constant.text.replace("\\.", ".").replace("\\\\", "\\") if matched else constant.text
+
+
+def _comparisons(tree: pattern.Pattern) -> Iterator[pattern.Comparison]:
+    """Every comparison of a pattern, in its order."""
+    waiting: list[Any] = [tree.root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, pattern.Comparison):
+            yield node
+        elif isinstance(node, pattern.Joined):
+            waiting.extend(reversed(node.terms))
+        else:
+            waiting.append(node.test if isinstance(node, pattern.Observation) else node.observed)
