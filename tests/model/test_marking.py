@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from itertools import permutations
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from stix_samples import GREEN, RED, STATEMENT
 
+from exchange.convert.part import said_by_marking
 from exchange.model import marking
 from exchange.model.lights import COLOURS, PAP_IDS, PFC_IDS, Pap, Pfc
 from exchange.model.marking import (
@@ -26,6 +28,7 @@ from exchange.model.marking import (
     of_tags,
     parse_tlp,
     tags_of,
+    with_confidence,
 )
 
 POLICY = Path(__file__).parents[2].parent / "shared" / "reference" / "policy.md"
@@ -46,10 +49,12 @@ PUBLISHED = [
 MARKS = st.text(max_size=6) | st.sampled_from(["a,b", "a", "b", "x|y", "pap:red", STATEMENT, "", ",", "a\nb"])
 ORGS = [f"{n}0000000-0000-4000-8000-00000000000{n}" for n in range(1, 5)]
 SITES = ["https://misp.one.example", "https://misp.two.example"]
+TIMES = st.datetimes(timezones=st.just(UTC))
 LABELS = st.builds(
     Label,
     tlp=st.none() | st.sampled_from(Tlp),
     unknown=st.frozensets(MARKS, max_size=3),
+    texts=st.frozensets(MARKS, max_size=2),
     reach=st.sampled_from(Reach),
     pfc=st.none() | st.sampled_from(Pfc),
     pap=st.none() | st.sampled_from(Pap),
@@ -57,6 +62,12 @@ LABELS = st.builds(
     orgs=st.none() | st.frozensets(st.sampled_from(ORGS)),
     servers=st.none() | st.frozensets(st.sampled_from(SITES)),
     draft=st.booleans(),
+    unnamed=st.booleans(),
+    encrypted=st.booleans(),
+    limited=st.booleans(),
+    since=st.none() | TIMES,
+    until=st.none() | TIMES,
+    confidence=st.none() | st.integers(0, 100),
 ).flatmap(lambda label: st.sampled_from([label, label, label.join(Label(pfc=Pfc.VERT))]))
 LEVELS = st.builds(
     Label,
@@ -143,7 +154,7 @@ def test_of_several_tags_the_strictest_wins(tags: list[str], count: int) -> None
     [
         "tlp:unclear",
         "TLP:UNCLEAR",
-        "tlp:ex:chr",
+        "tlp:ex:others",
         "tlp:",
         "tlp:purple",
         "tlp:amber+loose",
@@ -153,7 +164,9 @@ def test_of_several_tags_the_strictest_wins(tags: list[str], count: int) -> None
         "pfc:jaune",
         "PFC VERTE",
         "pfc:ambre-strict",
-        'ais-marking:TLPMarking="AMBER"',
+        'ais-marking:TLPMarking="PURPLE"',
+        'ais-marking:CISA_Proprietary="true"',
+        'ais-marking:AISMarking="Is_Proprietary"',
     ],
 )
 @pytest.mark.parametrize("beside", [[], ["tlp:clear"]])
@@ -428,3 +441,68 @@ def test_who_does_not_read_pfc_is_told_in_tlp(label: Label) -> None:
     assert (told.pfc, told.pap, told.vert) == (label.pfc, label.pap, label.vert)
     meant = [] if label.pfc is None else [Tlp(int(label.pfc) + (label.pfc is Pfc.AMBRE))]
     assert told.tlp == max([level for level in (label.tlp, *meant) if level is not None], default=None)
+
+
+@pytest.mark.parametrize(
+    ("tag", "label"),
+    [
+        ("tlp:ex:chr", Label(unnamed=True)),
+        ("TLP : EX : CHR", Label(unnamed=True)),
+        ('iep2-policy:tlp="amber"', Label(tlp=Tlp.AMBER)),
+        ('IEP2-Policy:TLP = "White"', Label(tlp=Tlp.CLEAR)),
+        ('iep2-policy:attribution="must-not"', Label(unnamed=True)),
+        ('iep2-policy:attribution="may"', UNMARKED),
+        ('iep2-policy:encrypt_in_transit="must"', Label(encrypted=True)),
+        ('iep2-policy:encrypt_in_transit="may"', UNMARKED),
+        ('iep2-policy:permitted_actions="none"', Label(pap=Pap.RED)),
+        ('iep2-policy:permitted_actions="externally-visible-indirect-actions"', Label(pap=Pap.AMBER)),
+        ('iep2-policy:permitted_actions="externally-visible-direct-actions"', UNMARKED),
+        ('iep2-policy:unmodified_resale="must-not"', Label(limited=True)),
+        ('iep2-policy:description="anything at all"', UNMARKED),
+        ('iep2-policy:start_date="2026-01-01T00:00:00Z"', Label(since=datetime(2026, 1, 1, tzinfo=UTC))),
+        ('iep2-policy:end_date="2026-12-31"', Label(until=datetime(2026, 12, 31, tzinfo=UTC))),
+        ('iep2-policy:end_date="2026-12-31T19:00:00-05:00"', Label(until=datetime(2027, 1, 1, tzinfo=UTC))),
+        ('iep2-policy:end_date="null"', UNMARKED),
+        ('ais-marking:TLPMarking="WHITE"', Label(tlp=Tlp.CLEAR)),
+        ('ais-marking:AISConsent="EVERYONE"', UNMARKED),
+        ('ais-marking:AISConsent="USG"', Label(unnamed=True)),
+        ('ais-marking:AISConsent="NONE"', Label(unnamed=True)),
+        ('ais-marking:AISMarking="Not_Proprietary"', UNMARKED),
+    ],
+)
+def test_words_of_iep_and_ais_that_we_know(tag: str, label: Label) -> None:
+    """policy.md sections 6 and 10: each known word comes to its axes, and no tag of ours takes its place."""
+    assert of_tags([tag]) == label
+    assert not said_by_marking(tag)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        'iep2-policy:id="1"',
+        'iep2-policy:name="for members"',
+        'iep2-policy:tlp="amber+strict"',
+        'iep2-policy:tlp=""',
+        "iep2-policy:tlp",
+        'iep2-policy:attribution="perhaps"',
+        'iep2-policy:start_date="soon"',
+        'iep2-policy:end_date="99999-01-01"',
+        'iep2-policy:iep_version="3.0"',
+        'iep2-policy:colour="blue"',
+        'iep2-reference:id_ref="x"',
+        "iep:traffic",
+    ],
+)
+def test_words_of_iep_that_we_do_not_know_deny(tag: str) -> None:
+    """What is no word of IEP 2.0, or may say more than the words do, is kept for the agreement to judge (R12)."""
+    label = of_tags([tag])
+    assert label.iep
+    assert label.stated
+
+
+@given(LABELS, st.integers(0, 100))
+def test_how_sure_somebody_is_does_not_flow(label: Label, confidence: int) -> None:
+    """R10: marks flow to what is unmarked, confidence is of one statement only."""
+    assert with_confidence(label, confidence).spread == label.spread
+    assert label.spread.confidence is None
+    assert with_confidence(label, None) == label

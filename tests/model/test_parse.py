@@ -64,7 +64,7 @@ def test_an_object_is_read_in_full() -> None:
     """Creator, label, version, references and ends are what the object says."""
     found = stix.parse(encode(SAMPLES["indicator"]))
     assert found.creator == IDENTITY
-    assert found.label == Label(tlp=Tlp.RED, unknown=frozenset({STATEMENT}))
+    assert found.label == Label(tlp=Tlp.RED, unknown=frozenset({STATEMENT}), confidence=50)
     assert found.version == "2026-01-02T03:04:05.678000"
     assert found.refs == {IDENTITY, STATEMENT}
     assert not found.revoked
@@ -529,7 +529,7 @@ def test_spoilt_objects_are_taken_or_refused(document: dict[str, Any]) -> None:
     assert isinstance(found.fact, str)
     if not found.repairs:
         assert repr(json.loads(found.body)) == repr(json.loads(encode(document)))
-        assert found.label == marking.of_object(document)
+        assert found.label.spread == marking.of_object(document)
     assert stix.parse(found.body).digest == found.digest
 
 

@@ -232,3 +232,11 @@ def email(text: str) -> str | None:
     else:
         found = domain(where)
     return found and f"{local}@{found}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine and nothing else."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.casefold().rstrip(".") == "localhost"

@@ -1,4 +1,4 @@
-"""PAP and PFC: the levels, their marking ids and their MISP tags, as TLP's stand in `marking`.
+"""TLP, PAP and PFC: the levels; of the latter two the marking ids and MISP tags too, as TLP's stand in `marking`.
 
 PAP (Permissible Actions Protocol) limits what a receiver does with content, not who may have it. PFC (Protocole des
 feux de circulation, ministère de la Cybersécurité et du Numérique du Québec, version 1 of 2024-12) says who may have
@@ -11,6 +11,35 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 _PREFIX = "marking-definition--"
+
+
+class Tlp(IntEnum):
+    """The Traffic Light Protocol, loosest first; the values are the order of strictness."""
+
+    CLEAR = 0
+    GREEN = 1
+    AMBER = 2
+    AMBER_STRICT = 3
+    RED = 4
+
+    @property
+    def label(self) -> str:
+        """The FIRST spelling, never translated."""
+        return "TLP:" + self.name.replace("_", "+")
+
+    @property
+    def tag(self) -> str:
+        """The tag of MISP's `tlp` taxonomy."""
+        return self.label.lower()
+
+
+class Reach(IntEnum):
+    """How far MISP's distribution lets content go from here, after the hop downgrade; widest first."""
+
+    ALL = 0
+    CONNECTED = 1
+    COMMUNITY = 2
+    NODE = 3
 
 
 class Pap(IntEnum):

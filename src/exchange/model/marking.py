@@ -7,50 +7,20 @@ STIX 2.1 section 7.2.1.4 (TLP 1 ids), OASIS cti-stix-common-objects (TLP 2.0, PA
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, TypeVar
-from uuid import UUID
 
 import msgspec
 
-from exchange.model import misp, sharing
+from exchange.model import label_text, misp, policies, sharing
 from exchange.model.lights import PAP_ID, PAP_IDS, PAP_TAGS, PFC_ID, PFC_IDS, PFC_TAGS, Pap, Pfc
-
-
-class Tlp(IntEnum):
-    """The Traffic Light Protocol, loosest first; the values are the order of strictness."""
-
-    CLEAR = 0
-    GREEN = 1
-    AMBER = 2
-    AMBER_STRICT = 3
-    RED = 4
-
-    @property
-    def label(self) -> str:
-        """The FIRST spelling, never translated."""
-        return "TLP:" + self.name.replace("_", "+")
-
-    @property
-    def tag(self) -> str:
-        """The tag of MISP's `tlp` taxonomy."""
-        return self.label.lower()
-
-
-class Reach(IntEnum):
-    """How far MISP's distribution lets content go from here, after the hop downgrade; widest first."""
-
-    ALL = 0
-    CONNECTED = 1
-    COMMUNITY = 2
-    NODE = 3
-
+from exchange.model.lights import Reach as Reach
+from exchange.model.lights import Tlp as Tlp
 
 # What PFC comes to in TLP, for those on the ministry's list and for all others. AMBRE reaches the bodies of the
 # recipient's budgetary portfolio; elsewhere, AMBER's "clients" would be more than those (policy.md section 4).
@@ -105,6 +75,7 @@ _TAG_LEVELS: Mapping[str, Tlp] = {
 # Tags that restrict: a level of theirs that we do not know is an unknown marking, and denies.
 _RESTRICTING = ("tlp:", "pap:", "pfc:", "iep:", "iep2-policy:", "iep2-reference:", "ais-marking:")
 _IEP = ("iep:", "iep2-policy:", "iep2-reference:")
+_CHATHAM = "tlp:ex:chr"
 
 
 # `tlp-red` and `TLP RED` are no tags of the taxonomy, but nobody who writes them means *for everybody*.
@@ -128,19 +99,34 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     tlp: Tlp | None = None
     unknown: frozenset[str] = frozenset()
     """Markings that we do not understand: ids, and tags without case and white space."""
+    texts: frozenset[str] = frozenset()
+    """Those of `unknown` whose giver defined them as mere text (STIX 2.1 section 7.2.1.3: a copyright, say)."""
     reach: Reach = Reach.ALL
     pfc: Pfc | None = None
     vert: bool = False
     """PFC:VERT was said beside the stricter `pfc`: both hold, for VERT is for Québec and AMBRE for any recipient."""
     pap: Pap | None = None
     iep: frozenset[str] = frozenset()
-    """The tags of an IEP policy, or that refer to one, without case and white space."""
+    """What an IEP policy says that we do not understand, as tags without case and white space."""
     orgs: frozenset[str] | None = None
     """Lower-case uuids of the organisations that may have it, of a sharing group; None: any."""
     servers: frozenset[str] | None = None
     """Base URLs (`sharing.plain_url`) of the servers to which it may be pushed, of a sharing group; None: any."""
     draft: bool = False
     """Its event is not published yet."""
+    unnamed: bool = False
+    """Whoever it goes to may not learn who gave it (Chatham House, AIS consent, IEP attribution)."""
+    encrypted: bool = False
+    """It travels only where nobody can read along (IEP)."""
+    limited: bool = False
+    """A policy binds whoever gets it, so it goes only to those who carry such words on (IEP)."""
+    since: datetime | None = None
+    """The instant before which nobody may have it yet, UTC (IEP); None: there is none."""
+    until: datetime | None = None
+    """The instant from which nobody may have it any more, UTC (IEP); None: there is none."""
+    confidence: int | None = None
+    """How sure its creator says they are, 0 to 100; None: unspecified. It restricts nothing and says nothing of others:
+    agreements ask for it."""
 
     @property
     def stated(self) -> bool:
@@ -148,9 +134,19 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         return self.tlp is not None or self.pfc is not None or bool(self.unknown) or bool(self.iep)
 
     @property
+    def bound(self) -> bool:
+        """Whether a policy says something that only its own words can pass on."""
+        return self.unnamed or self.encrypted or self.limited or self.since is not None or self.until is not None
+
+    @property
     def for_the_list(self) -> bool:
         """Whether only those for whom PFC:VERT is may have it, whatever else is said."""
         return self.vert or self.pfc is Pfc.VERT
+
+    @property
+    def spread(self) -> Label:
+        """What of it flows to others (RULES R10): how sure its creator is of it does not."""
+        return self if self.confidence is None else msgspec.structs.replace(self, confidence=None)
 
     def level(self, *, listed: bool) -> Tlp | None:
         """What TLP and PFC come to in TLP, for those on PFC's list or for all others; None: neither is stated."""
@@ -175,7 +171,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
         That is a list when only unknown markings are there, else an object.
         """
-        return _text(self) if len(self.unknown) <= _FEW else _write(self)
+        return _text(self) if len(self.unknown) <= _FEW else label_text.write(self)
 
     @classmethod
     def from_text(cls, text: str) -> Label:
@@ -188,6 +184,7 @@ def _join(one: Label, other: Label) -> Label:
     return Label(
         tlp=_strictest(one.tlp, other.tlp),
         unknown=one.unknown | other.unknown,
+        texts=one.texts | other.texts,
         reach=max(one.reach, other.reach),
         pfc=pfc,
         vert=(one.for_the_list or other.for_the_list) and pfc is not Pfc.VERT,
@@ -196,6 +193,12 @@ def _join(one: Label, other: Label) -> Label:
         orgs=_common(one.orgs, other.orgs),
         servers=_common(one.servers, other.servers),
         draft=one.draft or other.draft,
+        unnamed=one.unnamed or other.unnamed,
+        encrypted=one.encrypted or other.encrypted,
+        limited=one.limited or other.limited,
+        since=_either(max, one.since, other.since),
+        until=_either(min, one.until, other.until),
+        confidence=_either(min, one.confidence, other.confidence),
     )
 
 
@@ -206,64 +209,24 @@ def _strictest(one: _Level | None, other: _Level | None) -> _Level | None:
     return other if one is None else one if other is None or one >= other else other
 
 
+_Said = TypeVar("_Said", int, datetime)
+
+
+def _either(choose: Callable[[_Said, _Said], _Said], one: _Said | None, other: _Said | None) -> _Said | None:
+    return other if one is None else one if other is None else choose(one, other)
+
+
 def _common(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     return other if one is None else one if other is None else one & other
 
 
-def _write(label: Label) -> str:
-    level = "" if label.tlp is None else str(int(label.tlp))
-    more: Any = sorted(label.unknown)
-    if (rest := _rest(label)) is not None:
-        more = {"unknown": more, **rest} if more else rest
-    return f"{level}|{int(label.reach)}|{json.dumps(more, separators=_TIGHT) if more else ''}"
-
-
-def _rest(label: Label) -> dict[str, Any] | None:
-    """The axes that most labels say nothing on."""
-    rest: dict[str, Any] = {}
-    for name in ("pfc", "pap"):
-        if (level := getattr(label, name)) is not None:
-            rest[name] = int(level)
-    if label.iep:
-        rest["iep"] = sorted(label.iep)
-    if label.orgs is not None:
-        # A group of a hundred is in the row of each of its attributes: 22 characters for each organisation, not 39.
-        rest["orgs"] = b64encode(b"".join(sorted(bytes.fromhex(org.replace("-", "")) for org in label.orgs))).decode()
-    if label.servers is not None:
-        rest["servers"] = sorted(label.servers)
-    rest |= {name: True for name in ("vert", "draft") if getattr(label, name)}
-    return rest or None
-
-
 def _read(text: str) -> Label:
-    level, reach, written = text.split("|", 2)
-    more = json.loads(written) if written else {}
-    if isinstance(more, list):
-        more = {"unknown": more}
-    return Label(
-        tlp=Tlp(int(level)) if level else None,
-        unknown=frozenset(more.get("unknown", ())),
-        reach=Reach(int(reach)),
-        pfc=Pfc(more["pfc"]) if "pfc" in more else None,
-        vert="vert" in more,
-        pap=Pap(more["pap"]) if "pap" in more else None,
-        iep=frozenset(more.get("iep", ())),
-        orgs=_read_orgs(more["orgs"]) if "orgs" in more else None,
-        servers=frozenset(more["servers"]) if "servers" in more else None,
-        draft="draft" in more,
-    )
+    return Label(**label_text.read(text))
 
 
-def _read_orgs(text: str) -> frozenset[str]:
-    raw = b64decode(text)
-    return frozenset(str(UUID(bytes=raw[at : at + _UUID_SIZE])) for at in range(0, len(raw), _UUID_SIZE))
-
-
-_TIGHT = (",", ":")
-_UUID_SIZE = 16
 _SHORT = 4096
 _FEW = 4
-_text = lru_cache(maxsize=1024)(_write)
+_text = lru_cache(maxsize=1024)(label_text.write)
 _read_short = lru_cache(maxsize=1024)(_read)
 _joined = lru_cache(maxsize=4096)(_join)
 UNMARKED = Label()
@@ -313,6 +276,12 @@ def of_carrier(stix: Mapping[str, Any], extension: Mapping[str, Any] | None) -> 
     return label if extension is None else label.join(of_tags(misp.tags_in(extension)))
 
 
+@lru_cache(maxsize=1024)
+def with_confidence(label: Label, confidence: int | None) -> Label:
+    """`label` of an object whose creator says to be so sure of it."""
+    return label if confidence is None else msgspec.structs.replace(label, confidence=confidence)
+
+
 def of_tags(names: Iterable[str]) -> Label:
     """The label that MISP tags state: the strictest wins; restricting tags that say no level are unknown markings."""
     label = UNMARKED
@@ -325,12 +294,35 @@ def _read_tag(name: str) -> Label:
     folded = _folded(name)
     if not folded.startswith(_RESTRICTING) and not _LOOKS_LIKE.match(folded):
         return UNMARKED
+    said = policies.of_tag(folded)
+    if said is not None:
+        return of_policy(said)
     if folded.startswith(_IEP):
         return Label(iep=frozenset({folded}))
+    if folded == _CHATHAM:
+        return Label(unnamed=True)
     for found in (_tlp_label(folded), _pap_label(folded), _pfc_label(folded)):
         if found is not None:
             return found
     return Label(unknown=frozenset({folded}))
+
+
+def is_policy(name: str) -> bool:
+    """Whether a tag is a word of a policy (IEP, AIS), which stays as it is whatever its level comes to."""
+    return _folded(name).startswith((*_IEP, "ais-marking:"))
+
+
+def of_policy(said: policies.Said) -> Label:
+    """The label that one word of an IEP policy, or of AIS, comes to."""
+    return Label(
+        tlp=None if said.tlp is None else _TAG_LEVELS[said.tlp],
+        pap=None if said.pap is None else Pap[said.pap],
+        unnamed=said.unnamed,
+        encrypted=said.encrypted,
+        limited=said.limited,
+        since=said.since,
+        until=said.until,
+    )
 
 
 _of_tag = lru_cache(maxsize=4096)(_read_tag)

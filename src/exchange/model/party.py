@@ -9,15 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
+from urllib.parse import urlsplit
 
+from exchange.model import personal
 from exchange.model.benign.choice import NOTHING, Choice
+from exchange.model.dialect import Dialect
+from exchange.model.hosts import is_loopback
 from exchange.model.marking import Tlp
 
 SourceKind = Literal["taxii", "misp", "misp-feed", "file"]
 TargetKind = Literal["taxii", "misp"]
 TaxiiVersion = Literal["2.1", "2.0"]
 Duplicates = Literal["list", "fold"]
+Attribution = Literal["named", "anonymous"]
+Granular = Literal["join", "remove"]
+Personal = Literal["allowed", "strip", "hold"]
+QUEBEC = "CA-QC"
+"""The jurisdiction within which personal information goes by Québec's own law (A-2.1, art. 70.1)."""
 ANY_MARKING = "*"
+ANY_TEXT = "statement"
+"""In the place of a marking: every one that is mere text."""
 ANYBODY = "*"
 
 
@@ -103,6 +114,12 @@ class Target:
     enabled: bool = True
 
     @property
+    def in_clear(self) -> bool:
+        """Whether others can read along: plain HTTP to another machine."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+    @property
     def key(self) -> str:
         """`peer/target`."""
         return f"{self.peer}/{self.id}"
@@ -175,8 +192,12 @@ class Peer:
     """How many of its sources and targets are worked on at a time."""
     pap: bool = True
     """Whether it passes on with an object what PAP says of it."""
+    dialect: Dialect = ""
+    """In which ids of TLP it reads STIX; empty: as it came."""
     quality: int | None = None
     """How good what it gives is, 0 to 100; None: nobody has said. Objects of a good source grow old later."""
+    jurisdiction: str = ""
+    """Under whose law it stands: a country, or a subdivision of one, of ISO 3166; empty: nobody has said."""
 
     def closed_until(self, now: datetime) -> datetime | None:
         """When it may be asked again; None: now."""
@@ -212,6 +233,12 @@ class Receive:
     ceiling: Tlp
     unmarked: Tlp | None = None
     informational_markings: frozenset[str] = frozenset()
+    types: frozenset[str] | None = None
+    """STIX types; others are held. None: all."""
+    confidence: int | None = None
+    """What says a lower one, 0 to 100, is held; None: whatever is said."""
+    unrated: bool = False
+    """Whether what says no confidence passes that bar too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +252,23 @@ class Send:
     types: frozenset[str] | None = None
     onward: bool = False
     pfc: bool = False
+    confidence: int | None = None
+    """What says a lower one, 0 to 100, does not go; None: whatever is said."""
+    unrated: bool = False
+    """Whether what says no confidence passes that bar too."""
+    encrypted: bool = True
+    """Whether it goes only where nobody can read along."""
+    attribution: Attribution = "named"
+    """Whether they learn whose an object is; `anonymous`: a pseudonym stands in the creator's place."""
+    redact: frozenset[str] = frozenset()
+    """STIX properties that they do not get."""
+    granular: Granular = "join"
+    """Of parts with marks of their own: they decide over the whole, or those that are not for them are removed."""
+    personal: Personal | None = None
+    """What becomes of personal information; None: allowed where all parties are our own house or in Québec, else
+    stripped."""
+    approvals: int = 1
+    """How many persons let go what is held for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +282,8 @@ class Agreement:
     end: date
     """The last day on which it is in force."""
     purpose: str
+    legal_basis: str = ""
+    """By what right, in words for the register of communications; empty: not stated."""
     receive: Receive | None = None
     send: Send | None = None
 
@@ -280,3 +326,5 @@ class Terms:
     """Empty: nothing expires."""
     benign: Choice = NOTHING
     """The warninglists by which a person looks at a value first; what it finds stands with each statement."""
+    personal: personal.Choice = personal.USUAL
+    """What is internal, and what is never personal, whatever clause asks for personal information to be taken out."""

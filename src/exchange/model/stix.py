@@ -21,7 +21,7 @@ import msgspec
 import orjson
 
 from exchange.errors import ContentError
-from exchange.model import definitions, facts, marking, misp, pattern, schema, titles, upgrade
+from exchange.model import confidence, definitions, facts, marking, misp, pattern, schema, titles, upgrade
 from exchange.model.marking import Label, Tlp
 
 LARGEST = 4 * 1024 * 1024
@@ -83,11 +83,16 @@ class StixObject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How many MISP attributes it may be: what an index counts without reading the object."""
     aliases: tuple[str, ...] = ()
     """Other ids under which it says that it is known (`facts.aliases`)."""
+    parts: Label | None = None
+    """Its label without what only parts of it are marked with; None: no part is."""
 
     def under(self, floor: Label) -> StixObject:
         """The same object under a label at least as strict as `floor`."""
         label = self.label.join(floor)
-        return self if label is self.label or label == self.label else msgspec.structs.replace(self, label=label)
+        if label is self.label or label == self.label:
+            return self
+        parts = None if self.parts is None else self.parts.join(floor)
+        return msgspec.structs.replace(self, label=label, parts=parts)
 
 
 @lru_cache(maxsize=4096)
@@ -177,12 +182,27 @@ class _Look:
                 self.reals = True
 
 
+def references(stix: dict[str, Any]) -> frozenset[str]:
+    """Every id in a property whose name ends in _ref or _refs, but those of markings that everybody knows."""
+    look = _Look(set())
+    look.into(stix)
+    return frozenset(look.refs - marking.KNOWN_IDS)
+
+
 def _ends(stix: Mapping[str, Any]) -> frozenset[str]:
     found: set[str] = set()
     for name in END_PROPERTIES.get(stix["type"], ()):
         value = stix.get(name)
         found.update(value if isinstance(value, list) else [value] if value else [])
     return frozenset(found)
+
+
+def _label(stix: Mapping[str, Any], extension: Mapping[str, Any] | None) -> Label:
+    """What the object says of itself: its marks, and how sure its creator is."""
+    label = marking.of_carrier(stix, extension)
+    if extension is None and "confidence" not in stix and "labels" not in stix:
+        return label
+    return marking.with_confidence(label, confidence.lowest(stix))
 
 
 def _repair(stix: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -365,7 +385,7 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
         raw=raw,
         body=body,
         digest=_digest(stix),
-        label=Label(tlp=Tlp.CLEAR) if identifier in marking.KNOWN_IDS else marking.of_carrier(stix, extension),
+        label=Label(tlp=Tlp.CLEAR) if identifier in marking.KNOWN_IDS else _label(stix, extension),
         creator=stix.get("created_by_ref", ""),
         revoked=stix.get("revoked") is True,
         refs=frozenset(look.refs - marking.KNOWN_IDS - {identifier}),
@@ -382,4 +402,5 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
             else misp.attributes_of(extension)
         ),
         aliases=facts.aliases(stix),
+        parts=marking.of_carrier({**stix, "granular_markings": ()}, extension) if "granular_markings" in stix else None,
     )
