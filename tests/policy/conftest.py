@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+import os
+
+from hypothesis import Phase, settings
 
 settings.register_profile("calm", deadline=None)
-settings.load_profile("calm")
+# `make mutants`: the same examples each time, and no time spent on making a smaller one.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)
+settings.load_profile(os.environ.get("EXCHANGE_HYPOTHESIS", "calm"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from random import Random
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -80,8 +81,8 @@ def collection(
     )
 
 
-def target(peer: str) -> Target:
-    return Target(peer=peer, id="in", kind="taxii", url="https://peer.example/api/", collection=ROOM)
+def target(peer: str, *, scheme: str = "https") -> Target:
+    return Target(peer=peer, id="in", kind="taxii", url=f"{scheme}://peer.example/api/", collection=ROOM)
 
 
 def terms(
@@ -91,8 +92,9 @@ def terms(
     pushed: Iterable[str] = (),
     peers: Iterable[str] = PEERS,
     without_pap: Iterable[str] = (),
+    in_clear: Iterable[str] = (),
 ) -> Terms:
-    pushed, without_pap = set(pushed), set(without_pap)
+    pushed, without_pap, in_clear = set(pushed), set(without_pap), set(in_clear)
     return Terms(
         peers={
             name: Peer(
@@ -100,7 +102,7 @@ def terms(
                 name=name,
                 home=name == "home",
                 identities=frozenset({ORGS[name]}) if name in ORGS else frozenset(),
-                targets=(target(name),) if name in pushed else (),
+                targets=(target(name, scheme="http" if name in in_clear else "https"),) if name in pushed else (),
                 pap=name not in without_pap,
             )
             for name in peers
@@ -147,8 +149,14 @@ def rich_terms() -> Terms:
             agreement(
                 "both",
                 ["ccc"],
-                receive=Receive(ceiling=Tlp.AMBER, unmarked=Tlp.GREEN, informational_markings=frozenset(MARKS)),
-                send=Send(ceiling=Tlp.AMBER, types=frozenset(TYPES)),
+                receive=Receive(
+                    ceiling=Tlp.AMBER,
+                    unmarked=Tlp.GREEN,
+                    informational_markings=frozenset(MARKS),
+                    types=frozenset(TYPES),
+                    confidence=30,
+                ),
+                send=Send(ceiling=Tlp.AMBER, types=frozenset(TYPES), confidence=60),
             ),
         ),
         node_identity="identity--00000000-0000-4000-8000-000000000000",
@@ -167,6 +175,12 @@ LABELS = st.builds(
     orgs=st.none() | st.frozensets(st.sampled_from(sorted(ORGS.values()))),
     servers=st.none() | st.frozensets(st.sampled_from([SITE, "https://other.example"])),
     draft=st.just(False) | st.booleans(),
+    unnamed=st.just(False) | st.booleans(),
+    encrypted=st.just(False) | st.booleans(),
+    limited=st.just(False) | st.booleans(),
+    since=st.none() | st.sampled_from([NOW - DAY, NOW + DAY]),
+    until=st.none() | st.sampled_from([NOW - DAY, NOW + DAY]),
+    confidence=st.none() | st.integers(0, 100),
 ).flatmap(lambda label: st.sampled_from([label, label, label.join(Label(pfc=Pfc.VERT))]))
 
 
@@ -189,17 +203,30 @@ class Dice:
     def types(self) -> frozenset[str] | None:
         return self.random.choice([None, None, frozenset(self.some(TYPES, 1))])
 
+    def bar(self) -> dict[str, Any]:
+        """How sure a creator has to be."""
+        return {"confidence": self.random.choice([None, None, None, 30, 60]), "unrated": self.odds(0.7)}
+
     def receive(self) -> Receive | None:
         ignored = self.random.choice([[], [], self.some([*MARKS, IEP, "*"])])
         wanted = Receive(
             ceiling=self.level(),
             unmarked=self.random.choice([None, self.level()]),
             informational_markings=frozenset(ignored),
+            types=self.types(),
+            **self.bar(),
         )
         return self.random.choice([None, wanted, wanted])
 
     def send(self) -> Send | None:
-        wanted = Send(ceiling=self.level(), types=self.types(), onward=self.random.random() < 0.5, pfc=self.odds(0.5))
+        wanted = Send(
+            ceiling=self.level(),
+            types=self.types(),
+            onward=self.odds(0.5),
+            pfc=self.odds(0.5),
+            encrypted=self.odds(0.7),
+            **self.bar(),
+        )
         return self.random.choice([None, wanted, wanted, wanted])
 
     def terms(self) -> Terms:
@@ -225,7 +252,13 @@ class Dice:
             for number in range(self.random.randint(1, 2))
         ]
         without_pap = [peer for peer in PEERS if self.odds(0.2)]
-        return terms(agreements=agreements, collections=rooms, pushed=self.some(PEERS), without_pap=without_pap)
+        return terms(
+            agreements=agreements,
+            collections=rooms,
+            pushed=self.some(PEERS),
+            without_pap=without_pap,
+            in_clear=self.some(PEERS),
+        )
 
     def label(self) -> Label:
         return Label(
@@ -238,6 +271,11 @@ class Dice:
             orgs=frozenset(self.some(sorted(ORGS.values()))) if self.odds(0.3) else None,
             servers=frozenset({self.random.choice([SITE, "https://other.example"])}) if self.odds(0.1) else None,
             draft=self.odds(0.1),
+            unnamed=self.odds(0.1),
+            encrypted=self.odds(0.3),
+            limited=self.odds(0.1),
+            since=self.random.choice([*[None] * 8, NOW - DAY, NOW + DAY]),
+            until=self.random.choice([*[None] * 8, NOW - DAY, NOW + DAY]),
         )
 
 

@@ -34,7 +34,7 @@ def test_ends_join_to_the_strictest(reach: Reach, ends: list[Label], default: Tl
     assume(stated(ends))
     own = Label(reach=reach)
     found = resolve(own, ends=ends, referrers=[], default=default)
-    assert found == (own.join(reduce(Label.join, stated(ends))), Basis.ENDS)
+    assert found == (own.join(reduce(Label.join, stated(ends)).spread), Basis.ENDS)
 
 
 @given(REACHES, st.lists(LEVELS, min_size=1, max_size=4), DEFAULT)
@@ -66,7 +66,7 @@ def test_the_default_counts_only_when_nothing_else_does(
         assert basis in {Basis.ENDS, Basis.REFERRER}
     elif default is not None:
         assert basis is Basis.DEFAULT
-        assert label in {Label(tlp=default).join(each) for each in referrers or [Label()]}
+        assert label in {Label(tlp=default).join(each.spread) for each in referrers or [Label()]}
     else:
         assert (label, basis) == (None, Basis.NONE)
 
@@ -116,3 +116,10 @@ def test_order_of_arrival_does_not_matter(
     assert resolve(own, ends=ends, referrers=referrers, default=default) == resolve(
         own, ends=reversed(ends), referrers=iter(turned), default=default
     )
+
+
+def test_the_codes_of_the_basis() -> None:
+    """What `exchange why` shows and the store keeps; another spelling would be another code."""
+    assert [basis.value for basis in Basis] == [
+        "label.stated", "label.ends", "label.referrer", "label.default", "label.none",
+    ]  # fmt: skip

@@ -4,23 +4,39 @@
 """
 
 from exchange.policy.audience import Audience, audiences
+from exchange.policy.clauses import bounds
 from exchange.policy.closure import Basis, resolve
-from exchange.policy.decide import Decision, Rules, Subject, Verdict, unless_expired
-from exchange.policy.gate import gate, gate_event, gate_notice, strictest, within
+from exchange.policy.decide import Rules
+from exchange.policy.gate import gate, gate_event, gate_names, gate_notice, stamp, stamped, strictest, within
+from exchange.policy.trace import Step, trace
+from exchange.policy.transform import Making, Refused, Transform, apply
+from exchange.policy.unnaming import Names
+from exchange.policy.verdict import Decision, Subject, Verdict, unless_expired
 
 __all__ = [
     "Audience",
     "Basis",
     "Decision",
+    "Making",
+    "Names",
+    "Refused",
     "Rules",
+    "Step",
     "Subject",
+    "Transform",
     "Verdict",
+    "apply",
     "audiences",
+    "bounds",
     "gate",
     "gate_event",
+    "gate_names",
     "gate_notice",
     "resolve",
+    "stamp",
+    "stamped",
     "strictest",
+    "trace",
     "unless_expired",
     "within",
 ]

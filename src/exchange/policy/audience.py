@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from exchange.model.dialect import Dialect
 from exchange.model.marking import Tlp
 from exchange.model.party import Terms
 
@@ -31,6 +32,10 @@ class Audience:
     """Of a collection: nothing but what was posted to it."""
     pap: bool = True
     """Every member carries PAP on with what it gets."""
+    in_clear: bool = False
+    """Others can read along on the way there."""
+    dialect: Dialect = ""
+    """In which ids of TLP every member reads STIX."""
 
     @property
     def single(self) -> str | None:
@@ -59,11 +64,13 @@ class _Class(NamedTuple):
     agreements: frozenset[str]
     home: bool
     pap: bool
+    dialect: Dialect
 
 
 def _clauses(terms: Terms, peer: str) -> _Class:
     named = frozenset(a.id for a in terms.agreements if a.send is not None and peer in a.parties)
-    return _Class(named, terms.peers[peer].home, terms.peers[peer].pap)
+    known = terms.peers[peer]
+    return _Class(named, known.home, known.pap, known.dialect)
 
 
 def _group(terms: Terms, peers: Iterable[str]) -> dict[_Class, list[str]]:
@@ -77,6 +84,8 @@ def _key(channel: str, shared: _Class) -> str:
     text = "\0".join((channel, "home" if shared.home else "", *sorted(shared.agreements)))
     if not shared.pap:
         text += "\0\0no pap"  # no agreement has an empty name
+    if shared.dialect:
+        text += f"\0\0dialect {shared.dialect}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -98,6 +107,7 @@ def audiences(terms: Terms) -> tuple[Audience, ...]:
                     fold=collection.duplicates == "fold",
                     only_posted=collection.only_posted,
                     pap=shared.pap,
+                    dialect=shared.dialect,
                 )
             )
     for peer in terms.peers.values():
@@ -115,6 +125,8 @@ def audiences(terms: Terms) -> tuple[Audience, ...]:
                     types=None,
                     fold=False,
                     pap=shared.pap,
+                    in_clear=target.in_clear,
+                    dialect=shared.dialect,
                 )
             )
     return tuple(made)

@@ -6,6 +6,7 @@ Labels flow one hop, from stated marks, within one source only. A marked object 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from exchange.model.marking import UNMARKED, Label, Tlp
@@ -21,6 +22,9 @@ class Basis(StrEnum):
     NONE = "label.none"
 
 
+_NEVER, _EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
 def _strictness(label: Label) -> tuple[object, ...]:
     """An order of strictness in which no two different labels are equal, so that arrival does not matter."""
     worth, orgs, servers = label.level(listed=False), label.orgs, label.servers
@@ -31,8 +35,10 @@ def _strictness(label: Label) -> tuple[object, ...]:
         (orgs is not None, -len(orgs or ())),
         (servers is not None, -len(servers or ())),
         *(-1 if each is None else int(each) for each in (label.pfc, label.pap, label.tlp)),
-        (label.vert, label.draft, len(label.unknown), len(label.iep)),
-        *map(sorted, (label.unknown, label.iep, orgs or (), servers or ())),
+        (label.vert, label.draft, label.unnamed, label.encrypted, label.limited),
+        (label.since or _NEVER, -(label.until or _EVER).timestamp()),
+        (len(label.unknown), len(label.iep)),
+        *map(sorted, (label.unknown, label.texts, label.iep, orgs or (), servers or ())),
     )
 
 
@@ -47,11 +53,11 @@ def resolve(
     """
     if own.stated:
         return own, Basis.STATED
+    ends, referrers = [end.spread for end in ends], [referrer.spread for referrer in referrers]
     label, basis = None, Basis.NONE
     for end in ends:
         if end.stated:
             label, basis = end.join(label) if label else end, Basis.ENDS
-    referrers = tuple(referrers)
     marked = [referrer for referrer in referrers if referrer.stated]
     if marked:
         loosest = min(marked, key=_strictness)

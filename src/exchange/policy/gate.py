@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 import orjson
@@ -68,6 +69,13 @@ _TAGS = {
     "pfc:ambre": _Mark(2, 3),
     "pfc:ambre+strict": _Mark(3, 3),
     "pfc:rouge": _Mark(4, 4),
+    'iep2-policy:tlp="white"': _Mark(0, 0),
+    'iep2-policy:tlp="green"': _Mark(1, 1),
+    'iep2-policy:tlp="amber"': _Mark(2, 2),
+    'iep2-policy:tlp="red"': _Mark(4, 4),
+    'ais-marking:tlpmarking="white"': _Mark(0, 0),
+    'ais-marking:tlpmarking="green"': _Mark(1, 1),
+    'ais-marking:tlpmarking="amber"': _Mark(2, 2),
     "pap:white": _LEAST,
     "pap:clear": _LEAST,
     "pap:green": _LEAST,
@@ -75,7 +83,7 @@ _TAGS = {
     "pap:red": _Mark(pap=1),
 }
 _AUDIENCE = ("tlp:", "pfc:")
-_PROTOCOLS = (*_AUDIENCE, "pap:")
+_PROTOCOLS = (*_AUDIENCE, "pap:", "iep2-policy:tlp=", "ais-marking:tlpmarking=")
 
 
 def gate(body: bytes, clearance: int) -> bool:
@@ -104,6 +112,16 @@ def strictest(body: bytes) -> int:
     return _packed(map(_mark, _marks(document)))
 
 
+def stamp(marks: int) -> int:
+    """What `strictest` found, with the edition of this gate: a number that may be kept beside the bytes."""
+    return marks | _EDITION
+
+
+def stamped(number: int | None) -> int | None:
+    """What `stamp` found; None: nothing, or another edition of this gate read it, so the bytes are to be read again."""
+    return None if number is None or number & ~_FOUND != _EDITION else number & _FOUND
+
+
 def gate_event(body: bytes, clearance: int, *, whole: bool = True) -> bool:
     """Whether a MISP event, or with `whole` false a part of one, may go to those of this clearance.
 
@@ -122,6 +140,46 @@ def gate_event(body: bytes, clearance: int, *, whole: bool = True) -> bool:
     if not _fit(event, _LEAST, found):
         return False
     return within(_packed(found), clearance) and gate(body, clearance)
+
+
+def gate_names(body: bytes, parts: Iterable[str], words: Iterable[str]) -> bool:
+    """Whether none of these is in the strings of `body`, whatever their case: ids and domains (`parts`) and long names
+    anywhere, short names (`words`) where no letter, digit or low line stands beside them.
+    """
+    try:
+        said = "\n".join(_all_strings(orjson.loads(body))).lower()
+    except orjson.JSONDecodeError:
+        return False
+    flat = f" {' '.join(said.split())} "
+    if any(part.lower() in said for part in parts):
+        return False
+    for word in words:
+        plain = " ".join(word.lower().split())
+        at = flat.find(plain)
+        while plain and at >= 0:
+            if len(plain) > _SHORT or not (_joins(flat[at - 1]) or _joins(flat[at + len(plain)])):
+                return False
+            at = flat.find(plain, at + 1)
+    return True
+
+
+_SHORT = 5
+
+
+def _joins(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
+
+
+def _all_strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _all_strings(inner)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _all_strings(inner)
 
 
 _NOTICE = "extension-definition--4667aec7-75c6-4364-ac69-2dd4d3b7abd5"
@@ -169,6 +227,12 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[
 _NAME = b'"object_marking_refs":['
 _OWN = re.compile(re.escape(_NAME) + rb'("[^"\\,]{1,300}"(?:,"[^"\\,]{1,300}")*)\]')
 _OTHERS, _PAP = 3, 64
+
+
+_READING = 1
+"""Of `strictest`: raised with every change of what it finds, unless that is a change of `_MARKS`."""
+_FOUND = 0xFFFF
+_EDITION = crc32(repr((_READING, sorted(_MARKS.items()))).encode()) << 16
 
 
 def _packed(marks: Iterable[_Mark]) -> int:
