@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select
 
+from exchange.store.columns import chunks
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import alias, listing, statement
 
@@ -46,6 +47,16 @@ def givers(tx: Connection, seqs: Iterable[int]) -> Mapping[int, frozenset[str]]:
 def given_as(tx: Connection, peer: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:
     """(id, version) of what `peer` gave itself under another id, of these ids."""
     return {(row[0], row[1]) for row in _OF_PEER.rows(tx, stix_ids, peer=peer)} if any_alias(tx) else set()
+
+
+def add(tx: Connection, other: str, seqs: Iterable[int]) -> None:
+    """These statements are about what is known as `other` too."""
+    wanted = set(seqs)
+    for some in chunks(wanted):
+        query = select(alias.c.seq).where(alias.c.alias == other, alias.c.seq.in_(some))
+        new = set(some) - set(tx.execute(query).scalars())
+        if new:
+            tx.execute(insert(alias), [{"alias": other, "seq": seq} for seq in sorted(new)])
 
 
 def listed_copies(tx: Connection, numbers: Collection[int], stix_ids: Collection[str], most: int) -> set[str]:

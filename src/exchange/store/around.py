@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from exchange.store.columns import CHUNK, chunks, indexed
 from exchange.store.tables import alias, audience, event, listing, observable, reference, review, statement
+from exchange.store.work import NODE
 
 _s = statement.c
 
@@ -77,13 +78,13 @@ class Referring(NamedTuple):
 
 def referring(tx: Connection, stix_ids: Iterable[str], most: int) -> tuple[list[Referring], bool]:
     """The newest statements that refer to `stix_ids`, at most `most` references of each looked at, the newest first;
-    and whether there are more."""
+    and whether there are more. What we made ourselves of such statements says nothing more."""
     found: list[Referring] = []
     more = False
     for target in dict.fromkeys(stix_ids):
         r = reference.c
         some = select(r.target, r.seq).where(r.target == target).order_by(r.seq.desc()).limit(most + 1).subquery()
-        query = select(some.c.target, _s.seq, _s.stix_id, _s.type, _s.source, _s.newest)
+        query = select(some.c.target, _s.seq, _s.stix_id, _s.type, _s.source, _s.newest & (_s.peer != NODE))
         rows = tx.execute(query.join(statement, _s.seq == some.c.seq).order_by(_s.seq.desc())).all()
         more = more or len(rows) > most
         found += [Referring._make(row[:-1]) for row in rows[:most] if row[-1]]

@@ -15,8 +15,12 @@ from exchange.store.tables import audience, listing, member, meta
 NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
 EPOCH = "policy_epoch"
 """The note that says which terms the store follows."""
+"""The note that says by which terms everything is decided."""
 NODE_SECRET = "node_secret"  # noqa: S105 (the name under which it is kept, not the secret)
 """The note that holds the node's secret for derived ids (RULES R15)."""
+
+
+_CHANGES = "listings_changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,24 +79,31 @@ def _past_of(text: str) -> Mapping[int, int]:
     return {int(end): last for end, last in json.loads(text).items()}
 
 
-def declare(tx: Connection, wanted: Sequence[AudienceRow], now: int) -> None:
+def declare(
+    tx: Connection, wanted: Sequence[AudienceRow], now: int, *, unfinished: bool = False, lapsed: bool = True
+) -> None:
     """Make the rows match `wanted`: new ones begin, others keep their place, those no longer wanted retire.
 
-    All of them are shut until `reopen`: their listings are about to be decided again.
+    One that is shut stays so until `reopen`; one that retires is open until its rows are closed (`emptied`).
+    `unfinished`: the change before this one was not completed; `lapsed`: an agreement has ended, so rows may rest.
     """
     known = everyone(tx)
-    tx.execute(update(audience).values(open=False, retired=True))
+    kept = {row.key for row in wanted}
+    gone = [row.key for row in known.values() if row.key not in kept and not row.retired]
+    tx.execute(update(audience).where(audience.c.key.in_(gone)).values(open=True, retired=True))
     for row in wanted:
         values = {
             "channel": row.channel,
             "members": json.dumps(row.members),
             "agreements": json.dumps(row.agreements),
             "ends": row.ends,
-            "open": False,
+            "open": row.open,
             "retired": False,
         }
         if row.key in known:
-            values["past"] = json.dumps(_past(tx, known[row.key], now))
+            values["open"] = row.open and (known[row.key].open or known[row.key].retired)
+            past = _past(tx, known[row.key], now if lapsed else 0, unfinished=unfinished)
+            values["past"] = json.dumps(past)
             tx.execute(update(audience).where(audience.c.key == row.key).values(**values))
         else:
             tx.execute(insert(audience).values(key=row.key, last_added=_mark_of(row, known.values()), **values))
@@ -112,14 +123,14 @@ def _enrol(tx: Connection, wanted: Sequence[AudienceRow], now: int) -> None:
         tx.execute(insert(member), come)
 
 
-def _past(tx: Connection, row: AudienceRow, now: int) -> Mapping[int, int]:
+def _past(tx: Connection, row: AudienceRow, now: int, *, unfinished: bool) -> Mapping[int, int]:
     """What was read past (RULES R20): for each moment at which listings lapsed, the last date that was read after it.
 
     Of what stands before the terms change it: where a crash left the change half done, what was found then still holds.
     """
-    ends = [found[0] for found in _LAPSED.run(tx, whose=row.number, now=now)]
+    ends = [found[0] for found in _LAPSED.run(tx, whose=row.number, now=now)] if now else []
     found = {end: _READ_AFTER.one(tx, whose=row.number, end=end) or 0 for end in ends}
-    if not row.open and not row.retired:
+    if unfinished and not row.retired:
         found = {end: max(found.get(end, 0), row.past.get(end, 0)) for end in found.keys() | row.past.keys()}
     return found
 
@@ -154,6 +165,11 @@ def _mark_of(row: AudienceRow, known: Iterable[AudienceRow]) -> int:
     )
 
 
+def emptied(tx: Connection, number: int) -> None:
+    """The rows of an audience that retired are closed."""
+    tx.execute(update(audience).where(audience.c.number == number).values(open=False))
+
+
 def reopen(tx: Connection) -> None:
     """Every audience that the terms make is decided: it may be read."""
     tx.execute(update(audience).where(~audience.c.retired).values(open=True))
@@ -175,6 +191,16 @@ def of_reader(tx: Connection, peer: str, channel: str) -> AudienceRow | None:
 
 def _has(row: AudienceRow, peer: str) -> bool:
     return not row.retired and peer in row.members
+
+
+def note_change(tx: Connection) -> None:
+    """Some row of a listing was changed where it stands."""
+    set_note(tx, _CHANGES, str(int(note(tx, _CHANGES) or 0) + 1))
+
+
+def state(tx: Connection) -> tuple[str, dict[str, int]]:
+    """How often rows were changed where they stand, and audience → the last date in its listing."""
+    return note(tx, _CHANGES), {key: row.last_added for key, row in everyone(tx).items()}
 
 
 def note(tx: Connection, name: str) -> str:

@@ -2,19 +2,19 @@
 
 Alone, an object of a kilobyte compresses to half; beside its like to an eighth. In a block the objects are joined by
 commas, so neighbours that are read together are one slice, and a page is a few slices of a few blocks. A block is never
-changed: it holds what was received, or what is served of it.
+changed: it holds what was received, or what is served of it, unless that is erased.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import zstandard
-from sqlalchemy import Connection, Dialect, bindparam, delete, func, select
+from sqlalchemy import Connection, Dialect, bindparam, delete, func, select, update
 
 from exchange.store.prepared import Inserting, Prepared, Query
 from exchange.store.tables import block
@@ -61,6 +61,29 @@ _LAST = Query(select(func.max(block.c.id)))
 def drop(tx: Connection, number: int) -> None:
     """Delete a block in which nothing stands any more."""
     tx.execute(delete(block).where(block.c.id == number))
+
+
+def blank(tx: Connection, places: Iterable[tuple[int, int, int]]) -> None:
+    """Destroy the bytes at these places (RULES R33): an empty object and blanks, so that the others stay where they
+    are. The one exception to a block's never being changed.
+    """
+    spans: dict[int, list[tuple[int, int]]] = {}
+    for number, start, stop in places:
+        spans.setdefault(number, []).append((start, stop))
+    for number, each in spans.items():
+        body = bytearray(_unpacked(tx, [number])[number])
+        for start, stop in each:
+            body[start:stop] = b"{}".ljust(stop - start)
+        tx.execute(update(block).where(block.c.id == number).values(body=_compressor().compress(bytes(body))))
+
+
+def holding(tx: Connection, wanted: Callable[[bytes], bool]) -> int:
+    """How many blocks hold what is looked for; all are unpacked, one at a time."""
+    after, found = -1, 0
+    while rows := tx.execute(select(block).where(block.c.id > after).order_by(block.c.id).limit(_AT_ONCE)).all():
+        found += sum(wanted(_decompressor().decompress(row.body)) for row in rows)
+        after = rows[-1].id
+    return found
 
 
 def read(tx: Connection, places: Sequence[tuple[int, int, int]]) -> list[bytes]:

@@ -19,7 +19,9 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    false,
     func,
+    literal_column,
     select,
     text,
     update,
@@ -116,23 +118,29 @@ def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
     if not rows:
         return
     segments.dissolve(tx, [(row.audience, row.added) for row, _ in rows])
-    values = [{"who": row.audience, "at": row.added, "code": code} for row, code in rows]
-    tx.execute(
-        update(listing)
-        .where(listing.c.audience == bindparam("who"), listing.c.added == bindparam("at"))
-        .values(closed=now, closed_code=bindparam("code"), latest=False),
-        values,
-    )
-    tx.execute(
-        update(outbox)
-        .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("at"), outbox.c.state == "pending")
-        .values(state="withdrawn", message=bindparam("code"), status=""),
-        values,
+    _CLOSE.many(tx, [{"who": row.audience, "at": row.added, "code": code, "moment": now} for row, code in rows])
+    waits = {who for who in {row.audience for row, _ in rows} if _WAITS.one(tx, who=who) is not None}
+    _WITHDRAW.many(
+        tx, [{"who": row.audience, "at": row.added, "code": code} for row, code in rows if row.audience in waits]
     )
 
 
-def adjust(tx: Connection, stay: Mapping[_Name, Listed], before: Mapping[_Name, Listed]) -> None:
-    """Write what has changed of rows that stay where they are, by name as they are and as they were."""
+_CLOSE = Query(
+    update(listing)
+    .where(listing.c.audience == bindparam("who"), listing.c.added == bindparam("at"))
+    .values(closed=bindparam("moment"), closed_code=bindparam("code"), latest=false())
+)
+_PENDING = text("outbox.state = 'pending'")
+_WAITS = Query(select(outbox.c.added).where(outbox.c.audience == bindparam("who"), _PENDING).limit(1))
+_WITHDRAW = Query(
+    update(outbox)
+    .where(outbox.c.audience == bindparam("who"), outbox.c.added == bindparam("at"), _PENDING)
+    .values(state=literal_column("'withdrawn'"), message=bindparam("code"), status=literal_column("''"))
+)
+
+
+def adjust(tx: Connection, stay: Mapping[_Name, Listed], before: Mapping[_Name, Listed]) -> bool:
+    """Write what has changed of rows that stay, by name as they are and as they were; whether any has."""
     changed = [(row, before.get(name)) for name, row in stay.items() if row != before.get(name)]
     rows = []
     for row, was in changed:
@@ -150,6 +158,7 @@ def adjust(tx: Connection, stay: Mapping[_Name, Listed], before: Mapping[_Name, 
             [{f"b_{name}": getattr(row, name) for name in ("audience", "added", *names)} for row in rows],
         )
         segments.adjusted(tx, [(row.audience, row.added) for row in rows if row.latest and not row.folded])
+    return bool(rows)
 
 
 _EXPIRE = Query(
@@ -159,17 +168,32 @@ _EXPIRE = Query(
 )
 
 
-def close_retired(tx: Connection, now: int) -> None:
-    """Close what stands in audiences that the terms no longer make."""
-    gone = select(audience.c.number).where(audience.c.retired)
-    tx.execute(delete(segment).where(segment.c.audience.in_(gone)))
+def close_retired(tx: Connection, number: int, after: int, most: int, now: int) -> int | None:
+    """Close what stands in an audience that the terms no longer make, behind the date `after`: of at most so many rows.
+
+    The date up to which nothing stands any more; None: nothing stands at all.
+    """
+    dates: list[int] = [row[0] for row in _BEHIND.run(tx, who=number, after=after, most=most)]
+    if not dates:
+        return None
+    here = (listing.c.audience == number, listing.c.added > after, listing.c.added <= dates[-1])
+    tx.execute(delete(segment).where(segment.c.audience == number))
     tx.execute(
         update(listing)
-        .where(listing.c.audience.in_(gone), listing.c.closed.is_(None))
+        .where(*here, listing.c.closed.is_(None))
         .values(closed=now, closed_code="audience.retired", latest=False)
     )
-    waiting = update(outbox).where(outbox.c.audience.in_(gone), outbox.c.state == "pending")
-    tx.execute(waiting.values(state="withdrawn", status=""))
+    waiting = update(outbox).where(outbox.c.audience == number, outbox.c.added > after, outbox.c.added <= dates[-1])
+    tx.execute(waiting.where(outbox.c.state == "pending").values(state="withdrawn", status=""))
+    return dates[-1]
+
+
+_BEHIND = Query(
+    select(listing.c.added)
+    .where(listing.c.audience == bindparam("who"), listing.c.added > bindparam("after"))
+    .order_by(listing.c.added)
+    .limit(bindparam("most"))
+)
 
 
 def history(tx: Connection, seqs: Collection[int]) -> Sequence[Mapping[str, Any]]:

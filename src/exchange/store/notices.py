@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, insert, literal_column, select, update
+from sqlalchemy import Connection, and_, bindparam, func, literal_column, select, update
 
 from exchange.store import blocks, listings
-from exchange.store.prepared import Lookup, Query, among
+from exchange.store.prepared import Inserting, Lookup, Query, among
 from exchange.store.pushed import SENT
 from exchange.store.statements import Held, chunks
 from exchange.store.tables import audience, listing, notice, outbox, read, statement
-from exchange.store.work import NOTICES
+from exchange.store.work import NODE, NOTICES
 
-PEER = ":node"
-"""Who says it: no peer of the configuration can have that name."""
+PEER = NODE
 NO_EVENT = 0
 OVER = ""
 """In place of an action: the object is listed to them again."""
@@ -60,14 +59,15 @@ def keep(tx: Connection, rows: Sequence[Told]) -> None:
     if old:
         values = [{"who": r.audience, "what": r.stix_id, "which": r.seq, "said": r.action} for r in old]
         tx.execute(update(notice).where(*here).values(seq=bindparam("which"), action=bindparam("said")), values)
-    new = [row._asdict() for row in rows if (row.audience, row.stix_id) not in known]
-    if new:
-        tx.execute(insert(notice), new)
+    new = [row for row in rows if (row.audience, row.stix_id) not in known]
+    Inserting(tx.dialect, notice, Told._fields).many(tx, new)
 
 
 def others(held: Mapping[str, list[Held]]) -> dict[str, list[Held]]:
-    """`held` without the ids under which we gave a notice: nothing is decided of them, whoever hands them back."""
-    return {stix_id: group for stix_id, group in held.items() if all(item.source != NOTICES for item in group)}
+    """`held` without the ids under which we gave something of our own making, a notice or an altered object: nothing is
+    decided of them, whoever hands them back.
+    """
+    return {stix_id: group for stix_id, group in held.items() if all(item.peer != NODE for item in group)}
 
 
 def sent(tx: Connection, places: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -136,3 +136,11 @@ def fetched(tx: Connection, key: str, added: int) -> list[tuple[str, int]]:
     for account, at in tx.execute(query):
         first.setdefault(account, at)
     return list(first.items())
+
+
+def readers(tx: Connection, key: str, added: int) -> list[tuple[str, str, int]]:
+    """(peer, account, when) of the first page of each account that held what this audience got at `added`. Read
+    ledger."""
+    r = read.c
+    query = select(r.peer, r.account, func.min(r.at)).where(r.audience == key, r.first <= added, r.last >= added)
+    return [(row[0], row[1], row[2]) for row in tx.execute(query.group_by(r.peer, r.account).order_by(r.account))]

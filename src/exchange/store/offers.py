@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, literal_column, or_, select
 
-from exchange.store.tables import audience, ledger, listing, member, read, statement
+from exchange.store.columns import chunks
+from exchange.store.tables import audience, derived, ledger, listing, member, read, statement
 
 _AT_ONCE = 1_000
 
@@ -23,6 +24,10 @@ class Place:
     type: str
     agreement: str
     folded: bool
+    seq: int = 0
+    """Of the statement."""
+    original: str = ""
+    """Of what was altered for them, the id of which it was made; told by `seen` alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +55,13 @@ def given(
     if latest:
         wanted.append(_newest(max(span.at, span.last)))
     query = (
-        select(s.stix_id, s.version, row.type, row.agreement, row.folded)
+        select(s.stix_id, s.version, row.type, row.agreement, row.folded, row.seq)
         .select_from(listing.join(statement, s.seq == row.seq).join(audience, audience.c.number == row.audience))
         .where(audience.c.key == span.audience, *wanted)
         .order_by(row.added)
     )
-    for stix_id, version, kind, agreement, folded in tx.execute(query):
-        yield Place(stix_id=stix_id, version=version, type=kind, agreement=agreement, folded=bool(folded))
+    for stix_id, version, kind, agreement, folded, seq in tx.execute(query):
+        yield Place(stix_id=stix_id, version=version, type=kind, agreement=agreement, folded=bool(folded), seq=seq)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,8 @@ class Offer:
     version: str
     type: str
     agreement: str
+    seq: int
+    """Of the statement."""
 
 
 def offered(tx: Connection, stix_id: str) -> Iterator[Offer]:
@@ -77,7 +84,14 @@ def offered(tx: Connection, stix_id: str) -> Iterator[Offer]:
     row = listing.c
     query = (
         select(
-            audience.c.channel, audience.c.members, row.added, row.closed, statement.c.version, row.type, row.agreement
+            audience.c.channel,
+            audience.c.members,
+            row.added,
+            row.closed,
+            statement.c.version,
+            row.type,
+            row.agreement,
+            row.seq,
         )
         .select_from(listing.join(statement, statement.c.seq == row.seq))
         .join(audience, audience.c.number == row.audience)
@@ -85,22 +99,26 @@ def offered(tx: Connection, stix_id: str) -> Iterator[Offer]:
         .order_by(row.added)
     )
     for channel, members, *rest in tx.execute(query):
-        added, closed, version, kind, agreement = rest
+        added, closed, version, kind, agreement, seq = rest
         yield Offer(
             channel=channel, members=tuple(json.loads(members)), added=added, closed=closed, version=version, type=kind,
-            agreement=agreement,
+            agreement=agreement, seq=seq,
         )  # fmt: skip
 
 
-def places(tx: Connection, stix_id: str) -> list[tuple[str, int, int | None]]:
-    """(audience, added, closed) of every listing that the object ever had."""
-    query = (
-        select(audience.c.key, listing.c.added, listing.c.closed)
-        .select_from(listing.join(statement, statement.c.seq == listing.c.seq))
-        .join(audience, audience.c.number == listing.c.audience)
-        .where(statement.c.stix_id == stix_id)
-    )
-    return [(row[0], row[1], row[2]) for row in tx.execute(query)]
+def places(tx: Connection, stix_ids: Collection[str]) -> dict[str, list[tuple[int, int | None]]]:
+    """Audience → (added, closed) of every listing that these objects ever had there, in order."""
+    found: dict[str, list[tuple[int, int | None]]] = {}
+    for ids in chunks(stix_ids):
+        query = (
+            select(audience.c.key, listing.c.added, listing.c.closed)
+            .select_from(listing.join(statement, statement.c.seq == listing.c.seq))
+            .join(audience, audience.c.number == listing.c.audience)
+            .where(statement.c.stix_id.in_(ids))
+        )
+        for key, added, closed in tx.execute(query):
+            found.setdefault(key, []).append((added, closed))
+    return {key: sorted(spans, key=lambda span: span[0]) for key, spans in found.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +151,29 @@ def seen(tx: Connection, peer: str, at: int, channel: str = "") -> Iterator[tupl
     row = listing.c
     where = [audience.c.channel == channel] if channel else []
     query = (
-        select(audience.c.channel, statement.c.stix_id, statement.c.version, row.type, row.agreement, row.folded)
+        select(
+            audience.c.channel,
+            statement.c.stix_id,
+            statement.c.version,
+            row.type,
+            row.agreement,
+            row.folded,
+            derived.c.stix_id,
+        )
         .select_from(listing.join(statement, statement.c.seq == row.seq))
+        .outerjoin(derived, derived.c.seq == row.seq)
         .join(audience, audience.c.number == row.audience)
         .where(audience.c.number.in_(_belonged(peer, at)), *where, *_stood(at), ~row.folded, _newest(at))
         .order_by(audience.c.channel, row.added)
     )
-    for place, stix_id, version, kind, agreement, folded in tx.execute(query):
-        yield place, Place(stix_id=stix_id, version=version, type=kind, agreement=agreement, folded=bool(folded))
+    for place, stix_id, version, kind, agreement, folded, original in tx.execute(query):
+        yield (
+            place,
+            Place(
+                stix_id=stix_id, version=version, type=kind, agreement=agreement, folded=bool(folded),
+                original=original or "",
+            ),
+        )  # fmt: skip
 
 
 def _belonged(peer: str, at: int) -> Select[Any]:
@@ -187,29 +220,23 @@ def handed(
 def fetched(
     tx: Connection,
     *,
+    after: int = 0,
     peer: str = "",
     since: int | None = None,
     until: int | None = None,
-    places: Collection[tuple[str, int, int | None]] | None = None,
-) -> Iterator[RowMapping]:
-    """Rows of the read ledger, in order; `places`: only those that cover one of them. `tx`: of `Store.noted`."""
+    audience: str = "",
+    between: tuple[int, int] | None = None,
+) -> Sequence[RowMapping]:
+    """The next thousand rows of the read ledger behind the number `after`, in order. `tx`: of `Store.noted`.
+
+    `audience`: only what was read there; `between`: only pages that reach into these dates, both included.
+    """
     where = _between(read.c.at, since, until)
     where += [read.c.peer == peer] if peer else []
-    if places is not None:
-        covering = [
-            and_(
-                read.c.audience == key, read.c.first <= added, read.c.last >= added,
-                *([] if closed is None else [read.c.at < closed]),
-            )
-            for key, added, closed in places
-        ]  # fmt: skip
-        if not covering:
-            return
-        where.append(or_(*covering))
-    after = 0
-    while rows := tx.execute(select(read).where(read.c.id > after, *where).order_by(read.c.id).limit(_AT_ONCE)).all():
-        yield from (row._mapping for row in rows)
-        after = rows[-1].id
+    where += [read.c.audience == audience] if audience else []
+    where += [] if between is None else [read.c.first <= between[1], read.c.last >= between[0]]
+    query = select(read).where(read.c.id > after, *where).order_by(read.c.id).limit(_AT_ONCE)
+    return [row._mapping for row in tx.execute(query)]
 
 
 def _between(column: ColumnElement[int], since: int | None, until: int | None) -> list[ColumnElement[bool]]:

@@ -92,6 +92,11 @@ def keep_document(tx: Connection, source: str, kind: str, id_: str, version: str
     return int(tx.execute(insert(document).returning(document.c.id), [row]).scalar_one())
 
 
+def blank(tx: Connection, number: int) -> None:
+    """Destroy the bytes of this document: something in it was erased (RULES R33)."""
+    tx.execute(update(document).where(document.c.id == number).values(raw=b""))
+
+
 def complete(tx: Connection, source: str, id_: str, version: str) -> None:
     """All of this document is here now."""
     tx.execute(update(document).where(_same(source, id_, version)).values(kind=WHOLE))

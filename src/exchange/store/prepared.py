@@ -38,6 +38,18 @@ class Prepared:
         except _driver_error(tx) as error:
             raise _ours(error) from error
 
+    def many(self, tx: Connection, values: Sequence[Mapping[str, Any]]) -> None:
+        """Execute inside this transaction, once for each of `values`."""
+        driver: Any = tx.connection.driver_connection
+        names, constants = self.names, self.constants
+        rows: list[Any] = [{**constants, **each} for each in values]
+        if names is not None:
+            rows = [[each[name] for name in names] for each in rows]
+        try:
+            driver.cursor().executemany(self.sql, rows)
+        except _driver_error(tx) as error:
+            raise _ours(error) from error
+
 
 class Query:
     """A statement of one shape, compiled once for each engine.
@@ -57,6 +69,11 @@ class Query:
         """The first column of the first row; None: there is none."""
         rows = self.run(tx, **values)
         return rows[0][0] if rows else None
+
+    def many(self, tx: Connection, values: Sequence[Mapping[str, Any]]) -> None:
+        """Execute with each of these values; no value is a list."""
+        if values:
+            self._prepared(tx).many(tx, values)
 
     def _prepared(self, tx: Connection) -> Prepared:
         prepared = self._made.get(tx.dialect.name)

@@ -26,11 +26,11 @@ from sqlalchemy import (
     update,
 )
 
-from exchange.store import blocks
+from exchange.store import blocks, ledgers
 from exchange.store.listings import AGAIN, Parcel
 from exchange.store.prepared import Lookup, among
 from exchange.store.statements import chunks
-from exchange.store.tables import audience, ledger, listing, outbox, pushed, statement
+from exchange.store.tables import audience, listing, outbox, pushed, statement
 
 UNDER_WAY = "push.under_way"
 """Beside a parcel: it is being sent, so the target may have it though it never said so."""
@@ -322,4 +322,4 @@ def settle_owed(tx: Connection, rows: Sequence[tuple[Owed, str, str]], *, peer: 
         if state in ("recalled", "refused")
     ]  # fmt: skip
     if entries:
-        tx.execute(insert(ledger), entries)
+        ledgers.hand(tx, entries)

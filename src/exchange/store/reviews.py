@@ -56,15 +56,30 @@ def keep(tx: Connection, verdicts: Sequence[Verdict]) -> None:
         )  # fmt: skip
 
 
-def last_words(tx: Connection, values: Iterable[str]) -> dict[tuple[str, str], str]:
-    """(source, value) → the last verdict, of those of `values` that somebody decided."""
+_ANY = Query(select(review.c.id).limit(1))
+
+
+def last_words(tx: Connection, values: Iterable[str], needed: int = 1) -> dict[tuple[str, str], str]:
+    """(source, value) → the last verdict, of those of `values` that somebody decided.
+
+    `needed`: by how many persons in a row a value is released; until then it is as if nobody had decided.
+    """
     found: dict[tuple[str, str], str] = {}
+    people: dict[tuple[str, str], set[str]] = {}
     given = {indexed(value): value for value in values}
+    if not given or _ANY.one(tx) is None:
+        return {}
     r = review.c
     for some in chunks(given):
-        rows = tx.execute(select(r.source, r.value, r.verdict).where(r.value.in_(some)).order_by(r.id))
-        found |= {(row.source, given[row.value]): row.verdict for row in rows}
-    return found
+        query = select(r.source, r.value, r.verdict, r.who).where(r.value.in_(some)).order_by(r.id)
+        for source, value, verdict, who in tx.execute(query):
+            key = source, given[value]
+            found[key] = verdict
+            if verdict == RELEASED:
+                people.setdefault(key, set()).add(who)
+            else:
+                people.pop(key, None)
+    return {key: word for key, word in found.items() if word != RELEASED or len(people[key]) >= needed}
 
 
 def about(tx: Connection, stix_ids: Collection[str]) -> list[dict[str, Any]]:
@@ -92,6 +107,13 @@ def count_open(tx: Connection, *, source: str = "", refused: bool = False) -> in
     if source:
         query = query.where(statement.c.source == source)
     return int(tx.execute(query).scalar_one())
+
+
+def counts(tx: Connection) -> list[tuple[str, str, int, int]]:
+    """(peer, doubt, how many, when the first came) of what waits for a person."""
+    s = statement.c
+    query = select(s.peer, s.doubt, func.count(), func.min(s.received)).where(_DOUBTED, _OPEN)
+    return [(row[0], row[1], row[2], row[3]) for row in tx.execute(query.group_by(s.peer, s.doubt))]
 
 
 def doubt(tx: Connection, codes: Mapping[int, str]) -> None:
@@ -128,3 +150,11 @@ def saying(tx: Connection, values: Collection[str], after: int, most: int) -> li
         .limit(most)
     )
     return list(tx.execute(query).scalars())
+
+
+def held_counts(tx: Connection) -> dict[str, int]:
+    """Source → how many current statements are held because nothing says what they are worth."""
+    query = select(statement.c.source, func.count()).where(
+        statement.c.label.is_(None), ~statement.c.waiting, statement.c.newest
+    )
+    return {row[0]: row[1] for row in tx.execute(query.group_by(statement.c.source))}

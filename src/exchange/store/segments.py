@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, delete, false, func, insert, select, update
 
 from exchange.store.blocks import WIDTH
+from exchange.store.clock import FOREVER
 from exchange.store.prepared import Query
 from exchange.store.tables import listing, segment
 
@@ -118,9 +119,15 @@ def _covering(tx: Connection, audience: int, added: int) -> Segment | None:
 
 def dissolve(tx: Connection, places: Iterable[tuple[int, int]]) -> None:
     """Before these rows, as (audience, date), are closed or hidden: what stands beside them is read row by row."""
+    after = (-1, -1)
     for audience, added in sorted(places):
-        found = _covering(tx, audience, added)
-        if found is not None:
+        if (audience, added) <= after:
+            continue
+        rows = _AHEAD.run(tx, audience=audience, after=added - 1, most=1)
+        found = Segment._make(rows[0]) if rows else None
+        # Up to where there is none, or none any more.
+        after = (audience, FOREVER if found is None else found.last if found.first <= added else found.first - 1)
+        if found is not None and found.first <= added:
             _UNSEAL.run(tx, whose=audience, since=found.first, until=found.last)
             _DROP.run(tx, whose=audience, at=found.last)
 

@@ -43,7 +43,9 @@ _FOLDED = (
 )  # fmt: skip
 _BESIDE = case((_l.rank < 0, 1), else_=0).label("beside")
 _WHEN = func.coalesce(_told.c.closed, _told.c.added)
-_ITS = _told.c.audience == bindparam("number")
+_MINE = _told.c.audience == bindparam("number")
+# What was altered is in no event, and is told of nothing that stands in one.
+_ITS = and_(_MINE, _about.c.event != literal_column("0"))
 _IS_SIGHTING = _told.c.type == literal_column("'sighting'")
 _MAY_BE = or_(_told.c.type == literal_column("'opinion'"), _told.c.type == literal_column("'note'"))
 
@@ -53,7 +55,7 @@ def any_sighting(tx: Connection, number: int) -> bool:
     return any(query.one(tx, number=number) is not None for query in _ANY)
 
 
-_ANY = [Query(select(_told.c.added).where(_ITS, each).limit(1)) for each in (_IS_SIGHTING, _MAY_BE)]
+_ANY = [Query(select(_told.c.added).where(_MINE, each).limit(1)) for each in (_IS_SIGHTING, _MAY_BE)]
 
 
 def sighted(

@@ -13,14 +13,15 @@ from sqlalchemy import Connection, Dialect, Table, bindparam, func, or_, select,
 
 from exchange.model.marking import Label
 from exchange.model.stix import StixObject
-from exchange.store import aliases, blocks
+from exchange.store import aliases, approvals, blocks, traits
+from exchange.store.approvals import Approved
 from exchange.store.blocks import Place
 from exchange.store.columns import CHUNK
 from exchange.store.columns import chunks as chunks
 from exchange.store.columns import indexed as indexed
 from exchange.store.prepared import Inserting, Lookup, Query, among, truths
 from exchange.store.tables import alias, document, observable, reference, statement, withdrawal
-from exchange.store.work import NOTICES
+from exchange.store.work import NODE
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -54,6 +55,8 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """How many MISP attributes it may be."""
     doubt: str
     """The code for which a person looks at it before it leaves; empty: nothing."""
+    marks: int | None
+    """What the second gate read in its bytes (`policy.stamp`); None: it has not read them yet."""
     block: int
     start: int
     stop: int
@@ -61,6 +64,12 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """The channels from which its peer has withdrawn it (RULES R22)."""
     copied: frozenset[str] = frozenset()
     """The peers that gave it under another id, by its own word (RULES R3)."""
+    parts: Label | None = None
+    """What it states without its granular marks; None: it has none."""
+    personal: bool = False
+    """There may be personal information in it."""
+    approved: Approved = frozenset()
+    """What persons let go of it (`policy.Subject.approved`)."""
 
     @property
     def place(self) -> Place:
@@ -68,7 +77,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
         return Place(self.block, self.start, self.stop)
 
 
-_STORED = Held.__struct_fields__[:-2]
+_STORED = Held.__struct_fields__[:-5]
 _HELD = [statement.c[name] for name in _STORED]
 _STATED, _LABEL = Held.__struct_fields__.index("stated"), Held.__struct_fields__.index("label")
 
@@ -99,14 +108,15 @@ def held(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[Held]]:
             group.sort(key=lambda item: item.seq)
     for stix_id, marks in _withdrawn(tx, found).items():
         found[stix_id] = [_under(item, marks) for item in found[stix_id]]
+    approvals.attach(tx, found)
     copied = aliases.givers(tx, (i.seq for group in found.values() for i in group)) if aliases.any_alias(tx) else {}
     for stix_id in {item.stix_id for group in found.values() for item in group if item.seq in copied}:
         found[stix_id] = [msgspec.structs.replace(i, copied=copied.get(i.seq, i.copied)) for i in found[stix_id]]
-    return found
+    return traits.given(tx, found)
 
 
 def _withdrawn(tx: Connection, stix_ids: Iterable[str]) -> dict[str, list[tuple[str, str, str]]]:
-    """Id → (peer, channel, version or empty for all) of what was withdrawn; most stores hold none."""
+    """Id → (peer, channel, version) of what was withdrawn, empty for all; most stores hold none."""
     w = withdrawal.c
     if not any_withdrawn(tx):
         return {}
@@ -126,7 +136,7 @@ _ANY_WITHDRAWN = Query(select(withdrawal.c.peer).limit(1))
 
 
 def _under(item: Held, marks: Iterable[tuple[str, str, str]]) -> Held:
-    channels = frozenset(c for peer, c, version in marks if peer == item.peer and version in ("", item.version))
+    channels = frozenset(c for peer, c, version in marks if peer in ("", item.peer) and version in ("", item.version))
     return msgspec.structs.replace(item, withdrawn=channels) if channels else item
 
 
@@ -147,6 +157,8 @@ class New(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     waiting: bool
     """Unmarked, or its version lies in the future: it is judged later."""
     doubt: str = ""
+    marks: int | None = None
+    """What the second gate read in the bytes that are served; None: nothing yet."""
 
 
 def add_all(
@@ -174,7 +186,7 @@ def add_all(
         held = Held(
             seq, source, peer, posted, item.id, item.type, item.version, item.precision, item.digest, item.creator,
             _fact(item), item.label, new.label is not None, new.label, str(new.basis), new.waiting, new.newest,
-            new.touch, item.revoked, ",".join(item.repairs), now, event, item.attributes, new.doubt, *place,
+            new.touch, item.revoked, ",".join(item.repairs), now, event, item.attributes, new.doubt, new.marks, *place,
         )  # fmt: skip
         kept.append(held)
         row = _row(held, truth)
@@ -232,7 +244,7 @@ def _row(held: Held, truth: Callable[[bool], int]) -> tuple[Any, ...]:
     return (
         h.seq, h.source, h.peer, h.posted, h.stix_id, h.type, h.version, h.precision, h.digest, h.creator, h.fact,
         stated, truth(h.marked), label, h.basis, truth(h.waiting), truth(h.newest), truth(h.touch), truth(h.revoked),
-        h.repairs, h.received, h.event, h.attributes, h.doubt, h.block, h.start, h.stop,
+        h.repairs, h.received, h.event, h.attributes, h.doubt, h.marks, h.block, h.start, h.stop,
     )  # fmt: skip
 
 
@@ -257,7 +269,7 @@ def renew(tx: Connection, touches: Mapping[int, New], *, document: int | None, n
             .where(statement.c.seq == seq)
             .values(
                 version=new.object.version, precision=new.object.precision, digest=new.object.digest,
-                document=document, received=now,
+                document=document, received=now, marks=new.marks,
                 block=body.block, start=body.start, stop=body.stop,
                 **dict(zip(("raw_block", "raw_start", "raw_stop"), raw or _NOWHERE, strict=True)),
             )
@@ -273,10 +285,11 @@ def untouch(tx: Connection, seqs: Collection[int]) -> None:
         tx.execute(update(statement).where(statement.c.seq.in_(numbers)).values(touch=False))
 
 
-def supersede(tx: Connection, seqs: Collection[int]) -> None:
-    """These statements are no longer the newest of their chains."""
-    for numbers in chunks(seqs):
-        tx.execute(update(statement).where(statement.c.seq.in_(numbers)).values(newest=False))
+def supersede(tx: Connection, seqs: Collection[int], by: Collection[int] = ()) -> None:
+    """These statements are no longer the newest of their chains; those of `by` are."""
+    for some, newest in ((seqs, False), (by, True)):
+        for numbers in chunks(some):
+            tx.execute(update(statement).where(statement.c.seq.in_(numbers)).values(newest=newest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,12 +350,12 @@ def waiting_sources(tx: Connection) -> list[str]:
 
 
 def walk(tx: Connection, after: int, most: int, *, unknown: bool = False) -> list[int]:
-    """The numbers of the statements after `after`, in order: to judge everything anew, a step at a time, but our own
-    notices.
+    """The numbers of the statements after `after`, in order: to judge everything anew, a step at a time, but what we
+    made ourselves.
 
     `unknown`: only those that state a marking which an agreement may list as informational.
     """
-    others = (statement.c.seq > after, statement.c.source != NOTICES)
+    others = (statement.c.seq > after, statement.c.peer != NODE)
     query = select(statement.c.seq).where(*others).order_by(statement.c.seq).limit(most)
     if unknown:
         query = query.where(statement.c.stated.like("%[%"))
@@ -355,10 +368,10 @@ def bodies(tx: Connection, seqs: Iterable[int]) -> dict[int, bytes]:
     return dict(zip((row[0] for row in rows), blocks.read(tx, [row[1:] for row in rows]), strict=True))
 
 
-def find(tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collection[str] = ()) -> list[Held]:
-    """What an operator looks for: a STIX id or another one of the same thing, as somebody says; the uuid part of one or
-    of a MISP event; or an observable's value.
-    """
+def find(
+    tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collection[str] = (), most: int = CHUNK
+) -> list[Held]:
+    """What an operator looks for: a STIX id, or another one of the same thing; a uuid, of a MISP event too; a value."""
     conditions = []
     if stix_id:
         conditions += [statement.c.stix_id == stix_id, aliases.known_as(stix_id)]
@@ -373,7 +386,7 @@ def find(tx: Connection, *, stix_id: str = "", uuid: str = "", values: Collectio
         )
     if not conditions:
         return []
-    query = select(*_HELD).where(or_(*conditions)).order_by(statement.c.seq).limit(CHUNK)
+    query = select(*_HELD).where(or_(*conditions)).order_by(statement.c.seq).limit(most)
     return [_of(row) for row in tx.execute(query)]
 
 
@@ -389,11 +402,3 @@ def held_by(tx: Connection, peer: str, stix_ids: Iterable[str]) -> set[tuple[str
             )
         )
     }
-
-
-def held_counts(tx: Connection) -> dict[str, int]:
-    """Source → how many current statements are held because nothing says what they are worth."""
-    query = select(statement.c.source, func.count()).where(
-        statement.c.label.is_(None), ~statement.c.waiting, statement.c.newest
-    )
-    return {row[0]: row[1] for row in tx.execute(query.group_by(statement.c.source))}

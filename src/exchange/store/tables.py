@@ -23,16 +23,19 @@ from sqlalchemy import (
     text,
 )
 
+from exchange.store.altered import derived, trait
 from exchange.store.columns import Ordered, Serial, metadata
 from exchange.store.identity import alias, heard, link, name, refold, renewal, review
+from exchange.store.removed import approval, erased, erasure, removal
 from exchange.store.work import budget, handshake, inventory, notice, pushed, quarantine, run, skipped, source, vanished
-from exchange.store.written import anchor, ledger, member, read, reads
+from exchange.store.written import anchor, configuration, ledger, member, read, reads
 
 __all__ = [
-    "account", "alias", "anchor", "audience", "block", "brake", "budget", "certificate", "document", "event",
-    "handshake", "heard", "inventory", "ledger", "link", "listing", "member", "meta", "metadata", "name", "notice",
-    "observable", "outbox", "pushed", "quarantine", "read", "reads", "reference", "refold", "renewal", "review",
-    "run", "secret", "segment", "skipped", "source", "statement", "status", "vanished", "withdrawal",
+    "account", "alias", "anchor", "approval", "audience", "block", "brake", "budget", "certificate", "configuration",
+    "derived", "document", "erased", "erasure", "event", "handshake", "heard", "inventory", "ledger", "link", "listing",
+    "member", "meta", "metadata", "name", "notice", "observable", "outbox", "pushed", "quarantine", "read", "reads",
+    "reference", "refold", "removal", "renewal", "review", "run", "secret", "segment", "skipped", "source", "statement",
+    "status", "trait", "vanished", "withdrawal",
 ]  # fmt: skip
 
 meta = Table(
@@ -108,6 +111,12 @@ statement = Table(
         nullable=False,
         server_default="",
         comment="the code for which a person looks at it before it leaves; empty: nothing",
+    ),
+    Column(
+        "marks",
+        BigInteger,
+        nullable=True,
+        comment="what the second gate read in its bytes (`gate.stamp`); null: not read yet",
     ),
     Column("block", BigInteger, ForeignKey("block.id"), nullable=False),
     Column("start", Integer, nullable=False, comment="where in the block what is served begins and ends, in bytes"),

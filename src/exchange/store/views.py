@@ -42,7 +42,7 @@ _AT_ONCE = 500
 
 
 class Tally(NamedTuple):
-    """The rows of one group under one label: those that are shown, or the others."""
+    """The rows of one group under one label and agreement: those that are shown, or the others."""
 
     event: int
     peer: str
@@ -63,6 +63,8 @@ class Tally(NamedTuple):
     """When the first of them lapses."""
     ahead: bool
     """Whether any of them was listed before the date of its own version."""
+    agreement: str
+    """Under which they are, or were, listed."""
 
 
 class Row(NamedTuple):
@@ -82,6 +84,8 @@ class Row(NamedTuple):
     start: int
     stop: int
     peer: str
+    creator: str
+    agreement: str
 
     def shown(self, now: int) -> bool:
         """Whether the audience reads it at `now`."""
@@ -116,10 +120,11 @@ def _tallies(*conditions: ColumnElement[bool]) -> Any:
         select(
             _s.event, _s.peer, beside, shows, _l.label, func.count(), func.sum(_s.attributes), func.sum(notes),
             func.min(_l.added), func.max(went), func.min(_l.not_after), func.max(early),
+            _l.agreement,
         )
         .select_from(_JOINED)
         .where(_s.type != literal_column("'sighting'"), _IN_EVENT, *conditions)
-        .group_by(_s.event, _s.peer, beside, shows, _l.label)
+        .group_by(_s.event, _s.peer, beside, shows, _l.label, _l.agreement)
     )  # fmt: skip
 
 
@@ -213,7 +218,7 @@ class Found(NamedTuple):
 
 ROW = [
     _s.seq, _l.added, _s.stix_id, _s.type, _l.rank, _l.label, _l.closed, _l.not_after, _l.latest, _l.folded, _l.block,
-    _l.start, _l.stop, _s.peer,
+    _l.start, _l.stop, _s.peer, _s.creator, _l.agreement,
 ]  # fmt: skip
 """The columns of a `Row`."""
 

@@ -27,6 +27,15 @@ def is_notice(held: Held) -> bool:
     return RECALL in held.withdrawn
 
 
+LINEAGE = "lineage:"
+"""In place of a channel: the statement is of an object that went out from here altered, and has come back (R16)."""
+
+
+def is_returned(held: Held) -> bool:
+    """Whether this statement is about something that was made of an object of ours."""
+    return LINEAGE in held.withdrawn
+
+
 def returned(source: str) -> str:
     """In place of a channel: `source` gives again what it had recalled; that counts when its drain is complete."""
     return f"again:{source}"

@@ -6,8 +6,13 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, 
 
 from exchange.store.columns import Ordered, Serial, metadata
 
+NODE = ":node"
+"""Who states what we make ourselves: no peer of the configuration can have that name."""
 NOTICES = ":recall"
 """The source of our own recall notices (`store.notices`): no source of the configuration can have that name."""
+
+ERASED = "x-exchange-erased"
+"""The type of what was erased (RULES R33): a row without name, bytes or meaning."""
 
 source = Table(
     "source",

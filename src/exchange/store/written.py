@@ -1,4 +1,4 @@
-"""The tables of the ledgers (RULES R27): what was handed over, what was fetched, and where their chains stood."""
+"""What is only ever written down: the ledgers (RULES R27), their chains, and the configurations that were applied."""
 
 from __future__ import annotations
 
@@ -69,4 +69,17 @@ read = Table(
     Column("link", LargeBinary, nullable=True, comment="null: older than the chains"),
     Index("ix_read_audience", "audience", "first"),
     Index("ix_read_at", "at"),
+)
+
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("who", String, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("restored", BigInteger, nullable=True, comment="the version that was applied again; null: the folder"),
+    Column("digest", String, nullable=False, comment="SHA-256 of the files"),
+    Column("files", Text, nullable=False, comment="JSON: name in the folder → text; secrets only by name"),
+    comment="every configuration that was applied; the newest is the one that runs",
 )

@@ -1,0 +1,79 @@
+"""The configurations that were applied, version by version; the newest is the one that runs.
+
+A version is only ever added: what ran once can be read, and applied again, for as long as the store lives. A folder
+has some kilobytes, so none is thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select
+
+from exchange.store.prepared import Query
+from exchange.store.tables import configuration
+
+_c = configuration.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """One version as it was applied."""
+
+    id: int
+    """1, 2, 3 …"""
+    at: int
+    """µs since 1970, UTC."""
+    who: str
+    why: str
+    restored: int | None
+    """The version that was applied again; None: it came from the folder."""
+    digest: str
+    files: Mapping[str, str]
+    """A file's name in the folder → its text."""
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """SHA-256 of names and texts: equal for equal folders."""
+    return hashlib.sha256(_text(files).encode()).hexdigest()
+
+
+def _text(files: Mapping[str, str]) -> str:
+    return json.dumps(dict(files), ensure_ascii=False, sort_keys=True)
+
+
+def add(
+    tx: Connection, files: Mapping[str, str], *, at: int, who: str, why: str = "", restored: int | None = None
+) -> int:
+    """Make `files` what runs from now on; gives the number of the new version."""
+    row = {"at": at, "who": who, "why": why, "restored": restored, "digest": digest_of(files), "files": _text(files)}
+    made = tx.execute(insert(configuration).values(row)).inserted_primary_key
+    return 0 if made is None else int(made[0])
+
+
+def newest_id(tx: Connection) -> int:
+    """The number of the version that runs; 0: none was ever applied."""
+    return int(_NEWEST.one(tx) or 0)
+
+
+_NEWEST = Query(select(func.max(_c.id)))
+
+
+def newest(tx: Connection) -> Applied | None:
+    """The version that runs; None: none was ever applied."""
+    return numbered(tx, newest_id(tx))
+
+
+def numbered(tx: Connection, number: int) -> Applied | None:
+    """The version with this number; None: there is none."""
+    row = tx.execute(select(configuration).where(_c.id == number)).one_or_none()
+    return None if row is None else Applied(**{**row._mapping, "files": json.loads(row.files)})
+
+
+def every(tx: Connection) -> list[Applied]:
+    """Every version, the oldest first."""
+    rows = tx.execute(select(configuration).order_by(_c.id))
+    return [Applied(**{**row._mapping, "files": json.loads(row.files)}) for row in rows]

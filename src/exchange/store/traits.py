@@ -1,0 +1,69 @@
+"""Traits: what a statement holds that may have to be altered for somebody. Most statements have none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec.structs import replace
+from sqlalchemy import Connection, insert, select, update
+
+from exchange.model.marking import Label
+from exchange.store.prepared import Lookup, Query, among
+from exchange.store.tables import trait
+
+
+class Trait(NamedTuple):
+    """Of one statement: its label without granular marks (None: it has none), and whether it may name a person."""
+
+    seq: int
+    parts: Label | None
+    personal: bool
+
+
+_ANY = Query(select(trait.c.seq).limit(1))
+_OF = Lookup(select(trait.c.seq, trait.c.parts, trait.c.personal).where(among(trait.c.seq)))
+
+
+def of(tx: Connection, seqs: Iterable[int]) -> dict[int, Trait]:
+    """Number → the traits of those of these statements that have any."""
+    if _ANY.one(tx) is None:
+        return {}
+    return {
+        seq: Trait(seq, None if parts is None else Label.from_text(parts), bool(personal))
+        for seq, parts, personal in _OF.rows(tx, seqs)
+    }
+
+
+def keep(tx: Connection, traits: Iterable[Trait]) -> None:
+    """Write down those of new statements."""
+    rows = [
+        {"seq": each.seq, "parts": None if each.parts is None else each.parts.to_text(), "personal": each.personal}
+        for each in traits
+    ]
+    if rows:
+        tx.execute(insert(trait), rows)
+
+
+def join(tx: Connection, seqs: Collection[int]) -> None:
+    """Of these the marks of parts count for the whole from now on: their giver contradicted itself."""
+    if seqs:
+        tx.execute(update(trait).where(trait.c.seq.in_(list(seqs))).values(parts=None))
+
+
+Held = TypeVar("Held", bound=Any)
+
+
+def given(tx: Connection, found: dict[str, list[Held]]) -> dict[str, list[Held]]:
+    """The statements held, by id, with their traits."""
+    known = of(tx, (item.seq for group in found.values() for item in group))
+    if known:
+        for stix_id, group in found.items():
+            if any(item.seq in known for item in group):
+                found[stix_id] = [having(item, known.get(item.seq)) for item in group]
+    return found
+
+
+def having(item: Held, known: Trait | None) -> Held:
+    """One of them with these."""
+    return item if known is None else replace(item, parts=known.parts, personal=known.personal)
