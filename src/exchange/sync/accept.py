@@ -27,19 +27,23 @@ from exchange.store import (
     originals,
     quarantine,
     references,
+    removals,
     schema,
     sources,
     statements,
+    traits,
     withdrawals,
 )
 from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.references import Neighbours
 from exchange.store.statements import Held, Worth, indexed
-from exchange.sync import doubts
+from exchange.sync import doubts, lineage
 from exchange.sync.deletion import given_again, withdraw_deleted
+from exchange.sync.erased import blank, without_erased
 from exchange.sync.intake import Intake, Outcome, sort
 from exchange.sync.listing import Lister
+from exchange.sync.meanings import defined
 from exchange.sync.membership import events_of
 from exchange.sync.recalled import back, recalled
 from exchange.sync.subjects import horizon_at
@@ -86,11 +90,12 @@ def accept(
     holds is not the one that the store was decided under, and LeaseLost.
     """
     found = doubts.found_in(rules, page.objects, peer)
+    persons = lineage.naming_persons(rules, page.objects)
     with store.writing() as tx:
         if lease is not None and not sources.extend(tx, source_key, *lease):
             raise LeaseLost("store.lease_lost", source=source_key)
         require(tx, rules)
-        intake, lister = _take(tx, rules, page, source_key, peer, posted, now, found, again=again)
+        intake, lister = _take(tx, rules, page, source_key, peer, posted, now, found, persons, again=again)
         if page.cursor is not None:
             sources.save_cursor(tx, source_key, page.cursor)
         more = page.last and _settle(tx, rules, source_key, lister)
@@ -115,29 +120,35 @@ def require(tx: Connection, rules: Rules) -> None:
 
 def _take(
     tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime,
-    found: doubts.Found, *, again: bool,
+    found: doubts.Found, persons: lineage.Persons, *, again: bool,
 ) -> tuple[Intake, Lister]:  # fmt: skip
     at = micros(now)
+    page, gone_for_good = without_erased(tx, page)
     document = None
     if page.document is not None:
         kept = page.document
         document = originals.keep_document(tx, source_key, kept.kind, kept.id, kept.version, kept.raw, at)
+    blank(tx, document, gone_for_good)
+    page = defined(tx, page, source_key)
     known = statements.held(tx, {item.id for item in page.objects})
     intake = sort(page.objects, known, source_key, peer, rules, horizon_at(now), posted, page.document)
+    intake.outcomes += gone_for_good
     for rejected in page.rejected:
         intake.outcomes.append(
             Outcome(id=rejected.id, version="", code="rejected", reason=rejected.code, fields=rejected.fields)
         )
     statements.supersede(tx, intake.superseded)
-    doubts.put(tx, intake, found, source_key)
+    doubts.put(tx, intake, found, source_key, rules.eyes)
     news = list(intake.news.values())
     whose = events_of(tx, news, known, page.objects, source_key, now) if news else ()
     statements.renew(tx, intake.renewed, document=document, now=at)
     held = statements.add_all(tx, news, whose, source=source_key, peer=peer, posted=posted, document=document, now=at)
     doubts.note_stray(tx, rules, held)
+    held = lineage.keep_traits(tx, held, news, persons)
     names.keep(tx, held, news)
     statements.untouch(tx, intake.untouched)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
+    traits.join(tx, intake.tightened)
     aside = (*page.rejected, *intake.set_aside)
     if aside:
         quarantine.set_aside(tx, source_key, aside, at)
@@ -154,7 +165,9 @@ def _take(
     lister = Lister(tx, rules, now, reader=(peer, posted))
     times = Counter(item.stix_id for item in held)
     gone = recalled(tx, source_key, peer, page, known, at, again=again)
-    later = set(gone)
+    gone += lineage.returned(tx, page.objects, peer, at)
+    named = {item.seq: {value for _, value in new.object.values} for item, new in zip(held, news, strict=True)}
+    later = {*gone, *removals.catch(tx, held, named, at)}
     alone = [
         item.stix_id not in known and times[item.stix_id] == 1 and item.stix_id not in later and not new.object.aliases
         for item, new in zip(held, news, strict=True)
@@ -168,7 +181,8 @@ def _take(
         taken = {outcome.id for outcome in intake.outcomes if outcome.success}
         changed |= dict.fromkeys((*deleted, *given_again(tx, source_key, peer, taken)))
     changed |= dict.fromkeys((*gone, *back(tx, source_key, peer, page)))
-    changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake))
+    changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake, horizon_at(now)))
+    changed |= dict.fromkeys(lineage.owed(tx, rules, news))
     changed |= dict.fromkeys(sorted(_copies(tx, lister, known, held, peer)))
     lister.relist(changed, fresh)
     return intake, lister
@@ -186,9 +200,10 @@ def _copies(
     return aliases.listed_copies(tx, numbers, sorted(first), STEP)
 
 
-def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: Intake) -> list[str]:
+def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: Intake, horizon: str) -> list[str]:
     """Judge anew what was contradicted more strictly, then the unmarked statements whose worth changes; their ids."""
-    changed = judge(tx, rules, list(intake.tightened))
+    # What is still to come is judged when it has come.
+    changed = judge(tx, rules, [seq for seq, (item, _) in intake.tightened.items() if item.version <= horizon])
     marked = [new.object for new in intake.news.values() if new.label is not None]
     marked += [item for item, _ in intake.tightened.values()]
     refs = {target for item in marked for target in item.refs if indexed(target) == target}
@@ -201,10 +216,17 @@ def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: Intake) -> l
 
 def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
     """Work out what these statements are worth (RULES R10 and R11) and write it down; gives their ids."""
+    found = statements.by_seq(tx, seqs)
+    statements.judge(tx, worths(tx, rules, found))
+    return [held.stix_id for held in found]
+
+
+def worths(tx: Connection, rules: Rules, found: Sequence[Held]) -> list[Worth]:
+    """What these statements are worth under `rules`; only read."""
     by_source: dict[tuple[str, str], list[Held]] = {}
-    for held in statements.by_seq(tx, seqs):
+    for held in found:
         by_source.setdefault((held.source, held.peer), []).append(held)
-    worths = []
+    made = []
     for (source_key, peer), subjects in by_source.items():
         own = {held.seq: rules.understood(peer, held.stated) for held in subjects}
         asking = [held for held in subjects if not own[held.seq].stated or held.type in CONTAINERS]
@@ -219,9 +241,8 @@ def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
                 if mine not in plain:
                     plain[mine] = resolve(mine, ends=(), referrers=(), default=default)
                 label, basis = plain[mine]
-            worths.append(Worth(seq=held.seq, label=label, basis=basis, marked=mine.stated))
-    statements.judge(tx, worths)
-    return [held.stix_id for subjects in by_source.values() for held in subjects]
+            made.append(Worth(seq=held.seq, label=label, basis=basis, marked=mine.stated))
+    return made
 
 
 def _among(rules: Rules, held: Held, own: Label, near: Neighbours, default: Tlp | None) -> tuple[Label | None, Basis]:
@@ -235,7 +256,7 @@ def _among(rules: Rules, held: Held, own: Label, near: Neighbours, default: Tlp 
     )
     if held.type in CONTAINERS and label is not None:
         for member in ends:
-            label = label.join(member)
+            label = label.join(member.spread)
     return label, basis
 
 
@@ -267,7 +288,27 @@ def settle(
 
 def _settle(tx: Connection, rules: Rules, source_key: str, lister: Lister) -> bool:
     """One step of it; whether there may be more to do."""
-    seqs = statements.waiting(tx, source_key, horizon_at(lister.now), STEP)
+    horizon = horizon_at(lister.now)
+    seqs = statements.waiting(tx, source_key, horizon, STEP)
     if seqs:
-        lister.relist(judge(tx, rules, seqs))
+        due = _come_due(tx, source_key, statements.by_seq(tx, seqs), horizon)
+        lister.relist(dict.fromkeys(judge(tx, rules, list(dict.fromkeys((*seqs, *due))))))
     return len(seqs) == STEP
+
+
+def _come_due(tx: Connection, source_key: str, found: Sequence[Held], horizon: str) -> list[int]:
+    """Versions from the future whose time has come take the lead of their chains (RULES R5); gives the numbers of what
+    they or those before them labelled (R10).
+    """
+    ids = {held.stix_id for held in found if not held.newest}
+    if not ids:
+        return []
+    led: set[int] = set()
+    leading: set[int] = set()
+    for group in statements.held(tx, ids).values():
+        chain = [held for held in group if held.source == source_key and held.version <= horizon]
+        newest = max(chain, key=lambda held: held.version)
+        led |= {held.seq for held in chain if held.newest and held is not newest}
+        leading |= set() if newest.newest else {newest.seq}
+    statements.supersede(tx, led, by=leading)
+    return references.dependants(tx, source_key, ids, references.referred(tx, led | leading))

@@ -7,25 +7,28 @@ us. *Delivered*: they fetched it; the row was written before the last byte left.
 from __future__ import annotations
 
 import csv
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from io import StringIO
-from itertools import chain
+from itertools import chain, islice
+from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
 from sqlalchemy import RowMapping
 
 from exchange.model.party import Terms
-from exchange.store import Store, ledgers, offers
+from exchange.store import Store, derived, ledgers, offers
 from exchange.store.clock import micros, moment
 from exchange.store.ledgers import Fault, Heads, Walk
 from exchange.store.offers import Span
 
 log = structlog.get_logger()
 
+_AT_ONCE = 500
 EVERY = 60.0
 """Seconds between two anchors."""
 
@@ -48,6 +51,10 @@ class Entry:
     agreement: str = ""
     exact: bool = True
     """False: the question held more than the ledger can answer again, so these objects are at most what it gave."""
+    seq: int = 0
+    """Number of the statement; 0: it is not told one by one."""
+    original: str = ""
+    """Of what was altered for them: the id of which it was made. `object` is the id that they know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +77,39 @@ class Asked:
 
 def entries(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
     """What was fetched and handed over, each in order of time. `named`: object by object, and what was offered too
-    where one object is asked for.
+    where one object is asked for: by the id of its giver or by one of ours, with all that was altered of it.
     """
     if asked.object:
-        yield from _offered(store, asked)
-    yield from _handed(store, asked, named=named or bool(asked.object))
-    yield from _fetched(store, asked, named=named or bool(asked.object))
+        with store.reading() as tx:
+            ids = derived.forms_of(tx, [asked.object])
+        for stix_id in ids:
+            yield from _original(offered_to(store, replace(asked, object=stix_id)), ids)
+        for stix_id in ids:
+            yield from _original(handed_over(store, replace(asked, object=stix_id), named=True), ids)
+        yield from _original(delivered(store, ids, asked), ids)
+        return
+    found = chain(handed_over(store, asked, named=named), _fetched(store, asked, named=named))
+    yield from _with_originals(store, found) if named else found
 
 
-def _handed(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
+def _original(found: Iterable[Entry], originals: Mapping[str, str]) -> Iterator[Entry]:
+    """The same, what was altered with the id of its original."""
+    for entry in found:
+        original = originals.get(entry.object, "")
+        yield replace(entry, original=original) if original else entry
+
+
+def _with_originals(store: Store, found: Iterable[Entry]) -> Iterator[Entry]:
+    """The same, some at a time."""
+    rest = iter(found)
+    while some := list(islice(rest, _AT_ONCE)):
+        with store.reading() as tx:
+            known = derived.originals(tx, {entry.object for entry in some} - {""})
+        yield from _original(some, known)
+
+
+def handed_over(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
+    """What was handed over, and what became of it; `named`: object by object."""
     with store.reading() as tx:
         found = (
             Entry(
@@ -92,6 +123,7 @@ def _handed(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
                 version=row["version"],
                 type=row["stix_id"].partition("--")[0],
                 agreement=row["agreement"],
+                seq=row["seq"],
             )
             for row in offers.handed(tx, peer=asked.peer, since=asked.since, until=asked.until, stix_id=asked.object)
         )
@@ -102,7 +134,7 @@ def _together(found: Iterable[Entry]) -> Iterator[Entry]:
     """What was handed over at one moment to one target, with one outcome, in one line."""
     last: Entry | None = None
     for entry in found:
-        alike = replace(entry, object="", version="", type="")
+        alike = replace(entry, object="", version="", type="", seq=0)
         if last is not None and replace(last, count=1) == alike:
             last = replace(last, count=last.count + 1)
             continue
@@ -114,45 +146,72 @@ def _together(found: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def _fetched(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
+    after = 0
+    while rows := _page(store, after, asked):
+        for row in rows:
+            if named:
+                yield from _each(store, row)
+            else:
+                yield _line(row)
+        after = rows[-1]["id"]
+
+
+def delivered(store: Store, stix_ids: Collection[str], asked: Asked) -> Iterator[Entry]:
+    """Who has fetched one of these, which version and when; a page of the ledger in memory at a time."""
     with store.reading() as tx:
-        places = offers.places(tx, asked.object) if asked.object else None
+        places = offers.places(tx, stix_ids)
+    for audience, spans in places.items():
+        after, bounds = 0, (spans[0][0], spans[-1][0])
+        while rows := _page(store, after, asked, audience=audience, between=bounds):
+            for row in rows:
+                if _reaches(row, spans):
+                    yield from (entry for entry in _each(store, row) if entry.object in stix_ids)
+            after = rows[-1]["id"]
+
+
+def _page(store: Store, after: int, asked: Asked, **more: Any) -> Sequence[RowMapping]:
     with store.noted() as tx:
-        rows = list(offers.fetched(tx, peer=asked.peer, since=asked.since, until=asked.until, places=places))
-    for row in rows:
-        entry = Entry(
-            at=moment(row["at"]),
-            outcome="delivered",
-            peer=row["peer"],
-            account=row["account"],
-            channel=row["channel"],
-            count=row["count"],
-        )
-        if not named:
-            yield entry
-            continue
-        given = list(_given(store, row))
-        exact = len(given) == row["count"]
-        for place in given:
-            if not asked.object or place.stix_id == asked.object:
-                yield replace(
-                    entry, count=1, object=place.stix_id, version=place.version, type=place.type,
-                    agreement=place.agreement, exact=exact,
-                )  # fmt: skip
+        return offers.fetched(tx, after=after, peer=asked.peer, since=asked.since, until=asked.until, **more)
 
 
-def _given(store: Store, row: RowMapping) -> Iterator[offers.Place]:
+def _reaches(row: RowMapping, spans: Sequence[tuple[int, int | None]]) -> bool:
+    """Whether the page may have held one of the rows listed at these (added, closed), which are in order."""
+    begin = bisect_left(spans, row["first"], key=lambda span: span[0])
+    end = bisect_right(spans, row["last"], key=lambda span: span[0])
+    return any(closed is None or row["at"] < closed for _, closed in spans[begin:end])
+
+
+def _line(row: RowMapping) -> Entry:
+    return Entry(
+        at=moment(row["at"]), outcome="delivered", peer=row["peer"], account=row["account"], channel=row["channel"],
+        count=row["count"],
+    )  # fmt: skip
+
+
+def _each(store: Store, row: RowMapping) -> Iterator[Entry]:
+    """What a page held, object by object."""
+    held, entry = list(given(store, row)), _line(row)
+    exact = len(held) == row["count"]
+    for place in held:
+        yield replace(
+            entry, count=1, object=place.stix_id, version=place.version, type=place.type, agreement=place.agreement,
+            exact=exact, seq=place.seq,
+        )  # fmt: skip
+
+
+def given(store: Store, row: Mapping[str, Any] | RowMapping) -> Iterator[offers.Place]:
     """The versions that one page held: the rows of its listing between its dates that stood there then."""
     path, _, text = str(row["query"]).partition("?")
-    given = parse_qs(text)
-    ids = _values(given, "match[id]")
+    named = parse_qs(text)
+    ids = _values(named, "match[id]")
     parts = path.strip("/").split("/")
     if len(parts) > 1 and "--" in parts[1]:
         ids = {parts[1]}
-    versions = _values(given, "match[version]")
+    versions = _values(named, "match[version]")
     every = "all" in versions or "versions" in parts or bool(versions - {"last"})
     with store.reading() as tx:
         span = Span(audience=row["audience"], first=row["first"], last=row["last"], at=row["at"])
-        for place in offers.given(tx, span, ids=ids, types=_values(given, "match[type]"), latest=not every):
+        for place in offers.given(tx, span, ids=ids, types=_values(named, "match[type]"), latest=not every):
             if ids or not place.folded:
                 yield place
 
@@ -161,19 +220,33 @@ def _values(given: Mapping[str, list[str]], name: str) -> set[str]:
     return {value for text in given.get(name, ()) for value in text.split(",") if value}
 
 
-def _offered(store: Store, asked: Asked) -> Iterator[Entry]:
+def offered_to(store: Store, asked: Asked) -> Iterator[Entry]:
+    """Where the one object that is asked for was ever listed, to whom."""
     with store.reading() as tx:
         for offer in offers.offered(tx, asked.object):
             for peer in offer.members:
                 entry = Entry(
                     at=moment(offer.added), outcome="offered", peer=peer, account="", channel=offer.channel, count=1,
                     object=asked.object, version=offer.version, type=offer.type, agreement=offer.agreement,
+                    seq=offer.seq,
                 )  # fmt: skip
                 if asked.covers(peer, offer.added):
                     yield entry
 
 
-COLUMNS = ("time", "outcome", "peer", "account", "channel", "object", "version", "type", "agreement", "exact")
+COLUMNS = (
+    "time",
+    "outcome",
+    "peer",
+    "account",
+    "channel",
+    "object",
+    "version",
+    "type",
+    "agreement",
+    "exact",
+    "original",
+)
 
 
 def as_csv(found: Iterable[Entry]) -> Iterator[str]:
@@ -182,6 +255,7 @@ def as_csv(found: Iterable[Entry]) -> Iterator[str]:
         (
             entry.at.isoformat().replace("+00:00", "Z"), entry.outcome, entry.peer, entry.account, entry.channel,
             entry.object, entry.version, entry.type, entry.agreement, "yes" if entry.exact else "at most",
+            entry.original,
         )
         for entry in found
     )  # fmt: skip
@@ -213,6 +287,7 @@ class Communication:
     agreement: str
     title: str
     purpose: str
+    legal_basis: str
     types: Mapping[str, int]
     """STIX type → how many versions were communicated."""
     first: datetime
@@ -245,17 +320,13 @@ def register(store: Store, terms: Terms, asked: Asked) -> list[Communication]:
         first, last = times[peer, agreement]
         made.append(
             Communication(
-                peer=peer,
-                name=peer if held is None else held.name,
-                agreement=agreement,
-                title="" if known is None else known.title,
-                purpose="" if known is None else known.purpose,
+                peer=peer, name=peer if held is None else held.name, agreement=agreement,
+                title="" if known is None else known.title, purpose="" if known is None else known.purpose,
+                legal_basis="" if known is None else known.legal_basis,
                 types=dict(sorted(counts.items())),
-                first=first,
-                last=last,
-                by=frozenset(by[peer, agreement]),
+                first=first, last=last, by=frozenset(by[peer, agreement]),
             )
-        )
+        )  # fmt: skip
     return made
 
 

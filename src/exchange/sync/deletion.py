@@ -38,7 +38,7 @@ def withdraw_deleted(tx: Connection, source: str, peer: str, page: Page, now: in
         return []
     gone = _given(tx, source, (f"{kind}--{uuid}" for uuid in uuids for kind in _CARRIERS))
     of = {held.stix_id.partition("--")[2] for held in gone}
-    gone += _given(tx, source, (f"{kind}--{uuid5(MINTED, f'{uuid}/{kind}')}" for uuid in of for kind in _BESIDE))
+    gone += _given(tx, source, beside(of))
     observed = references.referred(tx, [held.seq for held in gone if held.type == "observed-data"])
     gone += _given(tx, source, (each for each in observed if each.partition("--")[0] in observable_types()))
     gone += _given(tx, source, references.links(tx, source, {held.stix_id for held in gone}))
@@ -48,6 +48,11 @@ def withdraw_deleted(tx: Connection, source: str, peer: str, page: Page, now: in
     for stix_id, said in versions.items():
         withdrawals.mark(tx, peer, withdrawals.of_source(source), stix_id, said, now)
     return list(versions)
+
+
+def beside(uuids: Iterable[str]) -> list[str]:
+    """The ids of what may stand beside the carriers of these MISP entities."""
+    return [f"{kind}--{uuid5(MINTED, f'{uuid}/{kind}')}" for uuid in uuids for kind in _BESIDE]
 
 
 def given_again(tx: Connection, source: str, peer: str, stix_ids: Collection[str]) -> list[str]:

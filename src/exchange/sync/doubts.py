@@ -76,15 +76,15 @@ def says_benign(stix: Mapping[str, Any]) -> bool:
     return isinstance(types, list) and bool(types) and all(each == "benign" for each in types)
 
 
-def put(tx: Connection, intake: Intake, found: Found, source: str) -> None:
-    """Write the doubt to what is new of this page, unless a person has decided of it already."""
+def put(tx: Connection, intake: Intake, found: Found, source: str, needed: int) -> None:
+    """Write the doubt to what is new of this page, unless `needed` persons have decided of it already."""
     doubted = {
         key: values
         for key, new in intake.news.items()
         if (values := found.get((new.object.id, new.object.values))) and not new.object.revoked
     }
     if doubted:
-        words = reviews.last_words(tx, {value for values in doubted.values() for value in values})
+        words = reviews.last_words(tx, {value for values in doubted.values() for value in values}, needed)
         for key, values in doubted.items():
             intake.news[key] = replace(intake.news[key], doubt=code_for(words, source, values))
 

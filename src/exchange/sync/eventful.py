@@ -26,6 +26,16 @@ def levels_of(label: Label | None) -> tuple[str, ...]:
     return (*levels, *sorted(label.unknown | label.iep))
 
 
+def axes_of(label: Label | None) -> dict[str, str]:
+    """What else a label says, by name: unnamed, encrypted, limited (empty each), since, until, confidence."""
+    if label is None:
+        return {}
+    found = {name: "" for name in ("unnamed", "encrypted", "limited") if getattr(label, name)}
+    instants = {"since": label.since, "until": label.until}
+    found |= {name: at.strftime("%Y-%m-%d %H:%M UTC") for name, at in instants.items() if at is not None}
+    return found if label.confidence is None else {**found, "confidence": str(label.confidence)}
+
+
 def events_of(tx: Connection, asked: str, ids: Sequence[str]) -> list[Event]:
     """The events that `asked` names: by their uuid, or by the report or grouping that they are, one of `ids`."""
     keys = dict.fromkeys((asked.lower(), *ids))

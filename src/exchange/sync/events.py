@@ -71,6 +71,7 @@ def view_of(
         secret=bytes.fromhex(secret),
         folds=audience.fold,
         owner=rules.owner,
+        hides=partial(rules.hides, audience),
         flavour=flavour,
     )
 
@@ -180,7 +181,7 @@ def _members(
         for each in places
     )
     for number, batch in batches:
-        mine = [r for r in batch if row.holds(number, r.peer, beside=r.rank < 0)]
+        mine = [r for r in batch if row.holds(number, r.peer, beside=r.rank < 0) and not _hidden(view, r)]
         pasts = _pasts(tx, view, mine, now)
         known = [(r, _times(r, pasts.get(r.stix_id, ()), now)) for r in mine if not r.folded]
         for (found, times), body in zip(known, views.bodies(tx, [r for r, _ in known]), strict=True):
@@ -189,6 +190,10 @@ def _members(
 
 
 _OBJECTS = b'"objects":[{"'
+
+
+def _hidden(view: View, row: Row) -> bool:
+    return view.hides(row.agreement, row.creator, row.peer)
 
 
 def _pasts(tx: Connection, view: View, rows: Sequence[Row], now: int) -> Mapping[str, Sequence[Row]]:
@@ -249,7 +254,7 @@ def sightings(tx: Connection, view: View, rows: Iterable[EventRow], now: int) ->
     for ((number, peer, beside), (found, body), *_), place in stand_ins.told(tx, view, by_number, now):
         its = next((each for each in by_number[number] if each.holds(number, peer, beside=beside)), None)
         label = Label.from_text(found.label)
-        if its is None or (its.uuid, found.stix_id) in told:
+        if its is None or (its.uuid, found.stix_id) in told or _hidden(view, found):
             continue
         row = its
         if not says(of_tags(str(tag["name"]) for tag in row.tags), label):
@@ -299,6 +304,8 @@ def carried(
     furthest = {} if within is None else {"within": int(within.distribution)}
     for batch in views.but(tx, view.number, now, (*_NO_CARRIERS, *observable_types())):
         for found, body in batch:
+            if _hidden(view, found):
+                continue
             label = Label.from_text(found.label)
             for part in parts(orjson.loads(body), label)[0]:
                 if part.kind not in kinds or not (uuids is None or part.uuid in uuids):

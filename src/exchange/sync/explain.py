@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,14 +19,20 @@ from exchange.convert import parts
 from exchange.model import normalise
 from exchange.model.marking import UNMARKED
 from exchange.policy import Audience, Decision, Rules, Verdict, gate
-from exchange.store import Store, listings, notices, quarantine, sources, statements
+from exchange.store import Store, derived, listings, notices, quarantine, sources, statements
 from exchange.store.clock import moment
+from exchange.store.derived import Derived
 from exchange.store.statements import Held
-from exchange.store.work import NOTICES
+from exchange.store.work import NODE, NOTICES
 from exchange.sync.ageing import Ageing
-from exchange.sync.subjects import Judged, ahead, judged
+from exchange.sync.persons import Act, acts
+from exchange.sync.subjects import Judged, ahead, judged, recalling
 
+Forms = Mapping[tuple[int, str], Derived]
+"""(statement, form) → what was made of it for somebody."""
 _STIX_ID = re.compile(r"^[a-z][a-z0-9-]*--[0-9a-fA-F-]{36}$")
+_MOST = 500
+"""Statements that are explained at once."""
 _UUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 
 
@@ -45,6 +51,8 @@ class Answer:
     """Reason code of the last closing, when it stood there once."""
     expires: datetime | None = None
     """When it is too old for this audience, or was; None: never, or it may not have it anyway."""
+    alarm: str = ""
+    """A reason code when the listing is not as it would be decided now; empty: both agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +97,8 @@ class Explanation:
     """Source → end of its last complete drain: what was never seen was not there then."""
     recalls: tuple[Recalled, ...] = ()
     """Who was told that they may no longer have it, in order."""
+    acts: tuple[Act, ...] = ()
+    """Who withdrew it, and who let it go."""
 
 
 def is_stix_id(text: str) -> bool:
@@ -101,14 +111,16 @@ def is_uuid(text: str) -> bool:
     return _UUID.match(text) is not None
 
 
-def search(tx: Connection, asked: str) -> list[Held]:
-    """The statements about a STIX id, a MISP uuid, or an observable's value; oldest first."""
+def search(tx: Connection, asked: str, most: int = _MOST) -> list[Held]:
+    """The statements about a STIX id, a MISP uuid, or an observable's value; oldest first, at most `most`."""
     asked = asked.strip()
     if _STIX_ID.match(asked):
-        return statements.find(tx, stix_id=asked)
+        # Whoever asks about what a partner has asks about that of which it was made.
+        found = statements.find(tx, stix_id=derived.originals(tx, [asked]).get(asked, asked), most=most)
+        return [held for held in found if held.peer != NODE or held.source == NOTICES]
     if _UUID.match(asked):
-        return statements.find(tx, uuid=asked.lower())
-    return statements.find(tx, values=normalise.forms(asked))
+        return statements.find(tx, uuid=asked.lower(), most=most)
+    return statements.find(tx, values=normalise.forms(asked), most=most)
 
 
 def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanation:
@@ -117,13 +129,18 @@ def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanatio
         found = search(tx, asked)
         ids = list(dict.fromkeys(held.stix_id for held in found))
         groups = statements.held(tx, ids)
-        history = listings.history(tx, {held.seq for group in groups.values() for held in group})
+        seqs = {held.seq for group in groups.values() for held in group}
+        forms = derived.of(tx, seqs)
+        history = listings.history(tx, seqs | {row.seq for row in forms.values() if row.seq is not None})
         bodies = statements.bodies(tx, {held.seq for held in found})
         wanted = {held.seq for held in found}
+        names = {held.seq: (held.stix_id, held.version) for group in groups.values() for held in group}
+        names |= {row.seq: names[row.of] for row in forms.values() if row.seq is not None}
+        taken = {(row["key"], *names[row["seq"]]) for row in history if row["closed"] is None}
         ageing = Ageing.of(tx, rules, now)
         ageing.look(list(groups.values()), bodies)
         explained = tuple(
-            _explained(item, rules, ageing, history, bodies[item.held.seq], now)
+            _explained(item, rules, ageing, history, forms, taken, bodies[item.held.seq], now)
             for group in groups.values()
             for item in judged(rules, group, now)
             if item.held.seq in wanted
@@ -139,6 +156,7 @@ def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanatio
             deliveries=listings.deliveries(tx, [*ids, *(row["note"] for row in told)]) if ids else [],
             vanished=[row for id_ in dict.fromkeys((key, *ids)) for row in sources.gone(tx, id_)],
             drains=_drains(tx, rules),
+            acts=acts(tx, ids),
         )
     return replace(found_all, recalls=_recalls(store, told)) if told else found_all
 
@@ -169,11 +187,20 @@ def _drains(tx: Connection, rules: Rules) -> dict[str, datetime | None]:
 
 
 def _explained(
-    item: Judged, rules: Rules, ageing: Ageing, history: Sequence[Mapping[str, Any]], body: bytes, now: datetime
+    item: Judged,
+    rules: Rules,
+    ageing: Ageing,
+    history: Sequence[Mapping[str, Any]],
+    forms: Forms,
+    taken: Set[tuple[str, str, str]],
+    body: bytes,
+    now: datetime,
 ) -> Explained:
     if item.held.source == NOTICES:
         return Explained(held=item.held, rank=item.rank, answers=_noticed(item.held, rules, history))
-    answers = tuple(_answer(item, audience, rules, ageing, history, body, now) for audience in rules.audiences)
+    answers = tuple(
+        _answer(item, audience, rules, ageing, history, forms, taken, body, now) for audience in rules.audiences
+    )
     _, lost = parts(orjson.loads(body), item.held.label or UNMARKED)
     return Explained(
         held=item.held, rank=item.rank, answers=answers, lost=tuple(dict.fromkeys(each.code for each in lost))
@@ -205,37 +232,74 @@ def _answer(
     rules: Rules,
     ageing: Ageing,
     history: Sequence[Mapping[str, Any]],
+    forms: Forms,
+    taken: Set[tuple[str, str, str]],
     body: bytes,
     now: datetime,
 ) -> Answer:
     decision = ageing.decide(item, audience)
     end = ageing.end(item.held, audience) if item.decide(rules, audience).released else None
-    rows = [row for row in history if row["key"] == audience.key and row["seq"] == item.held.seq]
+    # What was altered stands in its place: its rows are those of this statement.
+    seqs = {item.held.seq, *(row.seq for row in forms.values() if row.of == item.held.seq)}
+    rows = [row for row in history if row["key"] == audience.key and row["seq"] in seqs]
     standing = next((row for row in rows if row["closed"] is None), None)
+    made = None if decision.transform is None else forms.get((item.held.seq, decision.transform.form))
+    stands = (audience.key, item.held.stix_id, item.held.version) in taken
+    more = _more(decision, standing, rules.clearance(audience), body, stands=stands)
+    told = unmade(decision, standing, made, audience.channel in recalling(rules))
     return Answer(
         channel=audience.channel,
         members=audience.members,
         verdict=str(decision.verdict),
-        reasons=_reasons(item, decision, standing, rules.clearance(audience), body, now),
+        reasons=told or _reasons(item, decision, more, now),
         agreement=decision.agreement,
         listed=None if standing is None else moment(standing["added"]),
         folded=bool(standing and standing["folded"]),
         closed=next((row["closed_code"] for row in reversed(rows) if row["closed_code"]), ""),
         expires=None if end is None else moment(end.at),
+        alarm=alarm_of(decision, standing, told or more),
     )
 
 
-def _reasons(
-    item: Judged, decision: Decision, standing: Mapping[str, Any] | None, clearance: int, body: bytes, now: datetime
-) -> tuple[str, ...]:
+def unmade(decision: Decision, standing: Mapping[str, Any] | None, made: Derived | None, misp: bool) -> tuple[str, ...]:
+    """Why what would have to be altered stands nowhere; empty: that is not why. `misp`: the channel is MISP's."""
+    if made is None or standing is not None or not decision.released:
+        return ()
+    hidden = decision.transform is not None and decision.transform.anonymous
+    if made.seq is None and made.code:
+        return (made.code,)
+    if misp and (hidden or made.seq is not None):
+        return ("transform.misp",)
+    if made.seq is None:
+        return ()
+    return (*decision.reasons, "gate.names" if hidden else "version.other_form")
+
+
+def _reasons(item: Judged, decision: Decision, more: Sequence[str], now: datetime) -> tuple[str, ...]:
     """The decision's reasons, and those that are not the policy's: not judged yet, the future, a twin, the gate."""
-    more: list[str] = []
     if ahead(item.held, now):
         return ("version.future",)
     if item.held.waiting:
         return ("label.waiting",)
-    if decision.released and standing is None:
-        more.append("listing.same_version_stands" if gate(body, clearance) else "gate.marking")
-    if standing is not None and standing["folded"]:
-        more.append("fold.behind_twin")
     return (*decision.reasons, *more)
+
+
+def _more(
+    decision: Decision, standing: Mapping[str, Any] | None, clearance: int, body: bytes, *, stands: bool
+) -> tuple[str, ...]:
+    """What the policy does not know: the second gate, the same version of another (`stands`), a twin in front."""
+    if decision.released and standing is None:
+        if not gate(body, clearance):
+            return ("gate.marking",)
+        return ("listing.same_version_stands",) if stands else ()
+    return ("fold.behind_twin",) if standing is not None and standing["folded"] else ()
+
+
+def alarm_of(decision: Decision, standing: Mapping[str, Any] | None, more: Sequence[str]) -> str:
+    """A code where the stored listing is not what the same rules would make of it now; empty: both agree."""
+    if standing is None:
+        return "trace.not_listed" if decision.released and not more else ""
+    if decision.released or decision.reasons == ("agreement.ended",):
+        return ""
+    # What has just grown old is taken out by the next round; readers get it until then.
+    return "trace.overdue" if decision.reasons[0].startswith("expiry") else "trace.still_listed"

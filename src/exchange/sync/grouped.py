@@ -167,10 +167,13 @@ class Grouped:
         return number, aside(self.leads.get(number, ""), peer, beside=beside)
 
     def _take(self, tx: Connection, now: int, numbers: Collection[int] | None) -> None:
+        tallies = views.tallies(tx, self.view.number, now, numbers)
+        places = events.places(tx, {tally.event for tally in tallies})
+        hides = self.view.hides
         of_event: dict[int, list[Tally]] = {}
-        for tally in views.tallies(tx, self.view.number, now, numbers):
-            of_event.setdefault(tally.event, []).append(tally)
-        places = events.places(tx, of_event)
+        for tally in tallies:
+            if not hides(tally.agreement, places[tally.event].creator, tally.peer):
+                of_event.setdefault(tally.event, []).append(tally)
         for number, found in of_event.items():
             place = places[number]
             lead = self.leads[number] = lead_of(place, found, self.view.owner(place.creator))
@@ -179,10 +182,10 @@ class Grouped:
                 tallied.setdefault(self.group(number, tally.peer, bool(tally.beside)), []).append(tally)
             self._groups |= {group: counted_of(place, lead, some) for group, some in tallied.items()}
         for number, since, frame in views.frames(
-            tx, self.view.number, now, {each: self.leads[each] for each in places}
+            tx, self.view.number, now, {each: self.leads[each] for each in of_event}
         ):
-            counted = self._groups.get((number, False))
-            if counted is not None:
+            counted, told = self._groups.get((number, False)), frame.row
+            if counted is not None and not hides(told.agreement, told.creator, told.peer):
                 counted.head = head_of(frame, since, shown=frame.row.shown(now))
         self._until = min((counted.until for counted in self._groups.values()), default=FOREVER)
 

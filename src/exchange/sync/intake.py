@@ -14,7 +14,7 @@ from exchange.model.envelope import Document, Rejected
 from exchange.model.marking import Label
 from exchange.model.misp import carried
 from exchange.model.stix import CONTAINERS, StixObject
-from exchange.policy import Basis, Rules
+from exchange.policy import Basis, Rules, stamp, strictest
 from exchange.store.statements import Held, New
 from exchange.store.withdrawals import is_deleted
 
@@ -101,7 +101,7 @@ def sort(
             }
         made = item
         if document is not None and chain:
-            made = _restamped(item, chain, document.id, stamp if stamp <= horizon else "")
+            made = _restamped(item, chain, document.id, stamp if stamp <= horizon else "", horizon)
         if made.version in chain:
             _repeat(intake, made, chain[made.version])
         else:
@@ -119,14 +119,16 @@ def _stamp(document: Document | None) -> str:
         return ""
 
 
-def _restamped(item: StixObject, chain: Mapping[str, _Known], event: str, stamp: str) -> StixObject:
+def _restamped(item: StixObject, chain: Mapping[str, _Known], event: str, stamp: str, horizon: str) -> StixObject:
     """`item`, made of an entity of `event`, under the version at which it came to say what it says.
 
     MISP changes tags, and with the event's tags what all its attributes are worth, without a new timestamp (misp.md
     section 5). The document is the whole truth at `stamp`, and the object is our own projection of it, so what differs
     from the newest version of its chain is a new version as of `stamp` (RULES R5, R6), and what does not is that one.
     """
-    newest = max(chain)
+    newest = max((version for version in chain if version <= horizon), default=None)  # an observable's is empty
+    if newest is None:
+        return item
     last = chain[newest]
     if item.version > newest or (item.version == newest and item.digest == last.digest and item.label == last.label):
         return item
@@ -145,9 +147,9 @@ def _restamped(item: StixObject, chain: Mapping[str, _Known], event: str, stamp:
 def _add(intake: Intake, item: StixObject, chain: dict[str, _Known], own: Label, horizon: str) -> None:
     """A version that this source has not given before; a touch if only its date is new (RULES R9)."""
     older = max((version for version in chain if version < item.version), default=None) if chain else None
-    newer = min((version for version in chain if version > item.version), default=None) if chain else None
-    ahead = item.version > horizon
-    beside = [chain[near] for near in (older, newer) if near is not None and near <= horizon and not ahead]
+    newer = min((version for version in chain if item.version < version <= horizon), default=None) if chain else None
+    ahead = item.version > horizon  # until its time has come it stands beside its chain, and counts nowhere (R5)
+    beside = [chain[near] for near in (older, newer) if near is not None and not ahead]
     touch = any(k.digest == item.digest and k.label == item.label and not k.withdrawn for k in beside)
     if newer is not None and chain[newer].touch and not touch:
         _untouch(intake, item.id, chain[newer])
@@ -160,19 +162,22 @@ def _add(intake: Intake, item: StixObject, chain: dict[str, _Known], own: Label,
         object=item,
         label=own if own.stated else None,
         basis=Basis.STATED if own.stated else Basis.NONE,
-        newest=newer is None,
+        newest=newer is None and not ahead,
         touch=touch,
         # What a container holds may come after it, so it too waits for the end of the drain (RULES R13).
         waiting=ahead or not own.stated or item.type in CONTAINERS,
+        marks=stamp(strictest(item.body)),
     )
-    known = chain[item.version] = _Known(item.digest, item.label, None, newer is None, touch, item.version)
+    known = chain[item.version] = _Known(item.digest, item.label, None, new.newest, touch, item.version)
     if touch and older is not None and chain[older].touch:
         replaced = chain[older]
         known.seq = replaced.seq
         intake.news.pop((item.id, replaced.version), None)
         chain[older] = known  # what comes under the version before it is still a repetition
-    elif newer is None and older is not None:
-        _supersede(intake, item.id, chain[older])
+    elif new.newest:
+        for version, before in chain.items():
+            if before.newest and version < item.version:
+                _supersede(intake, item.id, before)
     if known.seq is None:
         intake.news[item.id, item.version] = new
     else:
@@ -210,7 +215,7 @@ def _repeat(intake: Intake, item: StixObject, before: _Known) -> None:
             label = None if new.label is None and not strictest.stated else strictest
             intake.news[item.id, before.version] = replace(
                 new,
-                object=replace(new.object, label=strictest),
+                object=replace(new.object, label=strictest, parts=None),
                 label=label,
                 basis=Basis.STATED if label else new.basis,
             )

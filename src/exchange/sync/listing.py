@@ -6,63 +6,31 @@ Rows are closed with a reason, never deleted; `date_added` rises in the order of
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from exchange.policy import Audience, Decision, Rules, strictest, within
-from exchange.store import audiences, blocks, listings, notices, pushed, statements
-from exchange.store.clock import AHEAD, FOREVER, following, micros
+from exchange.model.marking import Label
+from exchange.policy import Audience, Rules, bounds, stamp, stamped, strictest, within
+from exchange.store import audiences, blocks, classes, listings, notices, pushed, statements
+from exchange.store.clock import AHEAD, following, micros
 from exchange.store.listings import Listed
 from exchange.store.statements import Held
 from exchange.sync import folding
 from exchange.sync.ageing import Ageing
+from exchange.sync.altering import OTHER_FORM, Forms, worth
 from exchange.sync.changes import NOT_YET, Changes, mark_latest
 from exchange.sync.notices import THEIRS, Notices
+from exchange.sync.rows import Place, in_form, row_of, until
 from exchange.sync.subjects import OPINION, OWNER, Judged, creator, deleting, horizon_at, judged, recalling
 
 log = structlog.get_logger()
-
-
-def _not_after(decision: Decision) -> int:
-    return FOREVER if decision.not_after is None else micros(decision.not_after)
-
-
-def _row(item: Judged, number: int, decision: Decision, rank: int, fact: str | None, expires: int | None) -> Listed:
-    held = item.held
-    return Listed(
-        audience=number,
-        added=NOT_YET,
-        seq=held.seq,
-        type=held.type,
-        rank=rank,
-        label=item.subject.label.to_text() if item.subject.label else "",
-        latest=True,
-        folded=False,
-        agreement=decision.agreement,
-        not_after=_not_after(decision),
-        fact=fact,
-        block=held.block,
-        start=held.start,
-        stop=held.stop,
-        expires=expires,
-        stix_id=held.stix_id,
-        version=held.version,
-    )
-
-
-class _Place(NamedTuple):
-    """What the rows of one class of new statements have in common, for one audience."""
-
-    rank: int
-    label: str
-    agreement: str
-    not_after: int
 
 
 class Lister:
@@ -72,6 +40,7 @@ class Lister:
         self.tx = tx
         self.rules = rules
         self.now = now
+        self._bounds = bounds(rules.terms.agreements)
         rows = audiences.everyone(tx)
         self.audiences = [a for a in rules.audiences if a.key in rows and not rows[a.key].retired]
         self.numbers = {key: row.number for key, row in rows.items()}
@@ -80,6 +49,7 @@ class Lister:
         self._recalling, self._deleting = recalling(rules), deleting(rules)
         self._notices = Notices(tx, rules, now, self.numbers, self.last_added)
         self._past = {key: row.past for key, row in rows.items()}
+        self._forms = Forms(tx, rules, now, self._recalling)
         self.refused: list[tuple[str, str]] = []
         """(id, audience) that the second gate stopped: the two judgements differ, which is an alarm."""
         peer, channel = reader
@@ -93,18 +63,16 @@ class Lister:
         `fresh`: statements that were stored just now, with their bytes, each the only one about its id. What is listed
         gets its dates in the order in which it came, whoever else has stated the same ids (RULES R14).
         """
-        held = notices.others(statements.held(self.tx, dict.fromkeys(stix_ids)))
-        standing = listings.standing(self.tx, held) if held else []
-        shown = {row.stix_id for row in standing}
+        held = notices.others(statements.held(self.tx, self._forms.originals(stix_ids)))
+        standing = [*listings.standing(self.tx, held), *self._forms.standing(held)] if held else []
+        shown = {self._forms.origin(row)[1] for row in standing}
         single = [group[0] for stix_id, group in held.items() if len(group) == 1 and stix_id not in shown]
         bodies = {item.seq: body for item, body in fresh}
-        if single:
-            bodies |= zip((item.seq for item in single), blocks.read(self.tx, [i.place for i in single]), strict=True)
         alone = sorted([*(item for item, _ in fresh), *single], key=lambda item: item.seq)
         for item in single:
             del held[item.stix_id]
         self.ageing.look(chain(held.values(), ([item] for item in alone)), bodies)
-        made, begun = self._judge(held, standing, bodies), self._begin_alone(alone, bodies)
+        made, begun = self._judge(held, standing, self.audiences), self._begin_alone(alone, self.audiences)
         self._fold(made, begun, bodies)
         return self._write(made, begun)
 
@@ -116,20 +84,34 @@ class Lister:
         return self._write({audience.key: changes}, {})
 
     def _judge(
-        self, held: Mapping[str, Sequence[Held]], standing: Iterable[Listed], bodies: Mapping[int, bytes]
+        self, held: Mapping[str, Sequence[Held]], standing: Iterable[Listed], whom: Sequence[Audience]
     ) -> dict[str, Changes]:
         """The long way: for ids with several statements or listings."""
-        if not held:
-            return {}
-        groups = {stix_id: judged(self.rules, group, self.now) for stix_id, group in held.items()}
-        rows: dict[tuple[int, str], list[Listed]] = {}
-        for row in standing:
-            rows.setdefault((row.audience, row.stix_id), []).append(row)
-        made = {audience.key: self._changes(audience, groups, rows) for audience in self.audiences}
-        self._second_gate(made, bodies)
+        groups = self._groups(held)
+        made = self._decided(groups, standing, whom)
+        self._second_gate(made, groups, whom)
         for changes in made.values():
+            self._narrow(changes)
             mark_latest(changes)
         return made
+
+    def _groups(self, held: Mapping[str, Sequence[Held]]) -> dict[str, list[Judged]]:
+        return {stix_id: judged(self.rules, group, self.now) for stix_id, group in held.items()}
+
+    def _decided(
+        self, groups: dict[str, list[Judged]], standing: Iterable[Listed], whom: Sequence[Audience]
+    ) -> dict[str, Changes]:
+        """Audience → what changes for it by the decision alone."""
+        if not groups:
+            return {}
+        rows: dict[tuple[int, str], list[Listed]] = {}
+        for row in standing:
+            rows.setdefault((row.audience, self._forms.origin(row)[1]), []).append(row)
+        self._forms.prepare(whom, groups.values())
+        return {audience.key: self._changes(audience, groups, rows) for audience in whom}
+
+    def _narrow(self, changes: Changes) -> None:
+        """Take out of `changes` what is not to happen in this pass: nothing, where all is decided at once."""
 
     def _fold(self, made: dict[str, Changes], begun: dict[str, list[Listed]], bodies: Mapping[int, bytes]) -> None:
         """Where twins fold, what has just come is folded with all else (RULES R23)."""
@@ -145,7 +127,7 @@ class Lister:
                 changes.begun = sorted([*alone, *changes.begun], key=lambda row: row.seq)
                 folding.fold(self.tx, number, changes, bodies, micros(self.now), most=folding.MOST // folds)
 
-    def _begin_alone(self, alone: Sequence[Held], bodies: Mapping[int, bytes]) -> dict[str, list[Listed]]:
+    def _begin_alone(self, alone: Sequence[Held], whom: Sequence[Audience]) -> dict[str, list[Listed]]:
         """The short way, for what is the only statement about its id and stands nowhere yet.
 
         It is decided by class, for equal subjects get equal decisions (RULES R35); only the rows are made one by one.
@@ -154,19 +136,27 @@ class Lister:
         first: list[Judged] = []
         of_class = []
         horizon = horizon_at(self.now)
+        grades: dict[Label | None, tuple[Any, ...]] = {}
         for item in alone:
-            owner, waits = self.rules.owner(creator(item)), item.waiting or item.version > horizon
+            by = creator(item)
+            grade = grades.get(item.label)
+            if grade is None:
+                grade = grades[item.label] = self._grade(item.label)
             key = (
+                grade,
                 item.type,
                 item.peer,
                 item.posted,
-                owner,
-                waits,
-                item.label,
+                self.rules.owner(by),
+                item.waiting or item.version > horizon,
                 item.revoked,
                 item.withdrawn,
                 item.copied,
                 item.doubt,
+                item.parts,
+                item.personal,
+                self.rules.names_others(by, item.peer),
+                item.approved,
             )
             index = classes.get(key)
             if index is None:
@@ -175,21 +165,31 @@ class Lister:
             of_class.append(index)
         marks: list[int] = []
         begun: dict[str, list[Listed]] = {}
-        for audience in self.audiences:
+        for audience in whom:
             places = self._places(first, audience)
             if places is not None:
-                marks = marks or [strictest(bodies[item.seq]) for item in alone]
-                begun[audience.key] = self._rows(audience, alone, of_class, places, marks)
+                if any(place is not None and place.transform is not None for place in places):
+                    begun[audience.key] = self._altered_rows(audience, alone, of_class, places)
+                else:
+                    marks = marks or self._marks(alone)
+                    begun[audience.key] = self._rows(audience, alone, of_class, places, marks)
         return begun
 
-    def _places(self, first: Sequence[Judged], audience: Audience) -> list[_Place | None] | None:
+    def _grade(self, label: Label | None) -> tuple[Any, ...]:
+        """What of a label decides: all of it, but of its confidence only which bounds of the agreements it reaches."""
+        if label is None or label.confidence is None:
+            return (label,)
+        return label.spread, bisect_right(self._bounds, label.confidence)
+
+    def _places(self, first: Sequence[Judged], audience: Audience) -> list[Place | None] | None:
         """For each class what its rows have in common; None: nothing of it is released to `audience`."""
-        places: list[_Place | None] = []
+        places: list[Place | None] = []
         for item in first:
             decision, place = item.decide(self.rules, audience), None
-            if decision.released and item.subject.label is not None:
+            label = worth(item, decision.transform)
+            if decision.released and label is not None:
                 rank = self._ranks(audience, [item])[item.held.seq]
-                place = _Place(rank, item.subject.label.to_text(), decision.agreement, _not_after(decision))
+                place = Place(rank, label, decision.agreement, until(decision), decision.transform)
             places.append(place)
         return places if any(places) else None
 
@@ -198,12 +198,13 @@ class Lister:
         audience: Audience,
         alone: Sequence[Held],
         of_class: Sequence[int],
-        places: Sequence[_Place | None],
+        places: Sequence[Place | None],
         marks: Sequence[int],
     ) -> list[Listed]:
         number, clearance = self.numbers[audience.key], self.rules.clearance(audience)
         ends, now = self.ageing.ends(audience, alone), micros(self.now)
         rows: list[Listed] = []
+        texts: dict[tuple[int, Label | None], str] = {}
         for item, index, strict in zip(alone, of_class, marks, strict=True):
             place = places[index]
             end = ends.get(item.seq) if ends else None
@@ -212,14 +213,33 @@ class Lister:
             if not within(strict, clearance):  # the second gate (RULES R25)
                 self.refused.append((item.stix_id, audience.key))
                 continue
+            text = texts.get((index, item.label))
+            if text is None:
+                text = texts[index, item.label] = place.text(item)
             rows.append(
                 Listed(
-                    number, NOT_YET, item.seq, item.type, place.rank, place.label, True, False, place.agreement,
+                    number, NOT_YET, item.seq, item.type, place.rank, text, True, False, place.agreement,
                     place.not_after, folding.own_fact(item, None) if audience.fold else None,
                     item.block, item.start, item.stop, None if end is None else end.at, item.stix_id, item.version,
                 )
             )  # fmt: skip
         return rows
+
+    def _altered_rows(
+        self,
+        audience: Audience,
+        alone: Sequence[Held],
+        of_class: Sequence[int],
+        places: Sequence[Place | None],
+    ) -> list[Listed]:
+        """The same where some of it goes in another form: that is what then stands in the row."""
+        placed = [(item, place) for item, index in zip(alone, of_class, strict=True) if (place := places[index])]
+        going, stopped = self._forms.of_alone(audience, [(item, place.transform) for item, place in placed])
+        self.refused += [(item.stix_id, audience.key) for item in stopped]
+        kept = [(item, place) for item, place in placed if item.seq in going]
+        marks = self._marks([going[item.seq] for item, _ in kept])
+        rows = self._rows(audience, [i for i, _ in kept], range(len(kept)), [p for _, p in kept], marks)
+        return [in_form(row, going[row.seq]) for row in rows]
 
     def _changes(
         self, audience: Audience, groups: dict[str, list[Judged]], standing: dict[tuple[int, str], list[Listed]]
@@ -227,22 +247,32 @@ class Lister:
         changes = Changes()
         for stix_id, group in groups.items():
             rows = {row.version: row for row in standing.get((self.numbers[audience.key], stix_id), ())}
-            changes.before.update({(stix_id, version): row for version, row in rows.items()})
-            self._close(audience, group, rows, changes)
-            self._begin(audience, group, rows, changes)
-            changes.stay.update({(stix_id, version): row for version, row in rows.items()})
+            changes.before.update({(row.stix_id, version): row for version, row in rows.items()})
+            forms, ranks = self._forms.of_group(audience, group), self._ranks(audience, group)
+            self._close(audience, group, forms, rows, changes, ranks)
+            if len(group) > 1 or len(rows) < 1:
+                self._begin(audience, group, forms, rows, changes, ranks)
+            changes.stay.update({(row.stix_id, version): row for version, row in rows.items()})
         changes.begun.sort(key=lambda row: row.seq)
         return changes
 
-    def _close(self, audience: Audience, group: Sequence[Judged], rows: dict[str, Listed], changes: Changes) -> None:
+    def _close(
+        self, audience: Audience, group: Sequence[Judged], forms: Mapping[int, Held | str], rows: dict[str, Listed],
+        changes: Changes, ranks: Mapping[int, int],
+    ) -> None:  # fmt: skip
         by_seq = {item.held.seq: item for item in group}
-        ranks = self._ranks(audience, group)
         for version, row in list(rows.items()):
-            item = by_seq[row.seq]
+            item = by_seq[self._forms.origin(row)[0]]
             decision = self.ageing.decide(item, audience)
+            form = forms.get(item.held.seq, item.held)
             # The end of an agreement suspends by `not_after`; renewal resumes the same listing (RULES R19).
             if decision.released or decision.reasons == ("agreement.ended",):
-                label = item.subject.label.to_text() if item.subject.label else row.label
+                if isinstance(form, str) or form.seq != row.seq:
+                    changes.closed.append((row, form if isinstance(form, str) else OTHER_FORM))
+                    del rows[version]
+                    continue
+                listed = worth(item, decision.transform)
+                label = listed.to_text() if listed else row.label
                 if label != row.label and (not audience.pushes or audience.channel in self._recalling):
                     # What it is worth stands beside it over MISP, so a reader is told anew (RULES R26).
                     changes.closed.append((row, "label.changed"))
@@ -254,7 +284,7 @@ class Lister:
                     del rows[version]
                     continue
                 rows[version] = replace(
-                    row, agreement=decision.agreement, not_after=_not_after(decision), rank=ranks[row.seq],
+                    row, agreement=decision.agreement, not_after=until(decision), rank=ranks[item.held.seq],
                     label=label, fact=folding.own_fact(item.held, row) if audience.fold else None,
                     expires=self.ageing.expires(item.held, audience),
                 )  # fmt: skip
@@ -271,12 +301,15 @@ class Lister:
             return False
         return row.added < self._past[audience.key].get(row.not_after, 0)
 
-    def _begin(self, audience: Audience, group: Sequence[Judged], rows: dict[str, Listed], changes: Changes) -> None:
-        taken, ranks = set(rows), self._ranks(audience, group)
+    def _begin(
+        self, audience: Audience, group: Sequence[Judged], forms: Mapping[int, Held | str], rows: dict[str, Listed],
+        changes: Changes, ranks: Mapping[int, int],
+    ) -> None:  # fmt: skip
+        taken = set(rows)
         for item in sorted(group, key=lambda item: -ranks[item.held.seq]):
             held, there = item.held, rows.get(item.held.version)
-            decision = self.ageing.decide(item, audience)
-            if not decision.released or (there and there.seq == held.seq):
+            decision, form = self.ageing.decide(item, audience), forms.get(held.seq, held)
+            if not decision.released or isinstance(form, str) or (there and there.seq == form.seq):
                 continue
             if held.version in taken:
                 # (id, version) is unique and the first stays (R21), but the owner's own words outrank an opinion.
@@ -287,22 +320,36 @@ class Lister:
             taken.add(held.version)
             fact = folding.own_fact(held, None) if audience.fold else None
             expires = self.ageing.expires(held, audience)
-            changes.begun.append(_row(item, self.numbers[audience.key], decision, ranks[held.seq], fact, expires))
+            changes.begun.append(
+                row_of(item, form, self.numbers[audience.key], decision, ranks[held.seq], fact, expires)
+            )
 
     def _ranks(self, audience: Audience, group: Sequence[Judged]) -> dict[int, int]:
         """Number → rank for this audience; where nobody owns the id, the first source that it may see is in front."""
         first = next((i.held.source for i in group if not i.owned and i.decide(self.rules, audience).released), None)
         return {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
 
-    def _second_gate(self, made: dict[str, Changes], bodies: Mapping[int, bytes]) -> None:
+    def _marks(self, items: Sequence[Held]) -> list[int]:
+        """What the second gate found in the bytes of each, read now where this edition of it has not read them yet."""
+        found = {item.seq: marks for item in items if (marks := stamped(item.marks)) is not None}
+        unread = [item for item in items if item.seq not in found]
+        read = zip(unread, blocks.read(self.tx, [item.place for item in unread]), strict=True)
+        new = {item.seq: strictest(body) for item, body in read}
+        classes.mark(self.tx, {seq: stamp(marks) for seq, marks in new.items()})
+        return [new[item.seq] if item.seq in new else found[item.seq] for item in items]
+
+    def _second_gate(
+        self, made: dict[str, Changes], groups: Mapping[str, Sequence[Judged]], whom: Iterable[Audience]
+    ) -> None:
         """Judge the bytes of what is about to be listed, apart from the decision on the model (RULES R25)."""
+        items = {item.held.seq: item for group in groups.values() for item in group}
         wanted = {row.seq for changes in made.values() for row in changes.begun}
-        given = {seq: bodies[seq] for seq in wanted if seq in bodies}
-        given |= statements.bodies(self.tx, wanted - given.keys())
-        marks = {seq: strictest(body) for seq, body in given.items()}
-        for audience in self.audiences:
+        going = [items[seq].held if seq in items else self._forms.made(seq) for seq in sorted(wanted)]
+        marks = dict(zip((item.seq for item in going), self._marks(going), strict=True))
+        for audience in whom if made else ():
             changes, clearance = made[audience.key], self.rules.clearance(audience)
             stopped = {row.seq for row in changes.begun if not within(marks[row.seq], clearance)}
+            stopped |= {row.seq for row in changes.begun if not self._forms.passes(items, row, audience)}
             self.refused += [(row.stix_id, audience.key) for row in changes.begun if row.seq in stopped]
             changes.begun = [row for row in changes.begun if row.seq not in stopped]
 
@@ -315,15 +362,16 @@ class Lister:
             key, changes = audience.key, made.get(audience.key)
             begun = alone.get(key, [])
             if changes is not None:
-                begun = sorted([*begun, *changes.begun], key=lambda row: row.seq)
+                begun = [*begun, *changes.begun]
                 if audience.channel in self._deleting:
                     owed = [(row.audience, row.added) for row, code in changes.closed if code != THEIRS]
                     pushed.owe(self.tx, owed)
                 listings.close(self.tx, changes.closed, now)
-                listings.adjust(self.tx, changes.stay, changes.before)
+                if listings.adjust(self.tx, changes.stay, changes.before):
+                    audiences.note_change(self.tx)
                 moved += len(changes.closed)
-            if key in told:
-                begun, moved = [*begun, *told[key]], moved - len(told[key])
+            moved -= len(told.get(key, ()))
+            begun = self._in_order(begun, told.get(key, ()))
             if not begun:
                 continue
             last, dates = self.last_added[key], []
@@ -338,13 +386,18 @@ class Lister:
                 number = self.numbers[key]
                 listings.hand_over(self.tx, [(number, at) for r, at in leaving if r.latest and r.rank > OPINION])
             if key == self._reader:
-                self.listed |= {(row.stix_id, row.version): at for row, at in zip(begun, dates, strict=True)}
+                named = ((self._forms.origin(row)[1], row.version) for row in begun)
+                self.listed |= dict(zip(named, dates, strict=True))
         listings.begin(self.tx, rows)
         gone = (row for changes in made.values() for row, _ in changes.closed)
         turned = (row for changes in made.values() for row in changes.turned())
         self.ageing.owe(chain((row for row, _ in rows), gone, turned))
         self._advance(advanced)
         return moved + len(rows)
+
+    def _in_order(self, begun: Sequence[Listed], told: Sequence[Listed]) -> list[Listed]:
+        """In which order these get their dates: as they came, then the notices."""
+        return [*sorted(begun, key=lambda row: row.seq), *told]
 
     def _advance(self, advanced: Mapping[str, int]) -> None:
         """Move the marks of these audiences; where they are far ahead the clock has stepped back (RULES R20)."""

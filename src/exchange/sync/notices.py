@@ -62,6 +62,8 @@ class Notices:
         self._tx, self._rules, self._now = tx, rules, now
         self._numbers, self._since = numbers, dict(since)
         self._misp = recalling(rules)
+        self.about: dict[int, Listed] = {}
+        """Number of a notice → the row that went, or came again."""
 
     def of(
         self, whom: Sequence[Audience], made: Mapping[str, Changes], alone: Mapping[str, Sequence[Listed]]
@@ -160,6 +162,7 @@ class Notices:
         rows: dict[str, list[Listed]] = {}
         for each, item in zip(kept, stored, strict=True):
             rows.setdefault(each.audience.key, []).append(_row(each.row, item))
+            self.about[item.seq] = each.row
         return rows
 
     def _written(self, due: _Due, held: Held, last: bytes | None) -> StixObject | None:

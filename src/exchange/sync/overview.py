@@ -12,7 +12,7 @@ from exchange.model.party import Source, Target, Terms
 from exchange.model.profile import Profile, from_text
 from exchange.policy import Rules
 from exchange.policy.audience import target_channel
-from exchange.store import Store, accounts, inventory, listings, pushed, quarantine, sources, statements
+from exchange.store import Store, accounts, inventory, listings, pushed, quarantine, reviews, sources
 from exchange.store.clock import moment
 from exchange.sync.breaker import is_open
 
@@ -72,7 +72,7 @@ def overview(store: Store, terms: Terms, now: datetime) -> list[Line]:
         aside = quarantine.counts(tx)
         lost = inventory.vanished_counts(tx)
         remarks = sources.remarks(tx)
-        held = statements.held_counts(tx)
+        held = reviews.held_counts(tx)
         entries: list[Source | Target] = []
         for peer in terms.peers.values():
             entries += [*peer.sources, *peer.targets]
@@ -114,7 +114,7 @@ def _line(
         key=entry.key,
         direction=direction,
         kind=entry.kind,
-        state="paused" if braked else _state(entry, standing, closed=closed),
+        state="paused" if braked else state_of(entry, standing, closed=closed),
         lag=_lag(complete, now, idle=direction == "out" and not waiting[0]),
         last=None if standing is None or standing.last_end is None else moment(standing.last_end),
         next=None
@@ -147,7 +147,8 @@ def _lag(complete: datetime | None, now: datetime, *, idle: bool) -> float | Non
     return None if complete is None else (now - complete).total_seconds()
 
 
-def _state(entry: Source | Target, standing: sources.Standing | None, *, closed: bool) -> str:
+def state_of(entry: Source | Target, standing: sources.Standing | None, *, closed: bool) -> str:
+    """How it is with a source or target, as `Line.state` says, but for the brake."""
     if not entry.enabled:
         return "disabled"
     if standing is None or standing.last_start is None:

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from exchange.errors import ExchangeError
+from exchange.model.dialect import render
 from exchange.model.envelope import Outgoing, PeerClient
 from exchange.model.party import Target
 from exchange.policy import Audience, gate, gate_notice
@@ -126,7 +127,8 @@ def _empty(
         with work.store.reading() as tx:
             if accounts.braked(tx, target.peer, "out"):
                 return "paused"
-            parcels = listings.parcels(tx, audience.key, micros(now), BATCH, after=after, fresh=fresh)
+            found = listings.parcels(tx, audience.key, micros(now), BATCH, after=after, fresh=fresh)
+            parcels = [replace(each, body=render(each.body, audience.dialect)) for each in found]
             ids = {parcel.stix_id for parcel in parcels}
             held = statements.held_by(tx, target.peer, ids)
             had = listings.accepted(tx, audience.channel, ids)

@@ -197,7 +197,7 @@ def _codes(tx: Connection, rules: Rules, held: Sequence[Held], pairs: Mapping[tu
         if not ruled:
             continue
         asked = {value for _, value in index.hits(values)} | set(ruled)
-        code = code_for(reviews.last_words(tx, asked), each.source, asked)
+        code = code_for(reviews.last_words(tx, asked, rules.eyes), each.source, asked)
         if code != each.doubt:
             codes[each.seq] = code
     return codes

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exchange.model.party import Source, Target
+from exchange.store import removals
 from exchange.store.clock import micros
 from exchange.store.sources import ASKED, Standing
-from exchange.sync import accounting, expiring, second_look
+from exchange.sync import accounting, expiring, second_look, withdrawing
 from exchange.sync.breaker import is_open
 from exchange.sync.probing import probe
 from exchange.sync.reconcile import reconcile
@@ -46,7 +47,7 @@ class Rounds:
         """What is to be done now."""
         jobs: list[Job] = [
             *self._judging(schedule, now), *self._folding(schedule, now), *self._expiring(schedule, now),
-            *self._looking(schedule, now), *self._anchoring(schedule, now),
+            *self._looking(schedule, now), *self._anchoring(schedule, now), *self._withdrawing(schedule),
         ]  # fmt: skip
         for peer in schedule.terms.peers.values():
             entries: list[Source | Target] = [*peer.sources, *peer.targets]
@@ -99,6 +100,14 @@ class Rounds:
         if self._looked is None or now - self._looked >= _MINUTE:
             first, self._looked = self._looked is None, now
             yield "warninglists", partial(_look, schedule, first=first)
+
+    def _withdrawing(self, schedule: Schedule) -> Iterator[Job]:
+        """What an operator began and did not end (RULES R31); usually nothing."""
+        work = schedule.work
+        with work.store.reading() as tx:
+            left = removals.unfinished(tx)
+        if left:
+            yield "withdrawals", partial(withdrawing.resume, work.store, work.rules(), work.clock, work.stopping)
 
     def _anchoring(self, schedule: Schedule, now: datetime) -> Iterator[Job]:
         """Every minute (RULES R27); several daemons on one store drop one anchor between them."""

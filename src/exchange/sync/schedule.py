@@ -36,7 +36,7 @@ from exchange.sync.pace import CHANCE, Draw
 from exchange.sync.pull import Work, pull
 from exchange.sync.push import audience_of, fresh_for, push
 from exchange.sync.rounds import Rounds
-from exchange.sync.terms import adopt
+from exchange.sync.terms import follow, pursue
 
 log = structlog.get_logger()
 
@@ -79,8 +79,13 @@ class Schedule:
         self._looker = threading.Thread(target=self._look, name="exchange-outbox", daemon=True)
         self._beaten: datetime | None = None
         self._low = False
+        self._pursued = ""
+        """The epoch of the rules that the listings follow, as far as this process knows."""
         self._rounds = Rounds(probe=probe, reconcile=reconcile)
         self._ticked = time.monotonic()
+        self._next = terms
+        self._swap = threading.Lock()
+        self._adopting = False
         self.work = Work(
             store=store,
             rules=lambda: self._rules,
@@ -95,9 +100,8 @@ class Schedule:
         """Follow the terms, and settle what a crash left undecided."""
         now = self.clock()
         self._rules = Rules(self.terms, now)
-        changed = adopt(self.store, self._rules, now)
-        if changed:
-            log.info("policy.adopted", changed=changed)
+        follow(self.store, self._rules, now)
+        self._pursue()
         with self.store.reading() as tx:
             waiting = statements.waiting_sources(tx)
         self._take_back()
@@ -128,22 +132,21 @@ class Schedule:
         self._pool.shutdown(wait=False, cancel_futures=True)
         return not late
 
+    def follow(self, terms: Terms, *, outbound: bool) -> None:
+        """Work by other terms from the next tick on; where nothing may leave any more, at once."""
+        self._next, self.outbound = terms, outbound
+
     def alive(self) -> bool:
-        """Whether it still ticks: what the watchdog is told."""
-        return time.monotonic() - self._ticked < _SILENT and self._looker.is_alive()
+        """Whether it still ticks: what the watchdog is told. To adopt other terms may take minutes, and is work too."""
+        return (self._adopting or time.monotonic() - self._ticked < _SILENT) and self._looker.is_alive()
 
     def tick(self) -> None:
         """Hand every source that is due to the pool; new terms of the day are adopted first."""
         now = self.clock()
         self._ticked = time.monotonic()
         try:
-            fresh = Rules(self.terms, now)
-            if fresh.epoch != self._rules.epoch:
-                changed = adopt(self.store, fresh, now)
-                self._rules = fresh
-                log.info("policy.adopted", changed=changed)
-            elif fresh.now.date() != self._rules.now.date():
-                self._rules = fresh
+            self._follow(now)
+            self._pursue()
             self._beat(now)
             with self.store.reading() as tx:
                 standings = sources.standings(tx)
@@ -159,6 +162,33 @@ class Schedule:
             self._submit(source.key, partial(pull, self.work, source, self.client(source)))
         for name, job in seldom:
             self._submit(name, job)
+
+    def _follow(self, now: datetime) -> None:
+        """Adopt the terms of the day, or those that were applied since."""
+        terms = self._next
+        fresh = Rules(terms, now)
+        if fresh.epoch != self._rules.epoch:
+            self._adopting = True
+            try:
+                follow(self.store, fresh, now)
+            finally:
+                self._adopting = False
+        elif terms is self.terms and fresh.now.date() == self._rules.now.date():
+            return
+        with self._swap:
+            self.terms, self._rules = terms, fresh
+
+    def _pursue(self) -> None:
+        """See to it that the listings follow the rules, in the background: pulls and pushes go on meanwhile."""
+        rules = self._rules
+        if self._pursued != rules.epoch:
+            self._submit(f"policy {rules.epoch}", partial(self._pursue_now, rules))
+
+    def _pursue_now(self, rules: Rules) -> None:
+        changed = pursue(self.store, rules, self.clock)
+        self._pursued = rules.epoch
+        if changed:
+            log.info("policy.adopted", changed=changed)
 
     def _beat(self, now: datetime) -> None:
         if self._beaten is None or now - self._beaten >= _BEAT:
@@ -239,7 +269,8 @@ class Schedule:
             quiet += LOOK
             if watch.changed() or quiet >= TICK:
                 quiet = 0.0
-                self._push_waiting()
+                with self._swap:  # what it reads of the terms belongs together
+                    self._push_waiting()
 
     def _push_waiting(self) -> None:
         moment = self.clock()

@@ -51,7 +51,7 @@ def look_again(store: Store, rules: Rules, clock: Callable[[], datetime], stoppi
             require(tx, rules)
             still = audiences.note(tx, LOOKED) == f"{key} {upto}"
             if still and (seqs or not reviews.indicators(tx, int(upto), 1)):
-                changed += relist(tx, rules, clock(), _codes(tx, found))
+                changed += relist(tx, rules, clock(), _codes(tx, found, rules.eyes))
                 audiences.set_note(tx, LOOKED, f"{key} {seqs[-1] if seqs else DONE}")
     return changed
 
@@ -67,9 +67,9 @@ def _found(rules: Rules, held: Iterable[Held], bodies: Mapping[int, bytes]) -> d
     return found
 
 
-def _codes(tx: Connection, found: Mapping[int, list[str]]) -> dict[int, str]:
+def _codes(tx: Connection, found: Mapping[int, list[str]], needed: int) -> dict[int, str]:
     """Number → the doubt, of those whose doubt is another one now. What a person refused stays refused."""
-    words = reviews.last_words(tx, {value for values in found.values() for value in values})
+    words = reviews.last_words(tx, {value for values in found.values() for value in values}, needed)
     codes = {}
     for item in statements.by_seq(tx, found):
         values = found[item.seq]

@@ -22,15 +22,16 @@ from exchange.model import confidence, facts, misp, normalise, pattern, schema, 
 from exchange.model import titles as naming
 from exchange.model.stix import StixObject, spelt
 from exchange.policy import Rules
-from exchange.store import Store, around, events, listings, originals, quarantine, statements
+from exchange.store import Store, around, derived, events, listings, originals, quarantine, statements
 from exchange.store import names as known
 from exchange.store.around import Beside
 from exchange.store.clock import moment
 from exchange.store.links import Word
 from exchange.store.statements import Held
+from exchange.store.work import NODE
 from exchange.sync import links
 from exchange.sync.beside import around_of, title_of, titles
-from exchange.sync.eventful import events_of, levels_of
+from exchange.sync.eventful import axes_of, events_of, levels_of
 from exchange.sync.explain import is_stix_id, is_uuid
 from exchange.sync.near import BENIGN, near_of, parsed, polarity
 from exchange.sync.shown import Fact, Place, Said, Shown, Tied, Way
@@ -55,7 +56,9 @@ def show(store: Store, rules: Rules, asked: str, now: datetime, *, raw: bool = F
     """What we hold of `asked`. `raw`: with the bytes as received. Raises ContentError for a pattern that is none."""
     asked = asked.strip()
     with store.reading() as tx:
-        ids = _ids(tx, asked)
+        given = _ids(tx, asked)
+        ours = derived.originals(tx, given)  # what we altered is told with the original
+        ids = list(dict.fromkeys(ours.get(each, each) for each in given))
         found = statements.held(tx, ids)
         groups = _by_fact(tx, found)
         wanted = _wanted(asked, groups)
@@ -151,7 +154,9 @@ def _fact(tx: Connection, rules: Rules, key: str, members: Sequence[StixObject],
     ids = list(dict.fromkeys((*(item.id for item in members), *twins)))[:IDS]
     held = statements.held(tx, ids)
     told = {item.seq: item for group in held.values() for item in group}
-    history = listings.history(tx, told) if told else []
+    copies = {item.seq: item for item in statements.by_seq(tx, derived.made_of(tx, told))}
+    stood = listings.history(tx, {*told, *copies}) if told else []
+    history = [row for row in stood if row["seq"] in told]
     groups = sorted(held.values(), key=lambda group: group[0].seq)
     said = [each for group in groups for each in _said(tx, rules, group, history, now, raw=raw)]
     near = near_of(tx, first, set(ids), key)
@@ -177,7 +182,7 @@ def _fact(tx: Connection, rules: Rules, key: str, members: Sequence[StixObject],
         tied=_tied(tx, rules, ids),
         suggestions=links.suggest_of(tx, rules, ids, NEAR),
         reviews=around.reviews(tx, ids, NEAR),
-        places=_places(told, history),
+        places=_places(told | copies, stood),
     )
 
 
@@ -288,6 +293,7 @@ def _one(item: Judged, body: bytes, more: Mapping[str, Any]) -> Said:
         touched=held.touch,
         withdrawn=tuple(sorted(held.withdrawn)),
         levels=levels_of(label),
+        axes=axes_of(label),
         group=None if label is None or label.orgs is None else len(label.orgs),
         basis=held.basis,
         confidence=confidence.stated(document),
@@ -357,6 +363,7 @@ def _place(told: Mapping[int, Held], row: Mapping[str, Any]) -> Place:
         channel=str(row["channel"]),
         members=tuple(orjson.loads(row["members"])),
         stix_id=told[row["seq"]].stix_id,
+        altered=told[row["seq"]].peer == NODE,
         since=moment(row["added"]),
         folded=bool(row["folded"]),
         expires=None if row["expires"] is None else moment(row["expires"]),

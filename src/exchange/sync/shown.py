@@ -50,6 +50,8 @@ class Said:
     """Channels from which its peer took it (RULES R22)."""
     levels: tuple[str, ...]
     """Of the label under which it is judged; empty: none, so it is held."""
+    axes: Mapping[str, str]
+    """What else the label says: unnamed, encrypted, limited (empty each), since, until, confidence."""
     group: int | None
     """How many organisations a MISP sharing group confines it to."""
     basis: str
@@ -167,6 +169,8 @@ class Place:
     """When it was taken out there; None: it stands there."""
     code: str = ""
     """Reason code for which it was."""
+    altered: bool = False
+    """It stands there altered, under the id that its readers know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

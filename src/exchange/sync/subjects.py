@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from exchange.model.marking import Label
-from exchange.policy import Audience, Decision, Rules, Subject
+from exchange.model.stix import CONTAINERS
+from exchange.policy import Audience, Basis, Decision, Rules, Subject
 from exchange.policy.audience import target_channel
+from exchange.store.removals import is_removed
 from exchange.store.statements import Held
-from exchange.store.withdrawals import is_deleted, is_notice
+from exchange.store.withdrawals import is_deleted, is_notice, is_returned
 
 TOLERANCE = timedelta(minutes=5)
 """How far `modified` may be ahead of our clock."""
@@ -82,6 +84,10 @@ def ahead(held: Held, now: datetime) -> bool:
 def _barred(held: Held, revocation: Held | None, *, opinion: bool) -> str:
     if is_notice(held):
         return "recall.notice"
+    if is_returned(held):
+        return "lineage.returned"
+    if is_removed(held):
+        return "withdrawn.operator"
     if is_deleted(held):
         return "withdrawn.at_source"
     if held.touch:
@@ -100,6 +106,25 @@ def _governed(label: Label | None, by: Held | None) -> Label | None:
     return None if label is None or by.label is None else label.join(by.label)
 
 
+def _parts(rules: Rules, held: Held, *by: Held | None) -> Label | None:
+    """What it is worth without the marks of its parts; None: they decide over the whole.
+
+    Only of what states its own marks, and is no container, whose members decide too (RULES R13).
+    """
+    if held.parts is None or held.basis != Basis.STATED or held.type in CONTAINERS:
+        return None
+    label = rules.understood(held.peer, held.parts)
+    if not label.stated:  # what is left of it would be unmarked, and no other version of it lends it a mark
+        return None
+    for each in by:
+        if each is not None and not each.waiting:
+            other = each.label if each.parts is None else rules.understood(each.peer, each.parts)
+            if other is None or not other.stated:
+                return None
+            label = label.join(other)
+    return label
+
+
 def _doubt_of(newest: Held | None) -> str:
     """The doubt about the newest version of a source's chain, which governs the older ones (RULES R8)."""
     return "" if newest is None else newest.doubt
@@ -107,8 +132,9 @@ def _doubt_of(newest: Held | None) -> str:
 
 def _owners(above: Held, label: Label | None) -> Subject:
     """What the owner's word for it is judged as, for whoever has another one."""
-    barred = "withdrawn.at_source" if is_deleted(above) else ""
-    return Subject(peer=above.peer, type=above.type, label=_governed(label, above), barred=barred)
+    barred = "withdrawn.operator" if is_removed(above) else "withdrawn.at_source" if is_deleted(above) else ""
+    label = _governed(label, above)
+    return Subject(peer=above.peer, type=above.type, label=label, barred=barred, approved=above.approved)
 
 
 def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
@@ -139,6 +165,10 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
             withdrawn=held.withdrawn,
             copied=held.copied | (latest.copied if latest is not None else frozenset()),
             doubt=held.doubt or _doubt_of(newest.get(held.source)),
+            parts=None if held.parts is None or label is None else _parts(rules, held, latest, above),
+            named=rules.names_others(creator(held), held.peer),
+            personal=held.personal,
+            approved=held.approved if latest is None else latest.approved,
         )
         over = None if above is None else _owners(above, label)
         found.append(Judged(held=held, subject=subject, owned=owned, theirs=theirs, above=over))

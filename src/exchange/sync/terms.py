@@ -1,27 +1,31 @@
-"""When the terms change: declare the audiences that they make, and decide everything anew under them.
+"""When the terms change: declare the audiences that they make, and bring the listings in line with them.
 
-Until that is done the audiences are shut and answer 503 (RULES R19); a crash in between begins it again.
+Who loses something answers 503 until that is taken (RULES R19); everybody else reads on, and what comes in is decided
+by the new terms from the first moment. What is lost is taken first, then the rest is given, both in bounded steps; a
+crash in between goes on where it was. docs/decisions/0029 says why it is exact.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from exchange.policy import Audience, Rules
-from exchange.policy.decide import end_of
-from exchange.store import Store, ages, audiences, listings, pushed, sources, statements
+from exchange.policy.verdict import end_of
+from exchange.store import Store, ages, audiences, classes, listings, pushed, removals, sources
 from exchange.store.audiences import EPOCH, NODE_SECRET, AudienceRow
 from exchange.store.clock import micros
-from exchange.sync.accept import STEP, judge, require
+from exchange.sync import stages
+from exchange.sync.accept import STEP, require
 from exchange.sync.listing import Lister
 from exchange.sync.notices import close_above
+from exchange.sync.passes import Losing
+from exchange.sync.shift import Shift
+from exchange.sync.stages import Clock, Stage, affected
 from exchange.sync.subjects import deleting
-
-_DECIDED = "policy_decided"
 
 
 def adopt(store: Store, rules: Rules, now: datetime) -> int:
@@ -29,24 +33,76 @@ def adopt(store: Store, rules: Rules, now: datetime) -> int:
 
     Raises StoreOutdated when other terms were adopted meanwhile: those then hold, and these have changed nothing more.
     """
+    if follows(store, rules):
+        return 0
+    return follow(store, rules, now) + pursue(store, rules, lambda: now)
+
+
+def follows(store: Store, rules: Rules) -> bool:
+    """Whether everything held was decided under `rules`."""
     with store.reading() as tx:
-        if audiences.note(tx, EPOCH) == rules.epoch == audiences.note(tx, _DECIDED):
+        return audiences.note(tx, EPOCH) == rules.epoch and stages.read(tx) is None
+
+
+def follow(store: Store, rules: Rules, now: datetime) -> int:
+    """From now on the store follows `rules`; `pursue` is to be called then. The number of listings that changed."""
+    with store.reading() as tx:
+        if audiences.note(tx, EPOCH) == rules.epoch:
             return 0
+        shift = Shift(stages.before(tx), rules, now)
+        state = audiences.state(tx)
+    losers = _losers(store, shift)
     with store.writing() as tx:
-        _declare(tx, rules, now)
+        if losers is not None and _changed_since(tx, state) is None:
+            losers = None
+        again = () if losers is None else _changed_since(tx, state) or ()
+        _declare(tx, rules, now, losers, lapsed=_lapsed(shift, now))
         if not audiences.note(tx, NODE_SECRET):
             audiences.set_note(tx, NODE_SECRET, secrets.token_hex(32))
         audiences.set_note(tx, EPOCH, rules.epoch)
-        audiences.set_note(tx, _DECIDED, "")
-    changed = _decide_all(store, rules, now)
-    with store.writing() as tx:
-        require(tx, rules)
-        audiences.set_note(tx, _DECIDED, rules.epoch)
-        audiences.reopen(tx)
-    return changed
+        stages.begin(tx, rules)
+        # What was listed by the old terms while the losers were looked for.
+        return Lister(tx, rules, now).relist(again) if again else 0
 
 
-def _declare(tx: Connection, rules: Rules, now: datetime) -> None:
+def _losers(store: Store, shift: Shift) -> set[str] | None:
+    """Who may no longer have something that stands in the listings, by key; None: it may be anybody."""
+    if shift.strange or shift.defaults:
+        return None
+    losers: set[str] = set()
+    after = 0
+    while True:
+        with store.reading() as tx:
+            found = affected(tx, shift, after, stages.upto(tx), STEP)
+            losers |= Losing(tx, shift.rules, shift.now).of(found.special)
+        for effect in found.effects.values():
+            losers |= effect.lose
+        if found.done:
+            return losers
+        after = found.last
+
+
+def _changed_since(tx: Connection, state: tuple[str, dict[str, int]]) -> set[str] | None:
+    """The ids of what was listed since; None: they are too many, or rows were changed where they stand."""
+    changes, dates = state
+    if audiences.state(tx)[0] != changes:
+        return None
+    ids: set[str] = set()
+    for key, row in audiences.everyone(tx).items():
+        if row.last_added != dates.get(key, 0):
+            ids.update(classes.begun_since(tx, row.number, dates.get(key, 0), STEP))
+        if len(ids) >= STEP:
+            return None
+    return ids
+
+
+def _lapsed(shift: Shift, now: datetime) -> bool:
+    """Whether rows may rest because the agreement that permitted them has ended."""
+    return not shift.before or any(end_of(a) <= now for each in shift.before for a in each.terms.agreements)
+
+
+def _declare(tx: Connection, rules: Rules, now: datetime, losers: Collection[str] | None, *, lapsed: bool) -> None:
+    """`losers`: the audiences that are shut; None: all of them."""
     agreements = {agreement.id: agreement for agreement in rules.terms.agreements}
 
     def row(audience: Audience) -> AudienceRow:
@@ -57,42 +113,63 @@ def _declare(tx: Connection, rules: Rules, now: datetime) -> None:
             members=audience.members,
             agreements=tuple(sorted(audience.agreements)),
             ends=None if audience.home else max(ends, default=0),
-            open=False,
+            open=losers is not None and audience.key not in losers,
             retired=False,
             last_added=0,
         )
 
-    before = {key: row.members for key, row in audiences.everyone(tx).items()}
+    unfinished = stages.read(tx) is not None
+    was = audiences.everyone(tx)
+    before = {key: row.members for key, row in was.items()}
     ages.lose_all(tx)
-    audiences.declare(tx, [row(audience) for audience in rules.audiences], micros(now))
+    for audience in rules.audiences:
+        if audience.key in was and was[audience.key].retired and was[audience.key].open:
+            _empty(tx, was[audience.key].number, micros(now))
+    wanted = [row(audience) for audience in rules.audiences]
+    audiences.declare(tx, wanted, micros(now), unfinished=unfinished, lapsed=lapsed)
     close_above(tx, rules, before, now)
     pushed.owe_retired(tx, deleting(rules))
-    listings.close_retired(tx, micros(now))
     terms = rules.terms
     keys = [source.key for peer in terms.peers.values() for source in peer.sources]
     keys += [target.key for peer in terms.peers.values() for target in peer.targets]
     sources.declare(tx, keys, micros(now))
 
 
-def _decide_all(store: Store, rules: Rules, now: datetime) -> int:
-    """First which marks count under these terms, then, by them, what everything is worth and who may have it."""
+def _empty(tx: Connection, number: int, now: int) -> None:
+    """Close at once what stands in an audience that comes back before its end was completed."""
+    after: int | None = 0
+    while after is not None:
+        after = listings.close_retired(tx, number, after, stages.RETIRING, now)
+
+
+def pursue(store: Store, rules: Rules, clock: Clock) -> int:
+    """Take and give what the terms that the store follows change; the number of listings that changed.
+
+    Raises StoreBusy when the writer lock is not free, StoreOutdated as `adopt` does: it goes on where it was.
+    """
+    with store.reading() as tx:
+        stage = stages.read(tx)
+        if audiences.note(tx, EPOCH) != rules.epoch or stage is None:
+            return 0
+        shift = Shift(stages.before(tx, but=rules.epoch), rules, clock())
+        shut = {key for key, row in audiences.everyone(tx).items() if not row.open and not row.retired}
+    stages.retire(store, rules, clock)
     changed = 0
-    for marks_only in (True, False):
-        after = 0
-        while True:
+    for name in stages.NAMES[stages.NAMES.index(stage.name) :]:
+        if stage.name != name:
+            stage = Stage(name, 0, stage.upto)
+        if name == stages.TAKE and not shut:
+            continue
+        changed += stages.walk(store, shift, stage, shut, clock)
+        if name == stages.TAKE:
             with store.writing() as tx:
                 require(tx, rules)
-                seqs = statements.walk(tx, after, STEP, unknown=marks_only)
-                if not seqs:
-                    break
-                ids = _judged_anew(tx, rules, seqs)
-                changed += 0 if marks_only else Lister(tx, rules, now).relist(ids)
-                after = seqs[-1]
+                audiences.reopen(tx)
+                removals.keep_shut(tx)
+                stages.put(tx, Stage(stages.GIVE, 0, stage.upto))
+    with store.writing() as tx:
+        require(tx, rules)
+        audiences.reopen(tx)
+        removals.keep_shut(tx)
+        stages.end(tx, rules)
     return changed
-
-
-def _judged_anew(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
-    """The ids of these statements, those that no longer wait being judged by the defaults of the new terms."""
-    waiting = {held.seq for held in statements.by_seq(tx, seqs) if held.waiting}
-    ids = [held.stix_id for held in statements.by_seq(tx, waiting)]
-    return ids + judge(tx, rules, [seq for seq in seqs if seq not in waiting])

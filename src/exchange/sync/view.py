@@ -35,6 +35,8 @@ class View:
     """Whether one stands for those that say the same (RULES R23)."""
     owner: Callable[[str], str] = field(compare=False)
     """Identity → the peer that owns it (RULES R5); empty: nobody. Another epoch may have another one."""
+    hides: Callable[[str, str, str], bool] = field(compare=False)
+    """(agreement of a row, creator, who gave it) → whether its producer is hidden, so that nothing of it is shown."""
     flavour: Flavour
     """Whose distribution it has: `sync` for who pulls (and lowers it once more), `push` for who takes it as it stands,
     `feed` for who reads files."""

@@ -1,0 +1,81 @@
+"""What may stand in the bytes that leave, clause by clause, read off those bytes: no line of the transforms is used.
+
+An agreement may ask for a form: without the producer, without personal information, without some properties or parts.
+What left conforms to it or not, whether it was altered or goes as it came.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from exchange.model.party import QUEBEC, Agreement, Terms
+from exchange.sync.proof.words import OF_ID, PERSON, Thing, part_of, text_of
+
+LINEAGE = "extension-definition--3472c22a-8272-4759-b6a4-2717a14846d4"
+_ESSENTIAL = frozenset({
+    "type", "spec_version", "id", "created_by_ref", "created", "modified", "revoked", "object_marking_refs",
+    "granular_markings", "extensions",
+})  # fmt: skip
+
+
+def gone(thing: Thing, item: Mapping[str, Any]) -> frozenset[str]:
+    """The marks of those parts that are missing."""
+    return frozenset(mark for place, mark in enumerate(thing.parts) if part_of(thing, place) not in item)
+
+
+def marks_left(item: Mapping[str, Any]) -> frozenset[str]:
+    """The marks on what left, of the whole and of its parts."""
+    refs = [
+        *item.get("object_marking_refs", ()),
+        *(m.get("marking_ref") for m in item.get("granular_markings", ())),
+    ]
+    return frozenset(OF_ID.get(ref, "unknown") for ref in refs)
+
+
+def tokens(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """The lineage that it carries (R16)."""
+    said = item.get("extensions", {}).get(LINEAGE, {}).get("tokens", ())
+    return tuple(each for each in said if re.fullmatch("[0-9a-f]{64}", each))
+
+
+def breaks(terms: Terms, agreement: Agreement, thing: Thing, giver: str, item: Mapping[str, Any]) -> Iterator[str]:
+    """The clauses about form that `item`, made of `thing` or the thing itself, does not keep."""
+    send = agreement.send
+    if send is None:
+        return
+    if send.attribution == "anonymous" and is_hidden(terms, thing, giver) and _names(terms, thing, giver, item):
+        yield "named"
+    wanted = send.personal
+    if wanted is None:
+        parties = [terms.peers[each] for each in agreement.parties if each in terms.peers]
+        wanted = "allowed" if all(each.home or each.jurisdiction == QUEBEC for each in parties) else "strip"
+    if wanted != "allowed" and PERSON in json.dumps(item):
+        yield "person"
+    if wanted == "hold" and PERSON in text_of(thing):
+        yield "person"  # nobody has looked at it
+    if (send.redact - _ESSENTIAL) & item.keys():
+        yield "redact"
+
+
+def is_hidden(terms: Terms, thing: Thing, giver: str) -> bool:
+    """Whether its producer is somebody else than we and our house."""
+    homes = [peer for peer in terms.peers.values() if peer.home]
+    ours = {_bare(terms.node_identity)}.union(*({_bare(each) for each in peer.identities} for peer in homes))
+    return _bare(thing.creator) not in ours if thing.creator else all(peer.id != giver for peer in homes)
+
+
+def _names(terms: Terms, thing: Thing, giver: str, item: Mapping[str, Any]) -> bool:
+    """Whether what left shows the creator, its owner or the one who gave it: an id anywhere, a name as a word."""
+    text = json.dumps(item, ensure_ascii=False).casefold()
+    whose = _bare(thing.creator)
+    known = [p for p in terms.peers.values() if not p.home and (p.id == giver or whose in map(_bare, p.identities))]
+    ids = {whose, *(_bare(each) for peer in known for each in peer.identities)} - {""}
+    words = (re.escape(peer.name.casefold()) for peer in known if len(peer.name) > 1)
+    return any(each in text for each in ids) or any(re.search(rf"(?<!\w){each}(?!\w)", text) for each in words)
+
+
+def _bare(identity: str) -> str:
+    return identity.removeprefix("identity--").lower()

@@ -1,0 +1,148 @@
+"""Cases at random: who says what of what, in which order. The same seed makes the same cases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from random import Random
+
+from exchange.model.party import Terms
+from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, PERSON, Case, Move, Thing
+
+_PLAIN = ("tlp:clear", "tlp:green", "tlp:amber", "tlp:amber+strict", "tlp:red")
+_KINDS = ("indicator", "indicator", "malware", "domain-name")
+_HOLDING = (*LINKS, *CONTAINERS)
+_THINGS = 6
+
+
+class Chance:
+    """Draws cases for one node's terms."""
+
+    def __init__(self, terms: Terms, now: datetime, seed: int) -> None:
+        self.terms = terms
+        self.random = Random(seed)  # noqa: S311 (cases to try, no secret)
+        self.givers = sorted(terms.peers)
+        self.moments = moments(terms, now)
+        self.identities = sorted(
+            identity
+            for peer in terms.peers.values()
+            for identity in peer.identities
+            if identity.startswith("identity--")
+        )
+        self.orgs = sorted({i.removeprefix("identity--").lower() for p in terms.peers.values() for i in p.identities})
+
+    def case(self) -> Case:
+        """A few things, said by one or two givers, in some order, at one of the moments that matter."""
+        kinds = self._kinds()
+        moves: list[Move] = []
+        for giver in self.random.sample(self.givers, min(len(self.givers), self.random.choice((1, 1, 2)))):
+            things = [self._thing(number, kinds) for number in kinds if self._odds(0.85)]
+            things += [self._newer(each) for each in things if each.kind != "domain-name" and self._odds(0.2)]
+            self.random.shuffle(things)
+            moves += self._moves(giver, tuple(things))
+        order = list(range(len(moves)))
+        if self._odds(0.5):  # two givers take turns; the pages of each stay in order
+            order.sort(key=lambda at: (self.random.random(), at))
+            order = _steady(order, moves)
+        return Case(moves=tuple(moves[at] for at in order), at=self.random.choice(self.moments))
+
+    def others(self, case: Case, giver: str) -> Move:
+        """What another giver says of the same things and of others, all at once."""
+        kinds = {thing.number: thing.kind for move in case.moves for thing in move.things}
+        more = dict(kinds) if self._odds(0.7) else {}
+        extra = {len(kinds) + 100 + n: self.random.choice(_KINDS) for n in range(2)}
+        known = {**kinds, **extra}
+        things = [self._thing(number, known, creator=False) for number in (*more, *extra)]
+        return Move(giver=giver, things=tuple(things))
+
+    def _kinds(self) -> dict[int, str]:
+        count = self.random.randint(1, _THINGS)
+        plain = self.random.randint(1, count)
+        kinds = {number: self.random.choice(_KINDS) for number in range(plain)}
+        return kinds | {number: self.random.choice(_HOLDING) for number in range(plain, count)}
+
+    def _thing(self, number: int, kinds: dict[int, str], *, creator: bool = True) -> Thing:
+        kind, refs = kinds[number], tuple[int, ...]()
+        if kind in _HOLDING:
+            others = [other for other in kinds if other != number and kinds[other] not in _HOLDING] or [number]
+            most = 1 if kind == "sighting" else 2  # a sighting is of one object
+            refs = tuple(self.random.sample(others, min(len(others), self.random.randint(1, most))))
+        return Thing(
+            number=number,
+            kind=kind,
+            marks=self._marks(),
+            parts=(*self._marks()[:1], *self._marks()[:1]) if self._odds(0.2) else (),
+            refs=refs,
+            version=0 if kind == "domain-name" else self.random.choice((0, 0, 1, 2, AHEAD if self._odds(0.2) else 0)),
+            creator=self._creator() if creator and kind != "domain-name" and self._odds(0.25) else "",
+            reach=self.random.choice((0, 0, 0, 0, 1, 2, 3)),
+            iep=self._odds(0.03),
+            draft=self._odds(0.05),
+            orgs=self._orgs() if self._odds(0.12) else None,
+            text=self._text() if self._odds(0.25) else "",
+            confidence=self.random.choice((0, 50, 100)) if self._odds(0.15) and kind != "domain-name" else None,
+            unnamed=self._odds(0.04),
+        )
+
+    def _newer(self, thing: Thing) -> Thing:
+        """Another version of it, or the same one with other marks."""
+        version = thing.version if thing.version == AHEAD else thing.version + self.random.choice((0, 1))
+        return replace(thing, version=version, marks=self._marks())
+
+    def _marks(self) -> tuple[str, ...]:
+        drawn = self.random.random()
+        if drawn < 0.25:
+            return ()
+        if drawn < 0.75:
+            return (self.random.choice(_PLAIN),)
+        return tuple(self.random.sample(sorted(MARKS), self.random.randint(1, 3)))
+
+    def _text(self) -> str:
+        """About a person at the place that was attacked, or with the name of a producer in it."""
+        names = [peer.name for peer in self.terms.peers.values()]
+        return self.random.choice((f"Write to {PERSON}", f"Seen by {self.random.choice(names)}"))
+
+    def _creator(self) -> str:
+        return self.random.choice(self.identities) if self.identities else ""
+
+    def _orgs(self) -> tuple[str, ...]:
+        return tuple(self.random.sample(self.orgs, self.random.randint(0, min(3, len(self.orgs)))))
+
+    def _moves(self, giver: str, things: tuple[Thing, ...]) -> list[Move]:
+        posted = self._channel(giver) if self._odds(0.2) else ""
+        if posted or self._odds(0.5) or not things:
+            return [Move(giver=giver, things=things, posted=posted)]
+        cut = self.random.randint(0, len(things))
+        return [Move(giver=giver, things=things[:cut], last=self._odds(0.3)), Move(giver=giver, things=things[cut:])]
+
+    def _channel(self, giver: str) -> str:
+        rooms = [c.id for c in self.terms.collections.values() if giver in c.writers]
+        return f"collection:{self.random.choice(rooms)}" if rooms else ""
+
+    def _odds(self, chance: float) -> bool:
+        return self.random.random() < chance
+
+
+def _steady(order: list[int], moves: list[Move]) -> list[int]:
+    """The order, but each giver's pages as they followed each other."""
+    waiting: dict[str, list[int]] = {}
+    for at in sorted(order):
+        waiting.setdefault(moves[at].giver, []).append(at)
+    return [waiting[moves[at].giver].pop(0) for at in order]
+
+
+def moments(terms: Terms, now: datetime) -> list[datetime]:
+    """Now, and noon of the days on which something begins or is over: those before, on and after them."""
+    days = {day for a in terms.agreements for day in (a.start - _DAY, a.start, a.end, a.end + _DAY)}
+    reasonable = sorted(day for day in days if abs((day - now.date()).days) < _FAR)
+    return [now] * (len(reasonable) or 1) + [datetime.combine(day, time(12), tzinfo=UTC) for day in reasonable]
+
+
+def after_all(terms: Terms, now: datetime) -> datetime:
+    """Noon of the day after the last agreement is over."""
+    last = max((a.end for a in terms.agreements), default=now.date())
+    return max(datetime.combine(last + _DAY, time(12), tzinfo=UTC), now)
+
+
+_DAY = timedelta(days=1)
+_FAR = 3650
