@@ -14,25 +14,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-import exchange.serve.server as http
 from exchange import config, i18n, log
-from exchange.config import Settings
+from exchange.config import Settings, applied
 from exchange.errors import ConfigError, ExchangeError, StoreError, meaning
+from exchange.following import Following, tell
 from exchange.model.envelope import PeerClient
 from exchange.model.party import Peer, SourceKind
 from exchange.policy import Rules
 from exchange.reminder import Reminder
-from exchange.serve import Site, application
 from exchange.store import PATIENCE, Store, open_store, ready
 
 if TYPE_CHECKING:
+    from exchange.serve import Site
     from exchange.sync.line import Line
 
 logger = structlog.get_logger()
@@ -43,6 +42,8 @@ LOG_FORM = "EXCHANGE_LOG"
 GRACE = 8.0
 """Seconds that a part has to finish after SIGTERM; the whole exits within ten."""
 _FASTEST, _SLOWEST = 0.5, 30.0
+_SIGN = 5.0
+"""Seconds between two signs of life to systemd."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -83,6 +84,9 @@ def run_sync(settings: Settings) -> int:
 
     done = _until_signalled()
     store = open_store(settings.store.url, wait=PATIENCE)
+    standing = applied.begin(store, settings.folder, clock())
+    settings, following = standing.settings, Following(store, settings.folder, standing)
+    tell(standing)
     schedule = Schedule(
         store, settings.terms, clients, clock=clock,
         outbound=settings.sync.outbound, keep_free=settings.store.keep_free,
@@ -93,11 +97,19 @@ def run_sync(settings: Settings) -> int:
     notify("READY=1")
     logger.info("sync.ready", sources=len(schedule.sources()), targets=len(schedule.targets()))
     reminder.look()
-    while not done.wait(5.0):
-        if schedule.alive():
-            notify("WATCHDOG=1")
-        reminder.look()
+    told = time.monotonic()
+    while not done.wait(0.5):
+        renewed = following.look()
+        if renewed is not None:
+            schedule.follow(renewed.terms, outbound=renewed.sync.outbound)
+            reminder = Reminder(store, renewed.terms.agreements, clock)
+        if time.monotonic() - told >= _SIGN:
+            told = time.monotonic()
+            if schedule.alive():
+                notify("WATCHDOG=1")
+            reminder.look()
     notify("STOPPING=1")
+    following.close()
     drained = schedule.stop(GRACE)
     logger.info("sync.stopped")
     if not drained:
@@ -110,16 +122,25 @@ def run_sync(settings: Settings) -> int:
 
 def serve_application() -> Any:
     """What each HTTP worker runs: the WSGI application over the store, from the folder named by the environment."""
-    settings = config.load(Path(os.environ[FOLDER]))
-    log.configure(settings.node.language, log_form())
-    return application(site(settings, open_store(settings.store.url, create=False)))
+    from exchange.serve import application
+
+    folder = Path(os.environ[FOLDER])
+    store = open_store(applied.where(folder), create=False)
+    standing = applied.running(store, folder)
+    log.configure(standing.settings.node.language, log_form())
+    now = Current(standing.settings)
+    Following(store, folder, standing).in_background(now.take)
+    return application(site(standing.settings, store, now))
 
 
-def site(settings: Settings, store: Store) -> Site:
-    """What the serve room is given: values, no settings and no peer's secret."""
+def site(settings: Settings, store: Store, current: Current | None = None) -> Site:
+    """What the serve room is given: values, no settings and no peer's secret. `current`: follows what is applied."""
+    from exchange.serve import Site  # only who serves needs the HTTP side, which takes half a second to read
+
+    now = current or Current(settings)
     return Site(
         store=store,
-        rules=_current(settings),
+        rules=now.rules,
         public_url=settings.serve.public_url,
         title=settings.node.name,
         language=settings.node.language,
@@ -127,21 +148,33 @@ def site(settings: Settings, store: Store) -> Site:
         max_content_length=settings.serve.max_content_length,
         requests_per_minute=settings.serve.requests_per_minute,
         clock=clock,
-        outbound=settings.sync.outbound,
+        outbound=now.outbound,
     )
 
 
-def _current(settings: Settings) -> Callable[[], Rules]:
-    """The rules of the day: agreements begin and end at midnight, UTC."""
-    held: list[Rules] = []
+class Current:
+    """What an HTTP worker serves by: the terms last applied, on this day."""
 
-    def current() -> Rules:
+    def __init__(self, settings: Settings) -> None:
+        self._held = (settings, Rules(settings.terms, clock()))
+        self._turn = threading.Lock()
+
+    def take(self, settings: Settings) -> None:
+        """Serve by `settings` from the next request on."""
+        with self._turn:
+            self._held = (settings, Rules(settings.terms, clock()))
+
+    def rules(self) -> Rules:
+        """The rules of the day: agreements begin and end at midnight, UTC."""
         now = clock()
-        if not held or held[0].now.date() != now.date():
-            held[:] = [Rules(settings.terms, now)]
-        return held[0]
+        if self._held[1].now.date() != now.date():
+            with self._turn:  # so that what is applied at this moment is not lost
+                self._held = (self._held[0], Rules(self._held[0].terms, now))
+        return self._held[1]
 
-    return current
+    def outbound(self) -> bool:
+        """Whether anything may leave."""
+        return self._held[0].sync.outbound
 
 
 def run_serve(settings: Settings) -> int:
@@ -160,9 +193,11 @@ def run_serve(settings: Settings) -> int:
             done.wait(0.5)
     if done.is_set():
         return 0
+    from exchange.serve import server
+
     os.environ[FOLDER] = str(settings.folder)
     logger.info("serve.ready", listen=f"{settings.serve.host}:{settings.serve.port}", url=settings.serve.public_url)
-    http.run(
+    server.run(
         "exchange.daemon:serve_application",
         host=settings.serve.host,
         port=settings.serve.port,
@@ -232,6 +267,9 @@ def supervise(settings: Settings) -> int:
     done = _until_signalled()
     ready_store = open_store(settings.store.url)
     ready(ready_store, create=True)
+    standing = applied.begin(ready_store, settings.folder, clock())
+    if standing.first:  # the rest is told by the part that works by it
+        tell(standing)
     ready_store.close()
     children = [_Child("sync", settings.folder), _Child("serve", settings.folder)]
     started = time.monotonic()
@@ -271,7 +309,7 @@ def run(settings: Settings, only: Part | None, *, verbose: bool = False) -> int:
 def main(folder: Path, *, verbose: bool = False) -> int:
     """The HTTP process and nothing else, as `run` starts it; exit code."""
     try:
-        settings = config.load(folder)
+        settings = applied.current(folder)
         log.configure(settings.node.language, log_form(), verbose=verbose)
         return run_serve(settings)
     except ExchangeError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Literal
 
 from pydantic import Field
 
+from exchange.config.altering import Redacted
 from exchange.config.form import Form
 from exchange.config.problems import problem
-from exchange.config.values import Day, Marking, StixType, TlpLevel, Words
+from exchange.config.values import Day, Marking, Percent, StixType, TlpLevel, Words
 from exchange.errors import Problem
 from exchange.model.marking import Tlp
 from exchange.model.party import ANY_MARKING, Agreement, Receive, Send
@@ -26,14 +28,26 @@ class ReceiveTable(Form):
         default=[], examples=[["marking-definition--8b2c7e5d-3a64-4f19-b0d8-5e1f7a9c2d36"]]
     )
 
+    types: list[StixType] | None = Field(default=None, min_length=1, examples=[["indicator", "sighting"]])
+    confidence: Percent | None = Field(default=None, examples=[50])
+    unrated: bool = Field(default=False, examples=[True])
+
 
 class SendTable(Form):
-    """`[send]`."""
+    """`[send]`; encryption that is not spoken of is a must."""
 
     ceiling: TlpLevel = Field(examples=["TLP:GREEN"])
     types: list[StixType] | None = Field(default=None, min_length=1, examples=[["indicator", "sighting"]])
     onward: bool = Field(default=False, examples=[False])
     pfc: bool = Field(default=False, examples=[True])
+    confidence: Percent | None = Field(default=None, examples=[50])
+    unrated: bool = Field(default=False, examples=[True])
+    encryption: Literal["must", "may"] = Field(default="must", examples=["must"])
+    attribution: Literal["named", "anonymous"] = Field(default="named", examples=["anonymous"])
+    redact: list[Redacted] = Field(default=[], examples=[["description"]])
+    granular: Literal["join", "remove"] = Field(default="join", examples=["remove"])
+    personal_information: Literal["allowed", "strip", "hold"] | None = Field(default=None, examples=["strip"])
+    approvals: int = Field(default=1, ge=1, le=4, examples=[2])
 
 
 class AgreementForm(Form):
@@ -44,6 +58,7 @@ class AgreementForm(Form):
     start: Day = Field(alias="from", examples=[date(2026, 4, 1)])
     until: Day = Field(examples=[date(2029, 3, 31)])
     purpose: Words = Field(examples=["Défense"])
+    legal_basis: Words | None = Field(default=None, examples=["A-2.1, art. 68"])
     receive: ReceiveTable | None = None
     send: SendTable | None = None
 
@@ -54,6 +69,10 @@ def mistakes(form: AgreementForm, file: str) -> Iterator[Problem]:
         yield problem("config.until_before_from", file, "until", start=form.start, until=form.until)
     if form.receive is None and form.send is None:
         yield problem("config.agreement_empty", file, "send")
+    for table in ("receive", "send"):
+        clause = getattr(form, table)
+        if clause and clause.unrated and clause.confidence is None:
+            yield problem("config.goes_with", file, f"{table}.confidence", given="unrated", missing="confidence")
     receive = form.receive
     if receive and receive.unmarked is not None and receive.unmarked > receive.ceiling:
         yield problem(
@@ -90,10 +109,14 @@ def build(agreement_id: str, form: AgreementForm) -> Agreement:
         start=form.start,
         end=form.until,
         purpose=form.purpose,
+        legal_basis=form.legal_basis or "",
         receive=Receive(
             ceiling=receive.ceiling,
             unmarked=receive.unmarked,
             informational_markings=frozenset(receive.informational_markings),
+            types=frozenset(receive.types) if receive.types else None,
+            confidence=receive.confidence,
+            unrated=receive.unrated,
         )
         if receive
         else None,
@@ -102,6 +125,14 @@ def build(agreement_id: str, form: AgreementForm) -> Agreement:
             types=frozenset(send.types) if send.types else None,
             onward=send.onward,
             pfc=send.pfc,
+            confidence=send.confidence,
+            unrated=send.unrated,
+            encrypted=send.encryption == "must",
+            attribution=send.attribution,
+            redact=frozenset(send.redact),
+            granular=send.granular,
+            personal=send.personal_information,
+            approvals=send.approvals,
         )
         if send
         else None,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from exchange.config import agreement, collection, expiry, node, peer, terms
+from exchange.config import agreement, approval, collection, expiry, node, peer, personal, terms
 from exchange.config.form import Form
 from exchange.config.problems import WHOLE_FILE, near, problem
-from exchange.config.reading import Document, read, rests_on
+from exchange.config.reading import Document, content, read, rests_on
 from exchange.config.settings import Settings
 from exchange.config.values import is_short_id, slug
 from exchange.errors import ConfigError, Problem
@@ -36,28 +36,117 @@ _RESTS_ON: Mapping[str, tuple[str, ...]] = {
 }
 
 _FOLDERS = (peer.FOLDER, agreement.FOLDER, collection.FOLDER)
+_TOML = ".toml"
+_ENDINGS = (_TOML, ".toml.sig")
+"""A signature stands beside what it signs."""
+
+
+Contents = Mapping[str, bytes | Problem]
+"""A file's name in the folder (`peers/ccc.toml`) → what stands in it, or why that cannot be had."""
 
 
 def load(folder: Path) -> Settings:
     """The settings that the folder holds; raises ConfigError with every mistake in it."""
+    return _settings(contents(folder), folder, _stray(folder))
+
+
+def taken(folder: Path) -> tuple[Settings, Mapping[str, str]]:
+    """The settings that the folder holds, and the texts that they were made of; raises ConfigError as `load` does."""
+    found = contents(folder)
+    settings = _settings(found, folder, _stray(folder))
+    return settings, {name: text.decode() for name, text in found.items() if isinstance(text, bytes)}
+
+
+def made_of(texts: Mapping[str, str], folder: Path) -> Settings:
+    """The settings that these texts make, wherever they were kept; raises ConfigError with every mistake in them.
+
+    `folder` is where their relative paths stand.
+    """
+    return _settings({name: text.encode() for name, text in texts.items()}, folder, ())
+
+
+def contents(folder: Path) -> Contents:
+    """Every file of the folder that counts."""
+    found = {node.FILE: content(folder / node.FILE, node.FILE)}
+    for name in _FOLDERS:
+        try:
+            paths = sorted((folder / name).iterdir())
+        except OSError:
+            continue  # that it is not there is no mistake, and `_stray` tells of what cannot be read
+        for path in paths:
+            if path.name.endswith(_ENDINGS) and not path.name.startswith("."):
+                found[f"{name}/{path.name}"] = content(path, f"{name}/{path.name}")
+    return found
+
+
+def keep(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """Make the folder's files those of `files`; gives what was written or put aside.
+
+    What stood there is kept beside it under another ending, which is not read.
+    """
+    touched = []
+    now = contents(folder)
+    for name in sorted(files.keys() | now.keys()):
+        path, text = folder / name, files.get(name)
+        if text is not None and text.encode() == now.get(name):
+            continue
+        if name in now:
+            path.replace(path.with_name(f"{path.name}.before"))
+        if text is not None:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(text.encode())
+        touched.append(path)
+    return touched
+
+
+def _settings(found: Contents, folder: Path, stray: Iterable[Problem]) -> Settings:
     files = terms.Files(
-        node=read(folder / node.FILE, node.FILE, node.NodeForm),
-        peers=_documents(folder, peer.FOLDER, peer.PeerForm),
-        agreements=_documents(folder, agreement.FOLDER, agreement.AgreementForm),
-        collections=_documents(folder, collection.FOLDER, collection.CollectionForm),
+        node=read(found[node.FILE] if node.FILE in found else _missing(folder), node.FILE, node.NodeForm),
+        peers=_documents(found, peer.FOLDER, peer.PeerForm),
+        agreements=_documents(found, agreement.FOLDER, agreement.AgreementForm),
+        collections=_documents(found, collection.FOLDER, collection.CollectionForm),
     )
-    problems = [*_stray(folder), *_within(files), *terms.mistakes(files)]
+    problems = [*stray, *_unusable(found), *_within(files), *terms.mistakes(files), *_unapproved(folder, found, files)]
     if problems:
         raise ConfigError(_in_order(problems))
     return _build(folder, files)
 
 
-def _documents(folder: Path, name: str, form: type[F]) -> list[Document[F]]:
-    try:
-        paths = sorted((folder / name).glob("*.toml"))
-    except OSError:
-        paths = []
-    return [read(path, f"{name}/{path.name}", form) for path in paths if not path.name.startswith(".")]
+def _unusable(found: Contents) -> Iterator[Problem]:
+    """Signatures that cannot be had, or are no text; what is wrong with the other files is found as they are read."""
+    for name, text in found.items():
+        if name.endswith(_TOML):
+            continue
+        if isinstance(text, Problem):
+            yield text
+            continue
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            yield problem("config.not_utf8", name, WHOLE_FILE, line=text.count(b"\n", 0, error.start) + 1)
+
+
+def _unapproved(folder: Path, found: Contents, files: terms.Files) -> Iterator[Problem]:
+    """Agreements that nobody signed who may, where the node names approvers."""
+    ours = files.node.form
+    if ours is None or not ours.agreements.signers or files.node.doubts("agreements"):
+        return
+
+    def signature(file: str) -> bytes | None:
+        text = found.get(file + approval.ENDING)
+        return text if isinstance(text, bytes) else None
+
+    yield from approval.mistakes(files.agreements, folder / ours.agreements.signers, signature)
+
+
+def _missing(folder: Path) -> Problem:
+    return problem("config.file_missing", node.FILE, WHOLE_FILE, path=str(folder / node.FILE))
+
+
+def _documents(found: Contents, name: str, form: type[F]) -> list[Document[F]]:
+    return [
+        read(text, file, form) for file, text in found.items() if file.startswith(f"{name}/") and file.endswith(_TOML)
+    ]
 
 
 def _stray(folder: Path) -> Iterator[Problem]:
@@ -139,6 +228,7 @@ def _build(folder: Path, files: terms.Files) -> Settings:
             node_identity=ours.identity,
             expiry=expiry.build(files.node.form.expiry),
             benign=node.choice(files.node.form.warninglists),
+            personal=personal.build(files.node.form.personal),
         ),
         folder=folder,
     )

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from exchange.config import expiry, settings
+from exchange.config import expiry, personal, settings
 from exchange.config.expiry import ExpiryTable
 from exchange.config.form import Form
+from exchange.config.personal import PersonalTable
 from exchange.config.problems import listed, near, problem, shown
 from exchange.config.values import (
     Duration,
@@ -23,10 +24,10 @@ from exchange.config.values import (
     StoreUrl,
     WebUrl,
     Words,
-    is_loopback,
 )
 from exchange.errors import Problem
 from exchange.model import benign
+from exchange.model.hosts import is_loopback
 
 FILE = "exchange.toml"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (what an operator may have typed; nothing listens here)
@@ -80,6 +81,12 @@ class WarninglistsTable(Form):
     trusted: list[Words] = Field(default=[], examples=[["ccc"]])
 
 
+class AgreementsTable(Form):
+    """`[agreements]`: who approves them."""
+
+    signers: Words | None = Field(default=None, examples=["/etc/exchange/signers"])
+
+
 class NodeForm(Form):
     """The whole of `exchange.toml`."""
 
@@ -89,6 +96,8 @@ class NodeForm(Form):
     sync: SyncTable = SyncTable()
     expiry: list[ExpiryTable] = Field(default=[])
     warninglists: WarninglistsTable = WarninglistsTable()
+    personal: PersonalTable = PersonalTable()
+    agreements: AgreementsTable = AgreementsTable()
 
 
 def public_url(serve: ServeTable) -> str:
@@ -109,6 +118,7 @@ def mistakes(form: NodeForm, file: str) -> Iterator[Problem]:
     """What is wrong between the keys of the file."""
     yield from expiry.mistakes(form.expiry, file)
     yield from _lists(form.warninglists.lists, file)
+    yield from personal.mistakes(form.personal, file)
     serve = form.serve
     host, port = serve.listen
     for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert"), ("tls_client_ca", "tls_cert")):

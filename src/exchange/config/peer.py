@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from exchange.config.altering import Jurisdiction
 from exchange.config.expiry import Quality
 from exchange.config.form import Form
 from exchange.config.problems import problem
@@ -30,10 +31,10 @@ from exchange.config.values import (
     TimeOfWeek,
     WebProxy,
     Words,
-    is_loopback,
     organisation,
 )
 from exchange.errors import Problem
+from exchange.model.hosts import is_loopback
 from exchange.model.party import Auth, Peer, Source, SourceKind, Target, TargetKind, TaxiiVersion
 
 FOLDER = "peers"
@@ -131,7 +132,9 @@ class PeerForm(Form):
         default=[], examples=[["identity--0f1c9c1e-7a53-4c39-9d0f-2f8d5f6f8f11"]]
     )
     pap: bool = Field(default=True, examples=[False])
+    dialect: Literal["tlp1", "tlp2", "opencti"] | None = Field(default=None, examples=["tlp2"])
     quality: Quality | None = Field(default=None, examples=[75])
+    jurisdiction: Jurisdiction | None = Field(default=None, examples=["CA-QC"])
     source: list[SourceTable] = Field(default=[])
     target: list[TargetTable] = Field(default=[])
     auth: AuthTable = AuthTable()
@@ -235,7 +238,9 @@ def build(peer_id: str, form: PeerForm, *, every: float, node_identity: str, fol
         home=home,
         identities=frozenset(form.identities),
         pap=form.pap,
+        dialect=form.dialect or "",
         quality=form.quality,
+        jurisdiction=form.jurisdiction or "",
         sources=tuple(
             Source(
                 peer=peer_id,

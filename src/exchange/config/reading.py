@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -44,6 +44,8 @@ class Document(Generic[F]):
     form: F | None
     """None: nothing of it could be read."""
     problems: tuple[Problem, ...]
+    content: bytes = b""
+    """The bytes that were read."""
 
     def doubts(self, *names: str) -> bool:
         """Whether one of these top-level keys, or the whole file, is not what the operator meant."""
@@ -56,14 +58,17 @@ def rests_on(wrong: Problem, table: str, names: Collection[str]) -> bool:
     return re.split(r"[.\[]", inside, maxsplit=1)[0] in names or wrong.fields.get("near") in names
 
 
-def read(path: Path, file: str, form: type[F]) -> Document[F]:
-    """The file at `path` in the form `form`; `file` is its name in messages."""
-    data = _parse(path, file)
+def read(given: bytes | Problem, file: str, form: type[F]) -> Document[F]:
+    """What a file holds (or why that cannot be had) in the form `form`; `file` is its name in the folder."""
+    name = PurePosixPath(file).stem
+    if isinstance(given, Problem):
+        return Document(file=file, id=name, form=None, problems=(given,))
+    data = _parse(given, file)
     if isinstance(data, Problem):
-        return Document(file=file, id=path.stem, form=None, problems=(data,))
+        return Document(file=file, id=name, form=None, problems=(data,), content=given)
     errors, filled = _validate(form, data)
     found = [_complaint(form, file, error) for error in errors]
-    return Document(file=file, id=path.stem, form=filled, problems=tuple(_without_echoes(found)))
+    return Document(file=file, id=name, form=filled, problems=tuple(_without_echoes(found)), content=given)
 
 
 def _without_echoes(problems: list[Problem]) -> Iterator[Problem]:
@@ -78,16 +83,21 @@ def _without_echoes(problems: list[Problem]) -> Iterator[Problem]:
             yield wrong
 
 
-def _parse(path: Path, file: str) -> dict[str, Any] | Problem:
+def content(path: Path, file: str) -> bytes | Problem:
+    """What stands in the file at `path`, or why it cannot be had; `file` is its name in the folder."""
     try:
         with path.open("rb") as stream:
-            content = stream.read(_LARGEST + 1)
+            found = stream.read(_LARGEST + 1)
     except FileNotFoundError:
         return problem("config.file_missing", file, WHOLE_FILE, path=str(path))
     except OSError as error:
         return problem("config.file_unreadable", file, WHOLE_FILE, path=str(path), reason=error.strerror or "")
-    if len(content) > _LARGEST:
+    if len(found) > _LARGEST:
         return problem("config.file_too_large", file, WHOLE_FILE, size=_LARGEST)
+    return found
+
+
+def _parse(content: bytes, file: str) -> dict[str, Any] | Problem:
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from exchange.config import agreement
 from exchange.config.agreement import AgreementForm
@@ -17,6 +18,7 @@ from exchange.config.problems import listed, near, problem, shown
 from exchange.config.reading import Document
 from exchange.config.values import organisation
 from exchange.errors import Problem
+from exchange.model.hosts import is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,21 @@ def _flows(files: Files) -> Iterator[Problem]:
         for number, target in enumerate(peer.form.target):
             if target.enabled and not gives and not peer.doubts("target"):
                 yield problem("config.target_without_send", peer.file, f"target[{number}]", peer=peer.id)
+            if target.enabled and gives and not peer.doubts("target") and _must_hide(files, peer.id, target.url):
+                fixed = "https" + target.url[len("http") :]
+                yield problem("config.target_in_clear", peer.file, f"target[{number}].url", peer=peer.id, fixed=fixed)
+
+
+def _must_hide(files: Files, peer: str, url: str) -> bool:
+    """Whether others could read along there, and every agreement by which it may have anything forbids that."""
+    parts = urlsplit(url)
+    sending = [
+        treaty.form.send.encryption
+        for treaty in files.agreements
+        if treaty.form and treaty.form.send and peer in treaty.form.parties and not treaty.doubts("send", "parties")
+    ]
+    in_clear = parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    return in_clear and bool(sending) and "may" not in sending
 
 
 def _openings(files: Files) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from exchange.config.problems import near, shown
 from exchange.model.marking import KNOWN_IDS, MARKING_PREFIX, Tlp, of_tags, parse_tlp, tags_of
-from exchange.model.party import ANY_MARKING, ANYBODY, Window
+from exchange.model.party import ANY_MARKING, ANY_TEXT, ANYBODY, Window
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ALMOST_UUID = re.compile(r"[0-9a-fA-F{}-]{20,}")
@@ -63,14 +63,6 @@ def wrong(code: str, **fields: Any) -> PydanticCustomError:
 
 def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine and nothing else."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.casefold().rstrip(".") == "localhost"
 
 
 def _words(value: object) -> str:
@@ -322,7 +314,7 @@ def _marking(value: object) -> str:
         raise wrong("config.tlp_not_informational", value=shown(value))
     definition = folded.startswith(MARKING_PREFIX) and _UUID.fullmatch(folded.removeprefix(MARKING_PREFIX))
     tag = ":" in folded.strip(":") and not folded.startswith(MARKING_PREFIX)
-    if folded != ANY_MARKING and not definition and not tag:
+    if folded not in (ANY_MARKING, ANY_TEXT) and not definition and not tag:
         raise wrong("config.bad_marking", value=shown(value))
     return folded
 
@@ -388,4 +380,5 @@ Marking = Annotated[str, PlainValidator(_marking)]
 Day = Annotated[date, PlainValidator(_day)]
 Moment = Annotated[datetime, PlainValidator(_moment)]
 Languages = Annotated[dict[str, str], PlainValidator(_languages)]
+Percent = Annotated[int, Field(strict=True, ge=0, le=100)]
 Positive = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from exchange.config import agreement, collection, node, peer
 from exchange.config.problems import problem
 from exchange.config.settings import Settings
-from exchange.config.values import is_loopback
 from exchange.errors import Problem
+from exchange.model.hosts import is_loopback
 from exchange.model.marking import Tlp
 from exchange.model.party import ANY_MARKING, Agreement, Peer
 from exchange.policy.ending import OVER, STEPS, ending
