@@ -51,7 +51,7 @@ def apart(part: Part, label: Label, flavour: Flavour, within: int = _FURTHEST) -
     It goes no further than its label, and than its event where that is known (`within`, a distribution). None: it is
     held, for no tag can stand on it, so it says nothing but a distribution; a proposal says not even that.
     """
-    if rank(label) > Tlp.GREEN or label.pap is not None or label.iep or label.unknown:
+    if rank(label) > Tlp.GREEN or label.pap is not None or label.iep or label.unknown or label.bound:
         return None
     under = distribution(label, flavour)
     if part.kind == "proposal":

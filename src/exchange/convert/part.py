@@ -10,7 +10,7 @@ from typing import Any
 
 from exchange.errors import ContentError
 from exchange.model.lights import COLOURS
-from exchange.model.marking import Label, Tlp, of_tags, tags_of
+from exchange.model.marking import Label, Tlp, is_policy, of_tags, tags_of
 from exchange.model.stix import version_of
 
 INHERIT = "5"
@@ -75,7 +75,7 @@ def _seconds(text: str) -> int:
 @lru_cache(maxsize=4096)
 def said_by_marking(name: str) -> bool:
     """Whether a marking says what this tag says, so that the tag is written from the label and from nothing else."""
-    return bool(tags_of(of_tags((name,))))
+    return not is_policy(name) and bool(tags_of(of_tags((name,))))
 
 
 def tags(label: Label, others: Any = ()) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ status of what was posted. It decides nothing and knows no settings.
 """
 
 from exchange.serve.site import Site
+from exchange.serve.visitor import Visitor
 from exchange.serve.wsgi import application
 
-__all__ = ["Site", "application"]
+__all__ = ["Site", "Visitor", "application"]

@@ -90,7 +90,7 @@ class Visit:
         if not self.readable(collection):
             raise Forbidden("request.write_only", collection=collection.alias)
         audience = self.audience(collection)
-        if not self.site.outbound or self.standing.brake(self.tx, self.peer, "out"):
+        if not self.site.outbound() or self.standing.brake(self.tx, self.peer, "out"):
             raise Unavailable("request.paused", retry_after=_PAUSED)
         if not audience.open or self.standing.epoch(self.tx) != self.rules.epoch:
             raise Unavailable("request.deciding")

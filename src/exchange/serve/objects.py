@@ -36,6 +36,7 @@ def _page(visit: Visit, audience: AudienceRow, question: Question, stix_id: str 
         last=leaf.last,
         told=leaf.told,
         more=leaf.more,
+        dialect=visit.rules.terms.peers[visit.peer].dialect,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import falcon
 
 from exchange.errors import NotAcceptable
+from exchange.model.dialect import Dialect, render
 from exchange.serve import coding, tags
 from exchange.serve.coding import Packer
 from exchange.serve.door import Visit
@@ -31,6 +32,8 @@ class Sheet:
     last: int
     told: Sequence[int]
     more: bool
+    dialect: Dialect = ""
+    """In which ids of TLP the reader has it; it has one audience with all others who do."""
 
     def body(self) -> bytes:
         """The envelope, manifest or versions resource. No empty list (section 2); `next` is the last date added.
@@ -45,7 +48,7 @@ class Sheet:
         for piece in self.items:
             parts += (piece, b",")
         parts[-1] = b"]}"
-        return b"".join(parts)
+        return render(b"".join(parts), self.dialect)
 
 
 class Desk:

@@ -33,6 +33,6 @@ class Site:
     max_content_length: int = 10 * 1024 * 1024
     requests_per_minute: int = 0
     """Of one account, in one worker; 0: no limit."""
-    outbound: bool = True
-    """False: nothing leaves, by any road."""
+    outbound: Callable[[], bool] = lambda: True
+    """Whether anything may leave, by any road, at this moment."""
     clock: Callable[[], datetime]

@@ -31,7 +31,7 @@ from exchange.store import accounts, moment, pages, statements
 from exchange.store.audiences import AudienceRow
 from exchange.store.pages import Query
 from exchange.store.statements import Held
-from exchange.store.withdrawals import is_notice
+from exchange.store.withdrawals import is_notice, is_returned
 from exchange.sync.ageing import Ageing
 from exchange.sync.intake import Outcome
 from exchange.sync.subjects import ahead, judged
@@ -182,8 +182,9 @@ def _judged(version: str, own: Sequence[Held], ageing: Ageing, visit: Visit, aud
     mine = [item for item in judged(visit.rules, own, moment(visit.now)) if item.held.version == version] if own else []
     if not mine or audience is None:
         return {"state": "pending", "reason": "request.waiting"}
-    if mine[0].held.touch or is_notice(mine[0].held):
-        return {"state": "success", "reason": ""}  # recorded, and not listed again (RULES R9); obeyed (R8)
+    if mine[0].held.touch or is_notice(mine[0].held) or is_returned(mine[0].held):
+        # Recorded, and not listed again (RULES R9); obeyed (R8); filed under what it was made of (R16).
+        return {"state": "success", "reason": ""}
     if ahead(mine[0].held, moment(visit.now)):
         return {"state": "pending", "reason": "version.future"}
     decision = ageing.decide(mine[0], audience)
