@@ -54,8 +54,10 @@ def audience(
         if named or as_csv:
             found = offers.seen(tx, known.id, micros(when))
             if as_csv:
-                rows = ((where_of(c, settings), p.stix_id, p.version, p.type, p.agreement) for c, p in found)
-                titles = ("channel", "object", "version", "type", "agreement")
+                rows = (
+                    (where_of(c, settings), p.stix_id, p.version, p.type, p.agreement, p.original) for c, p in found
+                )
+                titles = ("channel", "object", "version", "type", "agreement", "original")
                 sys.stdout.writelines(accounting.lines(chain([titles], rows)))
             elif as_json:
                 show_json([{"channel": channel, "object": place} for channel, place in found])
@@ -86,7 +88,7 @@ def _moment(given: str) -> datetime:
 
 def _print_counts(counted: Iterable[Seen], settings: Settings) -> None:
     rows = [
-        (escape(where_of(each.channel, settings)), escape(each.type), escape(_label(each.label)), str(each.count))
+        (escape(where_of(each.channel, settings)), escape(each.type), escape(label_of(each.label)), str(each.count))
         for each in counted
     ]
     if rows:
@@ -94,15 +96,21 @@ def _print_counts(counted: Iterable[Seen], settings: Settings) -> None:
     tell("cli.audience.sum", n=sum(int(row[-1]) for row in rows))
 
 
-def _label(text: str) -> str:
+def label_of(text: str) -> str:
+    """A stored label as people read it: the levels that it states."""
     label = Label.from_text(text) if text else None
     levels = [] if label is None else [each.label for each in (label.tlp, label.pap, label.pfc) if each is not None]
     return ", ".join(levels) or "–"
 
 
+def _told(place: Place) -> str:
+    """By the id that the partner knows; of what was altered for it, with the id of which it was made."""
+    return f"{place.stix_id} {say('cli.ledger.altered', id=place.original)}" if place.original else place.stix_id
+
+
 def _print_objects(found: Iterator[tuple[str, Place]], settings: Settings) -> None:
     rows = [
-        (escape(where_of(channel, settings)), escape(place.stix_id), place.version, escape(place.agreement))
+        (escape(where_of(channel, settings)), escape(_told(place)), place.version, escape(place.agreement))
         for channel, place in islice(found, _FIRST)
     ]
     show_table(("cli.column.where", "cli.column.object", "cli.column.version", "cli.column.agreement"), rows)

@@ -18,10 +18,10 @@ from exchange.cli.terminal import (
     LANGUAGE,
     AsJson,
     Folder,
+    begun,
     counts_text,
     err,
     guarded,
-    load,
     now,
     opened,
     out,
@@ -59,7 +59,7 @@ def sync(
     as_json: AsJson = False,
 ) -> int:
     """Pull from (and push to) a peer, or all, now: by the daemon if it runs, else by this command itself."""
-    settings = load(folder)
+    settings = begun(folder)
     again_from = _moment(since) if since else None
     if again_from and not peer:
         raise UsageError("cli.sync.from_whom")
@@ -174,7 +174,7 @@ def import_(
     as_json: AsJson = False,
 ) -> int:
     """Take a file, or a folder of files, as from one of a peer's sources."""
-    settings = load(folder)
+    settings = begun(folder)
     origin = source_of(settings, source)
     log.configure(LANGUAGE, "console")
     rules, total, files = rules_of(settings), Counter[str](), []

@@ -17,6 +17,21 @@ _NAME = 15
 """Columns of what stands before a value, with its indent."""
 
 
+_AXES = {
+    "unnamed": "cli.label.unnamed",
+    "encrypted": "cli.label.encrypted",
+    "limited": "cli.label.limited",
+    "since": "cli.label.since",
+    "until": "cli.label.until",
+    "confidence": "cli.label.confidence",
+}
+
+
+def axes(found: Mapping[str, str]) -> list[str]:
+    """What a label says besides its levels, in words."""
+    return [say(_AXES[name], value=value) for name, value in found.items()]
+
+
 def clean(text: str) -> str:
     """A text that somebody else wrote, as rich shows it: nothing in it may turn the line around, or the terminal."""
     return escape("".join("\ufffd" if unicodedata.category(c).startswith("C") else c for c in text))

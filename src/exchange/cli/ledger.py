@@ -111,6 +111,8 @@ def _print(found: Iterator[Entry], settings: Settings) -> None:
             continue
         who = f"{entry.peer} ({entry.account})" if entry.account else entry.peer
         what = entry.object or str(entry.count)
+        if entry.original:
+            what += " " + say("cli.ledger.altered", id=entry.original)
         if entry.object and not entry.exact:
             what += " " + say("cli.ledger.at_most")
         colour = _COLOURS.get(entry.outcome, "green")
@@ -185,7 +187,7 @@ def register(
     return 0
 
 
-_COLUMNS = ("recipient", "nature", "purpose", "reason", "period", "how")
+_COLUMNS = ("recipient", "nature", "purpose", "basis", "reason", "period", "how")
 
 
 def _cells(each: Communication) -> tuple[str, ...]:
@@ -195,6 +197,7 @@ def _cells(each: Communication) -> tuple[str, ...]:
         f"{each.name} ({each.peer})",
         nature,
         each.purpose or "–",
+        each.legal_basis or "–",
         f"{each.title} ({each.agreement})" if each.title else each.agreement or "–",
         first if first == last else f"{first} – {last}",
         ", ".join(say("cli.ledger." + name) for name in sorted(each.by)),

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from exchange.cli import trace
 from exchange.cli.flow import outcome_text
+from exchange.cli.layout import axes
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     LANGUAGE,
@@ -24,6 +26,7 @@ from exchange.cli.terminal import (
     now,
     opened,
     out,
+    peer_of,
     rules_of,
     say,
     show_json,
@@ -31,16 +34,22 @@ from exchange.cli.terminal import (
     span,
     tell,
 )
-from exchange.config import Settings
+from exchange.config import Settings, applied
+from exchange.config.applied import Standing
+from exchange.errors import UsageError
 from exchange.i18n import spoken
 from exchange.policy.ending import OVER, STEPS, Ending, endings
 from exchange.store import accounts, handshakes, moment
 from exchange.store.handshakes import Shown
 from exchange.store.statements import Held
+from exchange.sync import tracing
+from exchange.sync.census import census_of
+from exchange.sync.eventful import axes_of
 from exchange.sync.explain import Answer, Explained, Explanation, Recalled, explain
 from exchange.sync.line import WARNED
 from exchange.sync.overview import Line, overview
 from exchange.sync.subjects import GUEST
+from exchange.sync.traced import Census, Traces
 
 _COLOURS = {
     "ok": "green",
@@ -53,7 +62,6 @@ _COLOURS = {
 _VERDICTS = {"release": "green", "hold": "yellow", "deny": "red"}
 _WIDE = 100
 """Columns of a terminal from which on everything fits."""
-Asked = Annotated[str, typer.Argument(help=say("cli.show.asked"))]
 
 
 @guarded
@@ -61,13 +69,16 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
     """State, lag, last outcome and next run of every source and target."""
     settings = load(folder)
     with opened(settings) as store:
+        standing = applied.running(store, folder)
         lines = overview(store, settings.terms, now())
         with store.reading() as tx:
             brakes = accounts.brakes(tx)
             ending = [each for each in handshakes.shown(tx) if _days_left(each) < WARNED[0]]
     treaties = list(endings(settings.terms.agreements, now().date()))
     if as_json:
-        show_json({"lines": lines, "brakes": brakes, "certificates": ending, "agreements": treaties})
+        runs = {name: getattr(standing, name) for name in ("version", "differing", "mistakes")}
+        data = {"lines": lines, "brakes": brakes, "certificates": ending, "agreements": treaties, "configuration": runs}
+        show_json(data)
         return 0
     columns = ("where", "state", "lag", "succeeded", "moved", "held", "quarantine", "next")
     # On a narrow terminal what can be told from the rest is left out, instead of the ends of all words.
@@ -88,6 +99,7 @@ def peers(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int
             words = say(remark["code"], **remark["fields"])
             out.print(f"[yellow]{escape(line.key)}[/]: {escape(words)}", soft_wrap=True)
     _warn_of_ends(ending, treaties, settings)
+    _warn_of_files(standing)
     for brake in brakes:
         fields = {**brake, "at": ago(_moment(brake)), "direction": say("cli." + brake["direction"])}
         out.print(f"[bold red]{escape(say('cli.peers.brake', **fields))}[/]")
@@ -138,6 +150,16 @@ def _warn_of_ends(certificates: Sequence[Shown], treaties: Sequence[Ending], set
         out.print(f"[{colour}]{escape(words)}[/]", soft_wrap=True)
 
 
+def _warn_of_files(standing: Standing) -> None:
+    """Whether the folder is otherwise than what runs."""
+    fields = {"version": standing.version, "mistakes": standing.mistakes, "files": ", ".join(standing.differing)}
+    if standing.mistakes:
+        out.print(f"[bold red]{escape(say('log.config.last_good', **fields))}[/]", soft_wrap=True)
+    elif standing.differing:
+        words = say("log.config.differs", **fields, count=len(standing.differing))
+        out.print(f"[yellow]{escape(words)}[/]", soft_wrap=True)
+
+
 def _arrow(line: Line) -> str:
     return ("→ " if line.direction == "out" else "← ") + line.key
 
@@ -168,8 +190,61 @@ def _moment(row: Mapping[str, Any]) -> datetime:
 
 
 @guarded
-def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
+def why(
+    asked: Annotated[str, typer.Argument(help=say("cli.show.asked"))] = "",
+    peer: Annotated[str, typer.Option("--peer", help=say("cli.why.peer"))] = "",
+    collection: Annotated[str, typer.Option("--collection", help=say("cli.why.collection"))] = "",
+    at: Annotated[str, typer.Option("--at", metavar="YYYY-MM-DD[THH:MM]", help=say("cli.why.at"))] = "",
+    folder: Folder = Path(DEFAULT_FOLDER),
+    as_json: AsJson = False,
+) -> int:
     """Who may have it, who may not, and the reason for each; for what was never seen, where we looked."""
+    if not (asked or peer or collection):
+        raise UsageError("cli.why.what")
+    if asked and not (peer or collection):
+        return _to_all(asked, folder, as_json=as_json)
+    settings = load(folder)
+    then = trace.moment_of(at)
+    channel = tracing.channel_of(settings.terms, collection)
+    if collection and not channel:
+        known = ", ".join(sorted(each.alias for each in settings.terms.collections.values()))
+        raise UsageError("cli.trace.no_such_collection", collection=collection, known=known or "–")
+    who = peer_of(settings, peer).id if peer else ""
+    with opened(settings) as store:
+        rules, when = rules_of(settings), now()
+        if not tracing.asked_of(rules, who, channel):
+            return trace.no_room(trace.Names(asked, peer, collection), settings)
+        if not asked:
+            _tell_census(census_of(store, rules, when, peer=who, channel=channel), settings, as_json=as_json)
+            return 0
+        found = tracing.trace_of(store, rules, asked, when, peer=who, channel=channel, at=then)
+        absent = None if found.statements else explain(store, rules, asked, when)
+    if as_json:
+        show_json(found)
+    else:
+        trace.print_traces(found, settings)
+        _print_aside(found)
+        if absent is not None:
+            _print_absent(absent)
+    return 1 if absent is not None else 0
+
+
+def _print_aside(found: Traces) -> None:
+    """What a source contradicted itself with, and who no longer lists it; of what was never held `explain` tells."""
+    for row in found.quarantine if found.statements else ():
+        tell("cli.why.quarantined", number=row["id"], source=row["source"], reason=say(row["code"], **row["fields"]))
+    for row in found.vanished:
+        tell("cli.why.vanished", source=row["key"], ago=ago(moment(int(row["noticed"]))))
+
+
+def _tell_census(found: Census, settings: Settings, *, as_json: bool) -> None:
+    if as_json:
+        show_json(found)
+    else:
+        trace.print_census(found, settings)
+
+
+def _to_all(asked: str, folder: Path, *, as_json: bool) -> int:
     settings = load(folder)
     with opened(settings) as store:
         explanation = explain(store, rules_of(settings), asked, now())
@@ -187,6 +262,7 @@ def why(asked: Asked, folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = F
             tell("cli.why.parcel", **{**row, "state": say("count." + row["state"]), "message": words})
             if row["status"]:
                 tell("cli.why.followed", status=row["status"])
+    trace.print_acts(explanation.acts)
     for recall in explanation.recalls:
         _print_recall(recall, settings)
     for row in explanation.vanished:
@@ -218,7 +294,7 @@ def _label(held: Held) -> str:
     levels = [level.label for level in (label.tlp, label.pap, label.pfc) if level is not None]
     if label.orgs is not None:
         levels.append(say("cli.label.group", count=len(label.orgs)))
-    return ", ".join([*levels, *sorted(label.unknown | label.iep)])
+    return ", ".join([*levels, *sorted(label.unknown | label.iep), *axes(axes_of(label))])
 
 
 def _together(items: Sequence[Explained]) -> list[list[Explained]]:
@@ -261,6 +337,8 @@ def _answer_row(answer: Answer, settings: Settings) -> tuple[str, str, str]:
     if answer.expires is not None:
         code = "cli.why.expires" if answer.expires > now() else "cli.why.expired"
         reasons += " — " + say(code, date=answer.expires.strftime("%Y-%m-%d %H:%M UTC"))
+    if answer.alarm:
+        reasons += " — " + say("cli.trace.alarm", alarm=say(answer.alarm))
     verdict = say(f"verdict.{answer.verdict}")
     if answer.listed is not None:
         verdict += " " + say("cli.why.folded" if answer.folded else "cli.why.listed", ago=ago(answer.listed))

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from exchange import daemon, log
+from exchange import config, daemon, log
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     LANGUAGE,
     AsJson,
     Folder,
+    checked,
     complain,
     guarded,
     load,
@@ -26,7 +27,7 @@ from exchange.cli.terminal import (
     tell,
     warn,
 )
-from exchange.config import credentials, warnings
+from exchange.config import applied, credentials, warnings
 from exchange.config.skeleton import write_skeleton
 from exchange.errors import ConfigError, Problem, meaning
 from exchange.model.party import Peer
@@ -77,7 +78,7 @@ def check(
 ) -> int:
     """Every mistake of the configuration at once, with file, key and fix."""
     try:
-        settings = load(folder)
+        settings = config.load(checked(folder))
         if secrets:
             _read_secrets(settings.terms.peers.values())
     except ConfigError as error:
@@ -116,8 +117,7 @@ def _read_secrets(peers: Iterable[Peer]) -> None:
 @guarded
 def migrate(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> int:
     """Bring the database schema to this release's; the one step that changes it (RULES R36)."""
-    settings = load(folder)
-    store = Store(settings.store.url)
+    store = Store(applied.destination(checked(folder)))
     try:
         before, after = migrate_store(store)
         changed = rekey(store)

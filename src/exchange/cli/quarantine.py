@@ -18,6 +18,7 @@ from exchange.cli.terminal import (
     AsJson,
     Folder,
     ago,
+    begun,
     guarded,
     load,
     now,
@@ -102,7 +103,7 @@ def retry(
     as_json: AsJson = False,
 ) -> int:
     """Judge entries again, by the release and the terms of now; what is taken leaves the quarantine."""
-    settings = load(folder)
+    settings = begun(folder)
     _one_or_source(number, source)
     _known(settings, source)
     log.configure(LANGUAGE, "console")

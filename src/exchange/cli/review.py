@@ -17,22 +17,27 @@ from exchange.cli.terminal import (
     AsJson,
     Folder,
     ago,
+    begun,
     guarded,
     load,
     now,
     opened,
     out,
+    peer_of,
     person,
     plain,
+    responsible,
     rules_of,
     say,
     show_json,
     source_of,
     tell,
 )
+from exchange.config import Settings
 from exchange.errors import UsageError
-from exchange.store import moment
-from exchange.sync import review
+from exchange.store import approvals, moment
+from exchange.sync import approving, review
+from exchange.sync.approving import Said
 from exchange.sync.review import Ruling, Waiting
 from exchange.sync.terms import adopt
 
@@ -137,7 +142,7 @@ def refuse(
 def _rule(
     folder: Path, stix_id: str, value: str, source: str, who: str, why: str, *, released: bool, as_json: bool
 ) -> int:
-    settings = load(folder)
+    settings = begun(folder)
     if bool(stix_id) == bool(value.strip()):
         raise UsageError("cli.review.which")
     if not why.strip():
@@ -200,3 +205,112 @@ def _tell_verdict(row: Mapping[str, Any]) -> None:
 
 def _of(matches: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(dict.fromkeys(str(match["list"]) for match in matches)) or "–"
+
+
+@app.command("queue", help=say("cli.review.queue.help"))
+@guarded
+def queue(
+    peer: Annotated[str, typer.Option("--peer", help=say("cli.review.peer"))] = "",
+    code: Annotated[str, typer.Option("--code", help=say("cli.review.code"))] = "",
+    most: Annotated[int, typer.Option("--most", min=1, help=say("cli.review.most"))] = 50,
+    folder: Folder = Path(DEFAULT_FOLDER),
+    as_json: AsJson = False,
+) -> int:
+    """All that waits for a person, counted by peer and reason, then one by one."""
+    settings = load(folder)
+    if peer:
+        peer_of(settings, peer)
+    with opened(settings) as store:
+        rules = rules_of(settings)
+        counted = approving.counts(store, rules)
+        items = approving.queue(store, rules, now(), peer=peer, code=code, most=most)
+    if as_json:
+        counts = [{**plain(each), "since": moment(each.since)} for each in counted]
+        show_json({"counts": counts, "entries": [_held(item) for item in items]})
+        return 0
+    for each in counted:
+        fields = {"count": each.count, "peer": each.peer, "reason": say(each.code)}
+        out.print(clean(say("cli.review.count", **fields, ago=ago(moment(each.since)))), soft_wrap=True)
+    for item in items:
+        held = item.held
+        said = sum(word["verdict"] == "approved" for word in item.words)
+        out.print(f"[bold]{clean(held.stix_id)}[/] {held.version}  {clean(held.source)}", soft_wrap=True)
+        out.print("  " + clean(say(item.code)), soft_wrap=True)
+        readers = ", ".join(item.readers) or "–"
+        tell("cli.review.asked", readers=readers, said=said, asked=item.asked, ago=ago(moment(held.received)))
+    if not items:
+        tell("cli.review.none")
+    return 0
+
+
+@app.command("approve", help=say("cli.review.approve.help"))
+@guarded
+def approve(
+    stix_id: Identifier,
+    why: Why,
+    whom: Annotated[str, typer.Option("--for", metavar="PEER|AGREEMENT", help=say("cli.review.for"))] = "",
+    source: OfSource = "",
+    folder: Folder = Path(DEFAULT_FOLDER),
+    as_json: AsJson = False,
+) -> int:
+    """Let this version go to whom it may go."""
+    return _say(folder, stix_id, source, whom, why, approvals.APPROVED, as_json=as_json)
+
+
+@app.command("decline", help=say("cli.review.decline.help"))
+@guarded
+def decline(
+    stix_id: Identifier, why: Why, source: OfSource = "", folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False
+) -> int:
+    """It stays held and leaves the queue; what was approved of this version is void."""
+    return _say(folder, stix_id, source, "", why, approvals.REFUSED, as_json=as_json)
+
+
+@app.command("undo", help=say("cli.review.undo.help"))
+@guarded
+def undo(
+    stix_id: Identifier, why: Why, source: OfSource = "", folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False
+) -> int:
+    """It is as if nobody had said anything of this version."""
+    return _say(folder, stix_id, source, "", why, approvals.UNDONE, as_json=as_json)
+
+
+def _say(folder: Path, stix_id: str, source: str, whom: str, why: str, verdict: str, *, as_json: bool) -> int:
+    settings = load(folder)
+    if not why.strip():
+        raise UsageError("cli.review.why_empty")
+    who = responsible()
+    said = Said(stix_id=stix_id.strip(), verdict=verdict, who=who, why=why, source=source, whom=_whom(settings, whom))
+    rules = rules_of(settings)
+    with opened(settings) as store:
+        adopt(store, rules, now())
+        about = approving.say(store, rules, said, now)
+    if not about:
+        raise UsageError("cli.review.not_held", asked=stix_id)
+    log.configure(LANGUAGE)
+    told = {"what": said.stix_id, "count": len(about), "who": who, "why": why}
+    if verdict == approvals.APPROVED:
+        log.record("review.approved", **told, whom=whom or "*")
+    elif verdict == approvals.REFUSED:
+        log.record("review.refused", **told)
+    else:
+        log.record("review.undone", **told)
+    if as_json:
+        named = [{**_named(held), "code": code} for held, code in about]
+        show_json({"verdict": verdict, "statements": named, "for": whom, "who": who, "why": why})
+    return 0
+
+
+def _whom(settings: Settings, whom: str) -> str:
+    """An agreement by its id, or a peer; an agreement comes first where both have that name."""
+    if not whom or any(agreement.id == whom for agreement in settings.terms.agreements):
+        return whom
+    return f"peer:{peer_of(settings, whom).id}"
+
+
+def _held(item: approving.Waiting) -> dict[str, Any]:
+    words = [{**word, "at": moment(int(str(word["at"])))} for word in item.words]
+    return {
+        **_named(item.held), "peer": item.held.peer, "code": item.code, "since": moment(item.held.received),
+        "readers": item.readers, "asked": item.asked, "words": words,
+    }  # fmt: skip

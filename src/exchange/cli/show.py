@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli.layout import clean, counts, cut, day, grid, heading, rest
+from exchange.cli.layout import axes, clean, counts, cut, day, grid, heading, rest
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     LANGUAGE,
@@ -188,7 +188,7 @@ def _version(said: Said) -> str:
 
 
 def _label(said: Said) -> str:
-    levels = list(said.levels)
+    levels = [*said.levels, *axes(said.axes)]
     if said.group is not None:
         levels.append(say("cli.label.group", count=said.group))
     return say("show.label", label=", ".join(levels) or say("cli.label.none"), basis=say(said.basis))

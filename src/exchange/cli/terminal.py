@@ -7,11 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
+from pwd import getpwuid
 from typing import Annotated, Any, ParamSpec
 
 import msgspec
@@ -21,7 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from exchange import config
-from exchange.config import Settings
+from exchange.config import Settings, applied
 from exchange.errors import ConfigError, ExchangeError, UsageError, meaning
 from exchange.i18n import describe, of_terminal, text
 from exchange.model.party import Peer, Source
@@ -84,10 +85,25 @@ def complain(error: ExchangeError) -> None:
 
 
 def load(folder: Path) -> Settings:
-    """The settings in `folder`. Raises ConfigError with every mistake."""
+    """The settings that the node runs on: those last applied, else those in `folder`. Raises ConfigError."""
+    return applied.current(checked(folder))
+
+
+def begun(folder: Path) -> Settings:
+    """As `load`, for what makes the store follow the terms: where nothing was applied yet, the folder is now."""
+    settings = load(folder)
+    with opened(settings) as store:
+        standing = applied.begin(store, folder, now(), person())
+    if standing.first:
+        err.print(escape(say("log.config.first", version=standing.version)), soft_wrap=True)
+    return standing.settings
+
+
+def checked(folder: Path) -> Path:
+    """`folder`, which is one; raises UsageError."""
     if not folder.is_dir():
         raise UsageError("cli.no_config", folder=str(folder))
-    return config.load(folder)
+    return folder
 
 
 @contextmanager
@@ -131,6 +147,20 @@ def where_of(channel: str, settings: Settings) -> str:
 def person() -> str:
     """Who is at the terminal, for the record: the one behind sudo, if there is one."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+_LOGIN = Path("/proc/self/loginuid")
+_NOBODY = 2**32 - 1
+
+
+def responsible() -> str:
+    """Who is at the terminal where two must be two: the one who logged in, as the kernel remembers it through sudo and
+    su, else as `person` says."""
+    with suppress(OSError, ValueError, KeyError):
+        uid = int(_LOGIN.read_text())
+        if uid != _NOBODY:
+            return getpwuid(uid).pw_name
+    return person()
 
 
 def plain(value: Any) -> Any:

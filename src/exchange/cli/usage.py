@@ -22,7 +22,11 @@ from exchange.errors import UsageError
 
 VALUES = {
     "after": "cli.usage.place",
+    "cases": "cli.usage.count",
     "asked": "cli.usage.object",
+    "basis": "cli.usage.text",
+    "code": "cli.usage.name",
+    "collection": "cli.usage.name",
     "chosen": "cli.usage.template",
     "data": "cli.usage.folder",
     "file": "cli.usage.file",
@@ -37,6 +41,7 @@ VALUES = {
     "parties": "cli.usage.peer",
     "peer": "cli.usage.peer",
     "since": "cli.usage.time",
+    "seed": "cli.usage.number",
     "source": "cli.usage.source",
     "stix_id": "cli.usage.object",
     "value": "cli.usage.value",
