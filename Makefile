@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LAB_OPT := $(if $(DATA),--data $(DATA),)
 
-.PHONY: run test lint bench soak conformance-target bench-target clean lock
+.PHONY: run test lint bench soak mutants conformance-target bench-target clean lock
 
 run: $(VENV)/.run
 	$(BIN)/python -m lab $(LAB_OPT) $(ARGS)
@@ -21,14 +21,20 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.identity $(if $(DATA),--patterns $(DATA),)
+	$(BIN)/python -m benchmarks.policy_change
 
 # Campaigns of 500 kills each: kill -9 at every commit and at random, then everything is compared. Then nodes that speak
 # MISP to each other, and our conversion beside misp-stix's, on real events where they are.
 SEEDS ?= 1
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.acceptance.campaign --kills 500 $(addprefix --seed ,$(SEEDS)) $(ARGS)
-	EXCHANGE_SOAK=1 $(BIN)/python -m pytest -q tests/acceptance/test_misp_nodes.py tests/convert/test_differential.py \
-	  tests/model/test_pattern_laws.py tests/model/test_canonical.py
+	EXCHANGE_SOAK=1 $(BIN)/python -m pytest -q tests/acceptance/test_misp_nodes.py tests/acceptance/test_ring.py tests/convert/test_differential.py \
+	  tests/model/test_pattern_laws.py tests/model/test_canonical.py tests/properties/test_agreements.py
+	$(BIN)/exchange policy prove --config config --cases 20000
+
+# Every small mistake in the policy, one after the other: is it found by a test? Tells those that are not.
+mutants: $(VENV)/.test
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 # Nodes for outside testers, in the foreground until Ctrl-C (docs/taxii-conformance.md).
 conformance-target: $(VENV)/.run

@@ -148,6 +148,7 @@ unmarked = "TLP:GREEN"
 
 [send]
 ceiling = "TLP:GREEN"
+personal_information = "allowed"
 """
 
 

@@ -228,6 +228,7 @@ purpose = "Défense de l’administration publique"
 
 [send]
 ceiling = "{send}"
+personal_information = "allowed"
 """
 
 

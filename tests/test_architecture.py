@@ -59,7 +59,7 @@ def test_the_order_of_the_rooms(monkeypatch):
 @pytest.mark.parametrize(
     ("owner", "name", "only"),
     [
-        ("statements", "add_all", "sync/accept.py sync/notices.py"),
+        ("statements", "add_all", "sync/accept.py sync/altering.py sync/notices.py"),
         ("listings", "begin", "sync/listing.py"),
         ("listings", "hand_over", "sync/listing.py"),
     ],
@@ -67,7 +67,7 @@ def test_the_order_of_the_rooms(monkeypatch):
 def test_one_door_in_and_one_way_into_a_listing(owner, name, only):
     """What is stored came through `accept`; what is listed, or waits in an outbox, was decided in `sync.listing`.
 
-    The one exception are recall notices of our own (docs/decisions/0020-recall-notices.md).
+    The exceptions are what we make ourselves: recall notices and altered objects (docs/decisions/0020 and 0021).
     """
     assert callers(owner, name) == set(only.split())
     room, function = only.partition("/")[0], name
@@ -99,9 +99,9 @@ def test_a_recall_notice_is_made_where_its_object_goes_and_nowhere_else():
 
 
 def test_nobody_makes_a_decision_but_the_policy():
-    """`Decision` and its verdicts are made in policy/decide.py; the others only ask."""
+    """`Decision` and its verdicts are made where things are decided; the others only ask."""
     makers = {file for file, tree in TREES.items() for _, (_, name) in calls(tree) if name == "Decision"}
-    assert makers == {"policy/decide.py"}
+    assert makers == {"policy/decide.py", "policy/verdict.py"}
 
 
 def test_blocking_code_only():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.convert.labels import Labels
+from exchange.model.dialect import render, says
 from exchange.model.lights import PAP_IDS, PFC_ID, PFC_IDS, Pap, Pfc
 from exchange.model.marking import (
     TLP_IDS,
@@ -26,8 +27,8 @@ from exchange.model.marking import (
 from exchange.model.party import Agreement, Peer, Receive, Send, Target, Terms
 from exchange.policy import Rules
 from exchange.policy.closure import resolve
-from exchange.policy.decide import Subject
 from exchange.policy.gate import NO_PAP, PFC, gate, gate_event
+from exchange.policy.verdict import Subject
 
 DOCS = Path(__file__).parents[1] / "docs"
 PREFIX = "marking-definition--"
@@ -59,10 +60,13 @@ def rows(*titles: str) -> list[list[list[str]]]:
     return found
 
 
+AXES = ("unknown", "iep", "unnamed", "encrypted", "limited", "since", "until")
+
+
 def said(label: Label) -> set[str]:
-    """The levels of a label as the page writes them, or `unknown`, `iep`, `nothing`."""
+    """The levels of a label as the page writes them, its other axes by name, or `nothing`."""
     words = {tag if tag.startswith("PAP") else tag.upper() for tag in tags_of(label)}
-    words |= ({"unknown"} if label.unknown else set()) | ({"iep"} if label.iep else set())
+    words |= {name for name in AXES if getattr(label, name)}
     return words or {"nothing"}
 
 
@@ -77,7 +81,7 @@ def least(identifier: str, flags: int = 0) -> int:
 
 def test_both_pages_have_the_same_rows() -> None:
     assert [body for _, body in ENGLISH] == [body for _, body in tables("policy.fr.md")]
-    assert len(ENGLISH) == 10
+    assert len(ENGLISH) >= 13
 
 
 def test_joins() -> None:
@@ -99,8 +103,24 @@ def test_tlp() -> None:
     assert written == set(list(seen)[:5])
 
 
+def test_dialects() -> None:
+    for (level,), *written in rows("Level", "As `tlp1`"):
+        known = [each for each, found in TLP_IDS.items() if found is parse_tlp(level)]
+        for dialect, beginning in zip(("tlp1", "tlp2", "opencti"), written, strict=True):
+            for each in known:
+                body = json.dumps({"object_marking_refs": [each]}).encode()
+                (there,) = json.loads(render(body, dialect))["object_marking_refs"]
+                assert there.removeprefix(PREFIX).startswith(tuple(beginning)) if beginning else there == each
+            assert says(dialect, parse_tlp(level)) == bool(beginning)
+
+
 def test_tags() -> None:
     for (tag,), worth in rows("Tag", "What it says"):
+        assert said(of_tags([tag])) == set(worth), tag
+
+
+def test_policies() -> None:
+    for (tag,), worth in rows("Word", "What it says"):
         assert said(of_tags([tag])) == set(worth), tag
 
 
@@ -190,17 +210,22 @@ PEERS = {
 WRONG: dict[str, str] = {
     "version.foreign_revocation": "barred", "withdrawn.by_peer": "withdrawn", "audience.empty": "members",
     "label.none": "label", "peer.unknown": "peer", "misp.unpublished": "draft", "marking.unknown": "unknown",
-    "marking.iep": "iep", "agreement.receive_none": "receive", "receive.ceiling": "taken", "origin.returns": "owner",
+    "marking.iep": "iep", "marking.iep_period": "until", "agreement.receive_none": "receive",
+    "receive.ceiling": "taken", "receive.type": "taken_types", "receive.confidence": "taken_sure",
+    "channel.in_clear": "encrypted", "dialect.no_level": "dialect", "marking.not_carried": "words",
+    "attribution.must_not": "unnamed", "agreement.in_clear": "sent_hidden", "agreement.confidence": "sent_sure",
+    "origin.returns": "owner",
     "collection.type": "types", "collection.only_posted": "only_posted", "collection.ceiling": "ceiling",
     "sharing_group.orgs": "orgs", "sharing_group.server": "servers", "pap.not_carried": "pap",
     "distribution.reach": "reach", "onward.forbidden": "onward", "agreement.none": "agreements",
-    "agreement.not_begun": "start", "agreement.ceiling": "sent", "agreement.type": "sent_types", "pfc.list": "pfc",
+    "agreement.not_begun": "start", "agreement.ceiling": "sent", "agreement.type": "sent_types",
+    "personal.review": "personal", "pfc.list": "pfc",
     "agreement.ended": "end", "doubt.warninglist": "doubt",
 }  # fmt: skip
 """Reason → what is wrong when it is given."""
 
 
-def decided(wrong: set[str]) -> tuple[str, str]:
+def decided(wrong: set[str], approved: frozenset[tuple[str, str, int]] = frozenset()) -> tuple[str, str]:
     """The verdict and first reason on something of CIRCL's for SOC, with all this wrong at once."""
 
     def unless(name: str, good: Any, bad: Any) -> Any:
@@ -208,7 +233,10 @@ def decided(wrong: set[str]) -> tuple[str, str]:
 
     giver = Agreement(
         id="giver", title="g", parties=("circl",), start=date(2026, 1, 1), end=date(2027, 1, 1), purpose="p",
-        receive=unless("receive", Receive(ceiling=unless("taken", Tlp.RED, Tlp.GREEN)), None),
+        receive=unless("receive", Receive(
+            ceiling=unless("taken", Tlp.RED, Tlp.GREEN), types=unless("taken_types", None, frozenset({"malware"})),
+            confidence=unless("taken_sure", None, 60),
+        ), None),
         send=Send(ceiling=Tlp.CLEAR, onward=unless("onward", True, False)),
     )  # fmt: skip
     reader = Agreement(
@@ -217,7 +245,8 @@ def decided(wrong: set[str]) -> tuple[str, str]:
         end=unless("end", date(2027, 1, 1), date(2026, 3, 1)),
         send=Send(
             ceiling=unless("sent", Tlp.RED, Tlp.GREEN), pfc=unless("pfc", True, False),
-            types=unless("sent_types", None, frozenset({"malware"})),
+            types=unless("sent_types", None, frozenset({"malware"})), encrypted="sent_hidden" in wrong,
+            confidence=unless("sent_sure", 50, 51), personal=unless("personal", "allowed", "hold"),
         ),
     )  # fmt: skip
     node = "identity--5b7f0d1e-2c49-4f6a-9d31-8a0c6e2f4b17"
@@ -226,22 +255,28 @@ def decided(wrong: set[str]) -> tuple[str, str]:
     (audience,) = rules.audiences
     audience = replace(
         audience, members=unless("members", audience.members, ()), ceiling=unless("ceiling", Tlp.RED, Tlp.AMBER),
-        types=unless("types", None, frozenset({"malware"})), only_posted="only_posted" in wrong,
-        pap="pap" not in wrong, agreements=unless("agreements", audience.agreements, frozenset()),
+        types=unless("types", unless("words", None, frozenset({"indicator"})), frozenset({"malware"})),
+        only_posted="only_posted" in wrong,
+        pap="pap" not in wrong, in_clear=bool(wrong & {"encrypted", "sent_hidden"}), dialect="tlp1",
+        agreements=unless("agreements", audience.agreements, frozenset()),
     )  # fmt: skip
     label = Label(
-        tlp=Tlp.RED, pap=Pap.RED, vert=True, pfc=Pfc.ROUGE, draft="draft" in wrong,
+        tlp=unless("dialect", Tlp.AMBER if approved else Tlp.RED, Tlp.AMBER_STRICT), pap=Pap.RED,
+        vert=not approved or "pfc" in wrong, pfc=None if approved else Pfc.ROUGE, draft="draft" in wrong,
         unknown=unless("unknown", frozenset(), frozenset({"tlp:unclear"})),
         iep=unless("iep", frozenset(), frozenset({"iep:x"})),
         orgs=unless("orgs", frozenset({SOC}), frozenset()),
         servers=unless("servers", None, frozenset({"https://elsewhere.example"})),
-        reach=unless("reach", Reach.ALL, Reach.NODE),
+        reach=unless("reach", Reach.ALL, Reach.NODE), unnamed="unnamed" in wrong, limited="words" in wrong,
+        encrypted="encrypted" in wrong,
+        until=unless("until", None, NOW), confidence=50,
     )  # fmt: skip
     subject = Subject(
         peer=unless("peer", "circl", "ghost"), type="indicator", label=unless("label", label, None),
         owner=unless("owner", "circl", "soc"), barred=unless("barred", "", "version.foreign_revocation"),
         withdrawn=unless("withdrawn", frozenset(), frozenset({audience.channel})),
-        doubt=unless("doubt", "", "doubt.warninglist"),
+        doubt="doubt.refused" if "refused" in wrong else unless("doubt", "", "doubt.warninglist"), personal=True,
+        approved=approved,
     )  # fmt: skip
     decision = rules.decide(subject, audience)
     return decision.reasons[0], str(decision.verdict)
@@ -258,3 +293,16 @@ def test_the_order_of_reasons() -> None:
         wrong.remove(WRONG[reason])
     assert not wrong
     assert decided(wrong) == asked[-1] == (released[1][0], released[2][0])
+
+
+def test_what_a_person_may_let_go() -> None:
+    """Approved for all, the reason is gone or it is not; and TLP:RED stays whatever anybody approves."""
+    held = {reason for _, (reason,), (verdict,), *_ in rows("", "Reason") if verdict == "hold"} | {"doubt.refused"}
+    fates = {reason: fate for (reason,), (fate,) in rows("Held as")}
+    assert fates.keys() == held
+    for reason, fate in fates.items():
+        wrong = {"refused" if reason == "doubt.refused" else WRONG[reason]}
+        approved = frozenset({("", reason, 1)})
+        assert decided(wrong, frozenset({("", "nothing", 1)}))[0] == reason
+        assert decided(wrong, approved)[0] == ("release.agreement" if fate == "lifted" else reason)
+        assert decided(wrong, frozenset({("", reason, 0), ("peer:ccc", reason, 1)}))[0] == reason

@@ -14,7 +14,8 @@ from exchange.model.envelope import Page
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Agreement, Collection, Peer, Receive, Send, Target, Terms
 from exchange.policy import Rules
-from exchange.store import Store, audiences, listings, micros, notices, pages, statements, tables
+from exchange.store import Store, audiences, listings, micros, pages, statements, tables
+from exchange.store.work import NOTICES
 from exchange.sync.accept import Accepted, accept
 from exchange.sync.terms import adopt
 
@@ -174,7 +175,8 @@ class World:
             assert row is not None
             asked = pages.Query(now=micros(self.now), limit=10_000, **query)
             found = [each.stix_id for each in pages.index(tx, row.number, asked).entries]
-            return found if recalls else [each for each in found if each in notices.others(statements.held(tx, found))]
+            held = statements.held(tx, found)
+            return [each for each in found if recalls or all(item.source != NOTICES for item in held[each])]
 
     def waiting(self) -> list[str]:
         """The ids that wait in the outbox of ccc/depot."""

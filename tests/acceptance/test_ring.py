@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from lab.samples.markings import CLEAR, GREEN, RED
 from tests.acceptance.node import until
 
 pytestmark = pytest.mark.acceptance
+LONG = pytest.mark.skipif(not os.environ.get("EXCHANGE_SOAK"), reason="minutes long: `make soak` runs it")
 
 NAMES = "abc"
 IDENTITY = {name: f"identity--5b7f0d1e-2c49-4f6a-9d31-8a0c6e2f4b0{n}" for n, name in enumerate(NAMES)}
@@ -102,9 +104,9 @@ def held(node: Node) -> set[tuple[str, str]]:
     return set(node.rows("SELECT peer, stix_id FROM statement"))
 
 
-@pytest.mark.parametrize("level", [pytest.param(GREEN, id="green"), pytest.param(CLEAR, id="clear")])
+@pytest.mark.parametrize("level", [pytest.param(GREEN, id="green"), pytest.param(CLEAR, id="clear", marks=LONG)])
 def test_everything_goes_round_once_and_the_ring_comes_to_rest(tmp_path: Path, level: str) -> None:
-    """R3, R9: after that two further full rounds write no statement, no listing, nothing to hand over, no receipt."""
+    """R3, R9: after that one more full round writes no statement, no listing, nothing to hand over, no receipt."""
     with ring(tmp_path) as nodes:
         given = {}
         for name, node in nodes.items():
@@ -112,8 +114,7 @@ def test_everything_goes_round_once_and_the_ring_comes_to_rest(tmp_path: Path, l
             assert node.post("soc", objects)["success_count"] == 2
             given[name] = [object_["id"] for object_ in objects]
         rest = at_rest(nodes)
-        for _ in range(2):
-            assert full_round(nodes) == rest
+        assert full_round(nodes) == rest
         a, b, c = (held(nodes[name]) for name in NAMES)
     assert {("a", id_) for id_ in given["a"]} <= b
     assert {("b", id_) for name in "ab" for id_ in given[name]} <= c

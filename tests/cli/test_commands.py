@@ -117,6 +117,10 @@ class Person:
         """Run a command with --json; its answer, and nothing but JSON on standard output."""
         return json.loads(self.types(*words, "--json", code=code).stdout)
 
+    def applies(self) -> None:
+        """Have what stands in the folder run."""
+        self.types("apply", "--yes")
+
     def file(self, *objects: dict[str, Any], name: str = "bundle.json") -> str:
         """A file of these objects."""
         path = self.folder / name

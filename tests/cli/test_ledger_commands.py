@@ -65,13 +65,20 @@ def test_verify_finds_what_was_changed(person: Person, monkeypatch: pytest.Monke
 
 def test_the_register_is_a_page_to_print(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     read_once(person)
+    agreement = person.config / "agreements" / "soc.toml"
+    text = agreement.read_text(encoding="utf-8")
+    agreement.write_text(
+        text.replace('purpose = "test"', 'purpose = "test"\nlegal_basis = "A-2.1, art. 68"'), encoding="utf-8"
+    )
+    person.applies()
+    assert "A-2.1, art. 68" in {each["legal_basis"] for each in person.asks("register")}
     assert [each["types"] for each in person.asks("register")] == [{"indicator": 1}, {"indicator": 1}]
     for language, title in (("fr", "Registre des communications – CERT-QC"), ("en", "Register of communications")):
         for room in (terminal, ledger):
             monkeypatch.setattr(room, "LANGUAGE", language)
         page = person.types("register", "--html", "--from", "2026-01-01").stdout
         assert f'<html lang="{language}">' in page and title in page and "SOC (soc)" in page
-        assert "<script" not in page
+        assert "<script" not in page and "A-2.1, art. 68" in page
     lines = person.types("register", "--csv").stdout.splitlines()
     assert len(lines) == 3 and "indicator 1" in lines[1]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from exchange.cli import review, terminal
+from exchange.model.marking import Tlp
 from exchange.store import audiences, micros, open_store, pages
 from tests.cli.test_commands import COLLECTION, Person
 from tests.world import NOW, indicator
@@ -106,3 +107,81 @@ def test_the_list_is_readable_in_eighty_columns(person: Person, monkeypatch: pyt
     for each in (KNOWN, ADDRESS):
         person.types("review", "refuse", each["id"], "--why", "x")
     assert person.types("review", "list").stdout.splitlines() == ["Nothing to show here."]
+
+
+STRICT = indicator("strict.invalid", tlp=Tlp.RED)
+ABOVE = indicator("above.invalid", tlp=Tlp.AMBER_STRICT)
+
+
+def four_eyes(person: Person, approvals: int = 2) -> None:
+    """SOC may have what is strict, and its agreement asks for so many persons."""
+    path = person.config / "agreements" / "soc.toml"
+    path.write_text(path.read_text().replace('"TLP:GREEN"', f'"TLP:RED"\napprovals = {approvals}'))
+    giver = person.config / "agreements" / "circl.toml"
+    giver.write_text(giver.read_text() + '[send]\nceiling = "TLP:CLEAR"\nonward = true\n')
+    path = person.config / "collections" / "partenaires.toml"
+    path.write_text(path.read_text().replace('"TLP:GREEN"', '"TLP:RED"'))
+    person.applies()
+
+
+def test_two_persons_let_it_go(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "_LOGIN", Path("/nowhere"))
+    four_eyes(person)
+    person.imports(STRICT, ABOVE)
+    found = person.asks("review", "queue", "--code", "receive.ceiling")
+    (entry,) = found["entries"]  # TLP:RED is for its recipients alone
+    assert (entry["id"], entry["asked"], entry["readers"]) == (ABOVE["id"], 2, ["soc"])
+    assert {(each["code"], each["count"]) for each in found["counts"]} == {
+        ("receive.ceiling", 1), ("doubt.warninglist", 2),
+    }  # fmt: skip
+    for who in ("marie", "marie", "luc"):
+        assert ABOVE["id"] not in read(person)
+        monkeypatch.setenv("SUDO_USER", who)
+        person.types("review", "approve", ABOVE["id"], "--for", "soc", "--why", "by telephone")
+    assert ABOVE["id"] in read(person)
+    person.types("review", "decline", ABOVE["id"], "--why", "no")
+    assert ABOVE["id"] not in read(person)
+    assert person.asks("review", "queue", "--peer", "circl", "--code", "receive.ceiling")["entries"] == []
+    person.types("review", "undo", ABOVE["id"], "--why", "the wrong one")
+    assert len(person.asks("review", "queue", "--code", "receive.ceiling")["entries"]) == 1
+
+
+def test_a_value_too_takes_two_persons(person: Person) -> None:
+    """The release of a value is for everybody, so the most careful agreement holds."""
+    four_eyes(person)
+    person.types("review", "release", KNOWN["id"], "--why", "ours", "--who", "Marie")
+    assert KNOWN["id"] not in read(person)
+    person.types("review", "release", KNOWN["id"], "--why", "ours", "--who", "Luc")
+    assert KNOWN["id"] in read(person)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("fr", ["irait à soc; approuvé 0 fois, 1 personnes requises", "2 de circl, le premier il y a"]),
+        ("en", ["would go to soc; approved 0 times, 1 persons needed", "2 of circl, the first"]),
+    ],
+)
+def test_the_queue_speaks_both_languages(
+    person: Person, monkeypatch: pytest.MonkeyPatch, language: str, words: list[str]
+) -> None:
+    for room in (terminal, review):
+        monkeypatch.setattr(room, "LANGUAGE", language)
+    told = person.types("review", "queue").stdout
+    assert [word for word in words if word not in told] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("approve", STRICT["id"], "--why", "x"),
+        ("approve", KNOWN["id"], "--why", " "),
+        ("approve", KNOWN["id"], "--why", "x", "--for", "nobody"),
+        ("decline", indicator("bad.invalid")["id"], "--why", "x"),
+        ("queue", "--peer", "nobody"),
+    ],
+)
+def test_what_no_person_may_let_go_is_told(person: Person, words: tuple[str, ...]) -> None:
+    person.imports(STRICT)
+    person.types("review", *words, code=64)
+    assert STRICT["id"] not in read(person)

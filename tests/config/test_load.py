@@ -10,6 +10,7 @@ from valid_folder import VALID
 
 from exchange.config import load
 from exchange.config.skeleton import _NODE
+from exchange.model import personal
 from exchange.model.marking import Tlp
 from exchange.model.party import Expiry
 
@@ -58,6 +59,15 @@ def test_nothing_expires_unless_it_is_configured(write, add):
         valid_until=False, half_life=15 * 86_400.0, threshold=20, sightings=False, false_positive=36 * 3_600.0,
     )  # fmt: skip
     assert wide == Expiry(types=frozenset({"indicator", "url"}))
+
+
+def test_what_is_personal(add):
+    """In one spelling and order, so that only another choice changes the policy."""
+    assert load(add("exchange.toml", "")).terms.personal == personal.USUAL
+    more = '[personal]\ninternal = [".Gouv.qc.ca", "*.cert.example"]\nallowed = ["Hub.cert.example"]'
+    assert load(add("exchange.toml", more)).terms.personal == personal.Choice(
+        internal=("cert.example", "gouv.qc.ca"), allowed=("hub.cert.example",)
+    )
 
 
 @pytest.mark.parametrize("which", ["sample", "skeleton"])

@@ -43,6 +43,7 @@ SPOILT = [
     (CCC, 'name = "CCC"', 'name = "CCC"\nquality = "G"', "quality", "config.bad_quality"),
     (CCC, 'name = "CCC"', 'name = "CCC"\nquality = 101', "quality", "config.bad_quality"),
     (CCC, 'name = "CCC"', 'name = "CCC"\nquality = true', "quality", "config.bad_quality"),
+    (CCC, 'name = "CCC"', 'name = "CCC"\njurisdiction = "Quebec"', "jurisdiction", "config.bad_jurisdiction"),
     (CCC, 'id = "alertes"', 'id = "Alertes Été"', "source[0].id", "config.bad_id"),
     (CCC, 'id = "alertes"', 'id = "depot"', "target[0].id", "config.id_twice"),
     (CCC, 'id = "alertes"', 'id = "alertes"\nevery = "15 min"', "source[0].every", "config.bad_duration"),
@@ -126,6 +127,8 @@ SPOILT = [
     (CST, '["indicator", "sighting"]', '["?"]', "send.types[0]", "config.bad_type"),
     (CST, '["indicator", "sighting"]', "[]", "send.types", "config.empty_list"),
     (CST, '["indicator", "sighting"]', '"indicator"', "send.types", "config.not_list"),
+    (CST, '["indicator", "sighting"]', '["sighting"]\nredact = ["a b"]', "send.redact[0]", "config.bad_property"),
+    (CST, '["indicator", "sighting"]', '["sighting"]\nredact = ["id"]', "send.redact[0]", "config.property_kept"),
     (SHELF, "0c6b5f0a-", "0c6b5f0a", "id", "config.bad_uuid"),
     (SHELF, '"Partenaires"', '{ de = "Partner" }', "title", "config.bad_languages"),
     (SHELF, '"Partenaires"', "{}", "title", "config.bad_languages"),
@@ -150,6 +153,21 @@ SPOILT = [
         '[warninglists]\ntrusted = ["cccc"]\n[node]',
         "warninglists.trusted[0]",
         "config.unknown_peer_near",
+    ),
+    (NODE, "[node]", '[personal]\ninternal = ["gouv qc"]\n[node]', "personal.internal[0]", "config.bad_suffix"),
+    (
+        NODE,
+        "[node]",
+        '[personal]\ninternal = ["gouv.qc.ca", "*.Gouv.qc.ca"]\n[node]',
+        "personal.internal[1]",
+        "config.named_twice",
+    ),
+    (
+        NODE,
+        "[node]",
+        '[personal]\ninternal = ["gouv.qc.ca"]\nallowed = ["hub.example", "QC.ca"]\n[node]',
+        "personal.allowed[1]",
+        "config.allowed_is_internal",
     ),
     (SHELF, '["ccc"]', '["cccc"]', "readers[0]", "config.unknown_peer_near"),
     (SHELF, '["ccc"]', '["nobody"]', "readers[0]", "config.unknown_peer"),
@@ -214,6 +232,7 @@ def test_one_mistaken_table_is_one_problem(add, file, more, key, code):
     assert seen(add(file, more)) == [(file, key, code)]
 
 
+IN_CLEAR = VALID[CCC].replace("https://", "http://").replace('token = "credential:ccc.token"', "")
 AGREEMENT = 'title = "E"\nfrom = 2026-01-01\nuntil = 2026-12-31\npurpose = "P"\nparties = ["ccc"]\n'
 WITHOUT = [
     ({CST: AGREEMENT}, CST, "send", "config.agreement_empty"),
@@ -221,6 +240,12 @@ WITHOUT = [
     ({CST: AGREEMENT + "receive = {}"}, CCC, "target[0]", "config.target_without_send"),
     ({CST: AGREEMENT + 'send = { ceiling = "TLP:GREEN" }'}, CCC, "source[0]", "config.source_without_receive"),
     ({CST: None}, CCC, "source[0]", "config.source_without_receive"),
+    ({CCC: IN_CLEAR}, CCC, "target[0].url", "config.target_in_clear"),
+    ({CST: VALID[CST] + "unrated = true"}, CST, "send.confidence", "config.goes_with"),
+    ({CST: VALID[CST] + "confidence = 101"}, CST, "send.confidence", "config.above_limit"),
+    ({CST: VALID[CST] + "confidence = -1"}, CST, "send.confidence", "config.below_limit"),
+    ({CST: VALID[CST] + 'encryption = "no"'}, CST, "send.encryption", "config.not_one_of"),
+    ({CST: 'legal_basis = ""\n' + VALID[CST]}, CST, "legal_basis", "config.empty"),
     (
         {CST: AGREEMENT + 'send = { ceiling = "TLP:GREEN" }', SHELF: VALID[SHELF] + 'writers = ["ccc"]'},
         SHELF,

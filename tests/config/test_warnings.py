@@ -56,7 +56,8 @@ def test_an_agreement_far_from_its_end_is_quiet(write):
 def test_exchanges_in_clear(write):
     public = VALID[CCC].replace("https://", "http://").replace('token = "credential:ccc.token"', "")
     listen = ON + '[serve]\nlisten = "10.0.0.1:80"\npublic_url = "https://e.example"\nproxies = ["10.0.0.2"]'
-    assert seen(write({NODE: listen, CCC: public})) == {
+    readable = VALID[CST] + 'encryption = "may"\n'
+    assert seen(write({NODE: listen, CCC: public, CST: readable})) == {
         (NODE, "serve.listen", "config.listen_plain"),
         (CCC, "source[0].url", "config.plain_http"),
         (CCC, "target[0].url", "config.plain_http"),

@@ -133,3 +133,20 @@ def test_what_was_pending_before_there_were_statuses_is_sent_again(store_url: st
 def test_the_newest_revision_is_that_of_the_last_migration() -> None:
     """It is read from the names of the files, so that an HTTP process need not load Alembic."""
     assert newest() == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+@pytest.mark.parametrize("decided", ["", "e1"])
+def test_terms_that_were_adopted_half_way_are_adopted_anew(store_url: str, decided: str) -> None:
+    """0012 to 0013: what an earlier release left shut in the middle of a change does not stay so."""
+    store = Store(store_url)
+    config = _config()
+    with store.writing() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0012")
+        audiences.set_note(tx, "policy_epoch", "e1")
+        audiences.set_note(tx, "policy_decided", decided)
+    migrate(store)
+    with store.reading() as tx:
+        assert audiences.note(tx, "policy_epoch") == decided
+        assert tx.execute(select(tables.meta).where(tables.meta.c.name == "policy_decided")).all() == []
+    store.close()

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 from babel.messages.pofile import read_po
 
 from exchange import errors, i18n
+from exchange.cli import COMMANDS
 from exchange.cli.inquiry import FACTS
 from exchange.policy import Basis, Verdict
+from exchange.sync.effects import Turning
+from exchange.sync.proof import LAWS
 
 SOURCE = Path(i18n.__file__).parents[1]
 CATALOGUES = Path(i18n.__file__).parent
@@ -80,7 +84,7 @@ def literals(node: ast.expr | None) -> Iterator[str]:
 
 PULLED = returned("sync/pull.py", "barrier", "_drain")
 PUSHED = returned("sync/push.py", "_empty") | returned("sync/handing.py", "hand_over")
-STATES = returned("sync/overview.py", "_state") | PULLED | PUSHED | {"paused", "failed", "lease_lost", "broken_off"}
+STATES = returned("sync/overview.py", "state_of") | PULLED | PUSHED | {"paused", "failed", "lease_lost", "broken_off"}
 COUNTS = (
     {"stored", "known", "touch", "conflict", "rejected", "skipped"}  # sync.accept
     | {"accepted", "refused", "pending", "stopped", "withdrawn", "delivered"}  # sync.push, the outbox and the ledger
@@ -93,13 +97,17 @@ COUNTS = (
 )
 # Message ids that the source puts together: their beginning → every ending there is.
 FORMED = {
-    "cli.": {"in", "out", "collection", "target"},
+    "cli.": {"in", "out", "collection", "target"} | {f"{name}.help" for name, _, _ in COMMANDS},
     "cli.column.": {"where", "state", "lag", "outcome", "succeeded", "moved", "counts", "held", "quarantine", "next"}
-    | {"at", "peer", "object", "agreement"},
-    "cli.ledger.": {"offered", "delivered", "accepted", "refused"},
+    | {"at", "peer", "object", "agreement", "version", "who", "why", "files"},
+    "cli.plan.file_": {"added", "removed", "changed", "rewritten"},
+    "cli.ledger.": {"offered", "delivered", "accepted", "refused", "recalled", "notice", "told", "taken"},
+    "cli.erase.state_": {"asked", "approved", "erased", "dropped"},
+    "cli.plan.turn_": set(get_args(Turning)),
     "cli.ledger.name.": {"handed", "fetched", "anchor"},
-    "register.": {"recipient", "nature", "purpose", "reason", "period", "how"},
+    "register.": {"recipient", "nature", "purpose", "basis", "reason", "period", "how"},
     "cli.profile.": set(FACTS),
+    "cli.prove.law.": set(LAWS),
     "cli.handout.": {"curl", "misp", "opencti", "sentinel"},
     "cli.review.": {"equal", "subdomain", "part", "expression", "inside", "contains", "overlaps"},
     "count.": COUNTS,

@@ -118,8 +118,8 @@ def test_a_reader_without_any_agreement(memory: Store) -> None:
 def test_an_audience_that_is_being_decided(house: House) -> None:
     house.give(indicator())
     with house.store.writing() as tx:
-        open_ones = [row for row in audiences.everyone(tx).values() if not row.retired]
-        audiences.declare(tx, open_ones, micros(house.world.now))
+        shut = [replace(row, open=False) for row in audiences.everyone(tx).values() if not row.retired]
+        audiences.declare(tx, shut, micros(house.world.now))
     for path in (OBJECTS, MANIFEST, FEED):
         answer = house.get(path)
         refused(answer, 503, "request.deciding")
@@ -145,7 +145,7 @@ def test_r31_the_brake(house: House, whom: str) -> None:
 
 
 def test_nothing_leaves_when_outbound_is_off(memory: Store) -> None:
-    house = House(memory, outbound=False)
+    house = House(memory, outbound=lambda: False)
     house.give(indicator())
     refused(house.get(OBJECTS), 503, "request.paused")
     assert house.get("/taxii2/").status_code == 200

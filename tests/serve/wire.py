@@ -27,7 +27,10 @@ STAMP = 1795258800
 
 def misp_terms(**more: Any) -> Terms:
     """circl writes to `depot-commun` what CERT1 created, ccc reads it; both may have everything up to AMBER."""
-    take, give = Receive(ceiling=Tlp.AMBER, unmarked=Tlp.GREEN), Send(ceiling=Tlp.AMBER, onward=True)
+    take, give = (
+        Receive(ceiling=Tlp.AMBER, unmarked=Tlp.GREEN),
+        Send(ceiling=Tlp.AMBER, onward=True, personal="allowed"),
+    )
     given = house_terms(agreements=[agreement("x", "circl", "ccc", "cert-ee", receive=take, send=give)], **more)
     peers = dict(given.peers)
     peers["circl"] = replace(peers["circl"], identities=frozenset({f"identity--{CERT1}"}))

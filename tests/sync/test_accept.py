@@ -202,6 +202,62 @@ def test_r5_from_the_future_is_held(memory: Store) -> None:
     assert world.listed("circl") == [indicator("soon.example")["id"]]
 
 
+AHEAD = NOW + timedelta(hours=1)
+
+
+def test_r5_a_referrer_from_the_future_labels_nothing_yet(memory: Store) -> None:
+    """R5, R11: what is held for its date counts only once that has come; until then the version before it does."""
+    world = World(memory)
+    member, other = indicator("member.example", tlp=None), indicator("other.example", tlp=None)
+    world.give("ccc/alertes", member, other, report(other, name="r", tlp=Tlp.GREEN))
+    world.give("ccc/alertes", report(member, name="r", tlp=Tlp.GREEN, modified=AHEAD))
+    world.give("ccc/alertes", report(member, name="only ahead", tlp=Tlp.GREEN, modified=AHEAD))
+    assert set(world.listed("circl")) == {other["id"], report(name="r")["id"]}
+    world.pass_time(timedelta(hours=2))
+    world.give("ccc/alertes")
+    assert set(world.listed("circl")) == {member["id"], report(name="r")["id"], report(name="only ahead")["id"]}
+
+
+def test_r5_an_end_from_the_future_labels_nothing_yet(memory: Store) -> None:
+    """R5, R10: a looser version of an end that is still to come does not loosen its relationships."""
+    world = World(memory)
+    bad, family = indicator(tlp=Tlp.RED), malware("m")
+    link = relationship(bad, family)
+    world.give("ccc/alertes", bad, family, link)
+    world.give("ccc/alertes", indicator(tlp=Tlp.GREEN, modified=AHEAD))
+    assert world.listed("circl") == [family["id"]]
+    world.pass_time(timedelta(hours=2))
+    world.give("ccc/alertes")
+    assert set(world.listed("circl")) == {bad["id"], family["id"], link["id"]}
+
+
+def test_r5_what_comes_due_and_what_comes_after_it_leave_one_newest(memory: Store) -> None:
+    """R5: between two drains a version came due, and in the next one comes a later one; or one before it."""
+    world = World(memory)
+    member, other = indicator("member.example", tlp=None), indicator("other.example")
+    world.give("ccc/alertes", member, report(member, tlp=Tlp.GREEN))
+    world.give("ccc/alertes", report(other, tlp=Tlp.GREEN, modified=AHEAD))
+    assert member["id"] in world.listed("circl")
+    world.pass_time(timedelta(hours=2))
+    world.give("ccc/alertes", report(other, tlp=Tlp.GREEN, modified=AHEAD - timedelta(minutes=1)), last=False)
+    world.give("ccc/alertes", report(other, tlp=Tlp.RED, modified=AHEAD + timedelta(minutes=1)))
+    with memory.reading() as tx:
+        found = statements.find(tx, stix_id=report(other)["id"])
+        assert [held.version[11:16] for held in found if held.newest] == ["13:01"]
+    assert member["id"] not in world.listed("circl")
+
+
+def test_r5_a_contradicted_version_from_the_future_still_waits(memory: Store) -> None:
+    """R5: that its giver contradicts it makes it stricter, and not due."""
+    world = World(memory)
+    world.give("ccc/alertes", indicator(tlp=Tlp.CLEAR, modified=AHEAD))
+    world.give("ccc/alertes", indicator(tlp=Tlp.GREEN, modified=AHEAD, name="other"))
+    assert world.listed("circl") == []
+    world.pass_time(timedelta(hours=2))
+    world.give("ccc/alertes")
+    assert world.listed("circl") == [indicator()["id"]]
+
+
 def test_r8_a_stricter_version_withdraws_the_older_ones(memory: Store) -> None:
     """R8: the newest version governs; whoever may not see it loses the older ones."""
     world = World(memory)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange import log
@@ -155,6 +155,7 @@ def test_in_a_closed_window_nobody_is_asked_anything(memory: Store, time: Time) 
     assert len(rounds(memory, peers, time, given, probe=WEEK)) == 3
 
 
+@settings(max_examples=25)
 @given(st.integers(1, 600), st.lists(st.floats(0, 5), min_size=1, max_size=60))
 def test_a_budget_is_never_overdrawn(per_minute: int, gaps: list[float]) -> None:
     """However requests come, no minute sees more of them than it may, and ten seconds' worth."""

@@ -28,7 +28,7 @@ from exchange.store import Store, audiences, micros, moment, open_store, sources
 from exchange.sync import leases
 from exchange.sync.accept import accept
 from exchange.sync.schedule import HEARTBEAT, Schedule
-from exchange.sync.terms import adopt
+from exchange.sync.terms import adopt, follow
 from tests.sync.partners import ALERTS, DEPOT, OTHER, Desk, Giver, Taker, with_sources
 from tests.world import NOW, SHARED, World, agreement, indicator, page, terms
 
@@ -346,8 +346,8 @@ def test_an_agreement_begins_at_midnight(memory: Store, time: Time) -> None:
     assert giver.cursors == []
     time.now += timedelta(seconds=1)
     schedule.tick()
-    assert listed(memory, time) == [indicator("old.example")["id"]]
     finished(schedule)
+    assert listed(memory, time) == [indicator("old.example")["id"]]
     time.now += timedelta(seconds=ALERTS.every)
     once(memory, Partners(ccc=giver), time, given)
     assert len(listed(memory, time)) == 2
@@ -384,13 +384,37 @@ def test_a_midnight_at_which_the_store_was_busy_is_made_up_for(
         calls.append(1)
         if len(calls) == 1:
             raise StoreBusy("store.busy", seconds=2.0)
-        return adopt(*arguments)
+        return follow(*arguments)
 
-    monkeypatch.setattr("exchange.sync.schedule.adopt", busy_once)
+    monkeypatch.setattr("exchange.sync.schedule.follow", busy_once)
     time.now = NOW.replace(day=22, hour=0)
     schedule.tick()
     time.now += timedelta(seconds=1)
     schedule.tick()
+    finished(schedule)
+    assert listed(memory, time) == [indicator()["id"]]
+
+
+def test_other_terms_are_followed_from_the_next_tick(memory: Store, time: Time) -> None:
+    """What is applied while it runs: sources and agreements at the next tick, the stop of all that leaves at once."""
+    send = [agreement("reseau", "ccc", "cert-ee", "circl", receive=Receive(ceiling=Tlp.AMBER), send=Send(ceiling=level))
+            for level in (Tlp.GREEN, Tlp.CLEAR)]  # fmt: skip
+    wide, narrow = (with_sources(terms(agreements=[each]), ALERTS) for each in send)
+    schedule = made(memory, Partners(ccc=Giver()), time, wide)
+    accept(memory, Rules(wide, NOW), page(indicator()), OTHER.key, "circl", NOW)
+    assert listed(memory, time) == [indicator()["id"]]
+    assert schedule.targets().keys() == {"ccc/depot"}
+    fewer = replace(narrow, peers={**narrow.peers, "ccc": replace(narrow.peers["ccc"], sources=())})
+    schedule.follow(fewer, outbound=False)
+    assert schedule.targets() == {}
+    assert schedule.sources().keys() == {ALERTS.key}
+    assert listed(memory, time) == [indicator()["id"]]
+    schedule.tick()
+    assert schedule.sources() == {}
+    assert listed(memory, time) == []
+    schedule.follow(wide, outbound=True)
+    schedule.tick()
+    assert schedule.targets().keys() == {"ccc/depot"}
     finished(schedule)
     assert listed(memory, time) == [indicator()["id"]]
 
