@@ -28,8 +28,9 @@ bench: $(VENV)/.test
 SEEDS ?= 1
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.acceptance.campaign --kills 500 $(addprefix --seed ,$(SEEDS)) $(ARGS)
-	EXCHANGE_SOAK=1 $(BIN)/python -m pytest -q tests/acceptance/test_misp_nodes.py tests/acceptance/test_ring.py tests/convert/test_differential.py \
-	  tests/model/test_pattern_laws.py tests/model/test_canonical.py tests/properties/test_agreements.py
+	EXCHANGE_SOAK=1 $(BIN)/python -m pytest -q tests/acceptance/test_misp_nodes.py tests/acceptance/test_ring.py \
+	  tests/acceptance/test_round.py tests/convert/test_differential.py tests/model/test_pattern_laws.py \
+	  tests/model/test_canonical.py tests/properties
 	$(BIN)/exchange policy prove --config config --cases 20000
 
 # Every small mistake in the policy, one after the other: is it found by a test? Tells those that are not.

@@ -105,6 +105,8 @@ def _target(kind: str, port: int, store: str) -> Iterator[tuple[Child, str]]:
         else:
             shelves, config = LOAD, folder / "etc"
             write(config, shelves, ["load"], port=port, store=_url(store, folder))
+            if store and command(config, "versions"):
+                command(config, "apply", "--yes")  # a kept store runs what was applied, on the port of then
             people = [_generated(config, "load")]
         with run_exchange(config, port, folder / "exchange.log") as node:
             node.wait_until(lambda: _decided(port, shelves, people))

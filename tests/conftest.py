@@ -13,7 +13,9 @@ from hypothesis import settings
 
 from exchange.store import Store, open_store
 
-settings.register_profile("house", deadline=None, print_blob=True)
+MANY = 300 if os.environ.get("EXCHANGE_SOAK") else 40
+"""Examples of a law that does not say how many: few at each change, many by `make soak`."""
+settings.register_profile("house", deadline=None, print_blob=True, max_examples=MANY)
 settings.load_profile("house")
 
 

@@ -12,7 +12,7 @@ from lab.child import ChildError
 from lab.venvs import python_of
 
 ROOT = Path(__file__).parents[2]
-KILLS = 40
+KILLS = 20
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.peers]
 

@@ -125,6 +125,7 @@ def test_everything_goes_round_once_and_the_ring_comes_to_rest(tmp_path: Path, l
     assert ("b", given["c"][0]) not in c
 
 
+@LONG
 def test_r8_a_recall_goes_as_far_as_its_object_went_and_comes_to_rest(tmp_path: Path) -> None:
     """A tells B by its page, B tells C by a push; each obeys, and says so in a note of its own."""
     with ring(tmp_path) as nodes:

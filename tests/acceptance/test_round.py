@@ -6,6 +6,7 @@ What may be had is worked out by `lab.oracle`, from the samples and the rules al
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from lab.venvs import python_of
 from tests.acceptance import real_data
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.peers]
+LONG = pytest.mark.skipif(not os.environ.get("EXCHANGE_SOAK"), reason="minutes long: `make soak` runs it")
 
 Object = dict[str, Any]
 # Who reads or is handed what, up to which level.
@@ -188,7 +190,7 @@ def canonical(value: str) -> str:
 
 
 @pytest.mark.skipif(not real_data.DATA.is_dir(), reason="real intelligence is not at ../shared/data")
-@pytest.mark.parametrize("unmarked", [None, "TLP:GREEN"])
+@pytest.mark.parametrize("unmarked", [pytest.param(None, marks=LONG), "TLP:GREEN"])
 def test_real_intelligence_is_accounted_for(tmp_path: Path, servers: None, unmarked: str | None) -> None:
     """Everything offered is stored or has a reason; without a default it is held, with one it is read exactly once."""
     offered = real_data.offer(real_data.DATA, small=True)

@@ -62,7 +62,7 @@ SHARED_LIFE = st.one_of(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(steps=st.lists(SHARED_LIFE, min_size=2, max_size=9))
 def test_r14_of_what_is_hidden_nothing_shows(steps: list[Step]) -> None:
     """Not in bodies, headers, tags, versions, feeds, results of a POST, statuses, or answers to a DELETE."""
@@ -91,7 +91,7 @@ INBOX_LIFE = st.one_of(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(steps=st.lists(INBOX_LIFE, min_size=2, max_size=9))
 def test_r14_an_inbox_tells_nothing_of_what_others_hand_in(steps: list[Step]) -> None:
     """To an account that writes and does not read, everything that others say there is hidden."""

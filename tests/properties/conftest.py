@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.conftest import new_database
+
+MEASURE = 4 if os.environ.get("EXCHANGE_SOAK") else 0.5
+"""Of the examples that a law names: few at each change, many by `make soak`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Engine:
     def examples(self, most: int) -> settings:
         """The settings for a law that gets at most so many examples: the same ones in every run."""
         return settings(
-            max_examples=max(2, round(self.share * most)),
+            max_examples=max(2, round(self.share * most * MEASURE)),
             derandomize=True,
             database=None,
             # Only where an example costs little is a failing one made small.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from tests.properties.readers import (
     Reader,
 )
 
+pytestmark = pytest.mark.skipif(not os.environ.get("EXCHANGE_SOAK"), reason="minutes long: `make soak` runs it")
 EACH = 100_000
 ENVELOPE = 2_000
 """Objects that each writer gives in one round."""

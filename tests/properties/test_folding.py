@@ -182,7 +182,7 @@ def stores() -> Iterator[tuple[Store, Store]]:
         each.close()
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(both=lives())
 def test_r23_order_and_pages_decide_nothing(stores: tuple[Store, Store], both: Any) -> None:
     """Commutative, associative, idempotent: the same statements are held, and the same facts are listed."""
@@ -212,7 +212,7 @@ def fronts(world: World) -> dict[str, str]:
     return {row.fact: row.stix_id for row in rows(world) if row.fact and not row.folded}
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(both=lives(), data=st.data())
 def test_r23_what_is_taken_back_leaves_what_the_others_say(
     stores: tuple[Store, Store], both: Any, data: st.DataObject
@@ -236,7 +236,7 @@ def test_r23_what_is_taken_back_leaves_what_the_others_say(
     assert all(fronts(one)[fact] == who for fact, who in forward.items() if kept[who] == fact)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(both=lives())
 def test_r23_who_stands_in_front_stays(stores: tuple[Store, Store], both: Any) -> None:
     """For as long as it says what it said, whatever comes beside it, once or again."""
@@ -267,7 +267,7 @@ def test_r23_a_second_round_moves_nothing(memory: Store) -> None:
 HIDDEN = st.sampled_from([(source, marked(item, Tlp.RED)) for source in ("maison/m",) for item in said_by(source)])
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(both=lives(), secret=st.lists(st.tuples(st.integers(0, 9), HIDDEN), min_size=1, max_size=12))
 def test_r14_hidden_twins_and_ends_decide_nothing(stores: tuple[Store, Store], both: Any, secret: Any) -> None:
     """Every row that the audience ever had, with its date, is the same with and without what it may not see."""
