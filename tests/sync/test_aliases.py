@@ -8,7 +8,7 @@ import pytest
 
 from exchange.model.marking import Tlp
 from exchange.model.party import Terms
-from exchange.store import Store, statements
+from exchange.store import Store, aliases
 from exchange.sync.explain import search
 from tests.world import World, collection, indicator, terms
 
@@ -86,7 +86,7 @@ def test_what_is_given_back_at_the_same_version_is_known_there(world: World) -> 
     world.give("circl/misp", copy_of(ORIGINAL))
     later = ORIGINAL | {"modified": "2026-11-21T12:00:01.000Z"}
     with world.store.reading() as tx:
-        held = statements.held_by(tx, "circl", [ORIGINAL["id"]])
+        held = aliases.held_by(tx, "circl", [ORIGINAL["id"]])
     assert held == {(ORIGINAL["id"], world_version(ORIGINAL))}
     assert world_version(later) not in {version for _, version in held}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import orjson
 from exchange.errors import ContentError
 from exchange.model import confidence, definitions, facts, marking, misp, pattern, schema, titles, upgrade
 from exchange.model.marking import Label, Tlp
+from exchange.model.strict import DECODER
 
 LARGEST = 4 * 1024 * 1024
 """Bytes of one object; the largest in real data is 243 kB."""
@@ -36,7 +36,6 @@ _INSTANT = re.compile(
     r"(T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60))(?:\.([0-9]{1,9}))?Z\Z"
 )
 _LONGEST_TIME = len("2026-01-01T00:00:00.123456789Z")
-_INTEGERS = range(-(2**63), 2**64)
 _UNVERSIONED_FIELDS = ("modified", "x_opencti_modified_at")
 # Rearranging a relationship, a sighting, a note or an opinion says something about its ends (RULES R10).
 END_PROPERTIES: Mapping[str, tuple[str, ...]] = {
@@ -260,37 +259,6 @@ _USUAL = 300
 """Characters of an id that is remembered: the same few creators stand on nearly everything."""
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose names are unique: of two, nobody can say which one its creator meant (RFC 7493)."""
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ContentError("content.duplicate", name=next(n for n in names if names.count(n) > 1)[:80])
-    return made
-
-
-def _integer(text: str) -> int:
-    """A number that comes out as it came in; larger ones would change in silence."""
-    value = int(text) if len(text) <= len(str(_INTEGERS.start)) else _INTEGERS.stop
-    if value not in _INTEGERS:
-        raise ContentError("content.number", value=text[:40])
-    return value
-
-
-def _real(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ContentError("content.number", value=text[:40])
-    return value
-
-
-def _no_constant(text: str) -> float:
-    raise ContentError("content.number", value=text)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_int=_integer, parse_float=_real, parse_constant=_no_constant)
-
-
 def decode(raw: bytes) -> dict[str, Any]:
     """The JSON object in `raw`; raises ContentError for what I-JSON does not allow (RFC 7493)."""
     return _decoded(raw)[0]
@@ -325,7 +293,7 @@ def _lost(raw: bytes, body: bytes) -> bool:
 
 def _strictly(raw: bytes) -> Any:
     try:
-        return _DECODER.decode(raw.decode())
+        return DECODER.decode(raw.decode())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ContentError("content.json", detail=str(error)[:200]) from None
     except RecursionError:

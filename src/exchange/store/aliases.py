@@ -72,3 +72,17 @@ def known_as(stix_id: str) -> ColumnElement[bool]:
     other = statement.alias("other")
     its = select(alias.c.alias).join(other, other.c.seq == alias.c.seq).where(other.c.stix_id == stix_id)
     return or_(statement.c.seq.in_(by_itself), statement.c.stix_id.in_(its))
+
+
+def held_by(tx: Connection, peer: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:
+    """(id, version) of what `peer` gave us itself, of these ids, under whatever id: it need not be handed back (R3)."""
+    wanted = list(stix_ids)
+    return given_as(tx, peer, wanted) | {
+        (row.stix_id, row.version)
+        for ids in chunks(wanted)
+        for row in tx.execute(
+            select(statement.c.stix_id, statement.c.version).where(
+                statement.c.peer == peer, statement.c.stix_id.in_(ids)
+            )
+        )
+    }

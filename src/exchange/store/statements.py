@@ -388,17 +388,3 @@ def find(
         return []
     query = select(*_HELD).where(or_(*conditions)).order_by(statement.c.seq).limit(most)
     return [_of(row) for row in tx.execute(query)]
-
-
-def held_by(tx: Connection, peer: str, stix_ids: Iterable[str]) -> set[tuple[str, str]]:
-    """(id, version) of what `peer` gave us itself, of these ids, under whatever id: it need not be handed back (R3)."""
-    wanted = list(stix_ids)
-    return aliases.given_as(tx, peer, wanted) | {
-        (row.stix_id, row.version)
-        for ids in chunks(wanted)
-        for row in tx.execute(
-            select(statement.c.stix_id, statement.c.version).where(
-                statement.c.peer == peer, statement.c.stix_id.in_(ids)
-            )
-        )
-    }

@@ -25,7 +25,7 @@ from exchange.model.envelope import Outgoing, PeerClient, Receipt
 from exchange.model.marking import Label, Tlp
 from exchange.model.party import Target
 from exchange.policy import Audience, gate, gate_event
-from exchange.store import accounts, audiences, listings, pushed, sources, statements
+from exchange.store import accounts, aliases, audiences, listings, pushed, sources, statements
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
 from exchange.store.pushed import Had, Owed, Pushed, Stands
@@ -207,7 +207,7 @@ class _Composing:
     def _sift(self, step: _Step, parcels: Sequence[Parcel]) -> None:
         """What need not, must not or cannot leave, with why; and what leaves, by its event."""
         tx, ids = self.tx, {parcel.stix_id for parcel in parcels}
-        held = statements.held_by(tx, self.target.peer, ids)
+        held = aliases.held_by(tx, self.target.peer, ids)
         had = pushed.had(tx, self.audience.channel, ids)
         stands = pushed.stands(tx, parcels)
         self._shown(stand.event for stand in stands.values())

@@ -6,7 +6,6 @@ Rows are closed with a reason, never deleted; `date_added` rises in the order of
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
@@ -27,7 +26,7 @@ from exchange.sync.ageing import Ageing
 from exchange.sync.altering import OTHER_FORM, Forms, worth
 from exchange.sync.changes import NOT_YET, Changes, mark_latest
 from exchange.sync.notices import THEIRS, Notices
-from exchange.sync.rows import Place, in_form, row_of, until
+from exchange.sync.rows import Place, grade_of, in_form, row_of, until
 from exchange.sync.subjects import OPINION, OWNER, Judged, creator, deleting, horizon_at, judged, recalling
 
 log = structlog.get_logger()
@@ -141,7 +140,7 @@ class Lister:
             by = creator(item)
             grade = grades.get(item.label)
             if grade is None:
-                grade = grades[item.label] = self._grade(item.label)
+                grade = grades[item.label] = grade_of(item.label, self._bounds)
             key = (
                 grade,
                 item.type,
@@ -174,12 +173,6 @@ class Lister:
                     marks = marks or self._marks(alone)
                     begun[audience.key] = self._rows(audience, alone, of_class, places, marks)
         return begun
-
-    def _grade(self, label: Label | None) -> tuple[Any, ...]:
-        """What of a label decides: all of it, but of its confidence only which bounds of the agreements it reaches."""
-        if label is None or label.confidence is None:
-            return (label,)
-        return label.spread, bisect_right(self._bounds, label.confidence)
 
     def _places(self, first: Sequence[Judged], audience: Audience) -> list[Place | None] | None:
         """For each class what its rows have in common; None: nothing of it is released to `audience`."""

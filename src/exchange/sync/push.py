@@ -19,7 +19,7 @@ from exchange.model.envelope import Outgoing, PeerClient
 from exchange.model.party import Target
 from exchange.policy import Audience, gate, gate_notice
 from exchange.policy.audience import target_channel
-from exchange.store import accounts, listings, sources, statements
+from exchange.store import accounts, aliases, listings, sources
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
 from exchange.store.sources import Standing
@@ -130,7 +130,7 @@ def _empty(
             found = listings.parcels(tx, audience.key, micros(now), BATCH, after=after, fresh=fresh)
             parcels = [replace(each, body=render(each.body, audience.dialect)) for each in found]
             ids = {parcel.stix_id for parcel in parcels}
-            held = statements.held_by(tx, target.peer, ids)
+            held = aliases.held_by(tx, target.peer, ids)
             had = listings.accepted(tx, audience.channel, ids)
         if not parcels:
             return "waiting" if waits else "complete"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -67,3 +69,10 @@ class Place(NamedTuple):
         if (self.transform is None or self.transform.cut is None) and item.label is not None:
             label = replace(label, confidence=item.label.confidence)
         return label.to_text()
+
+
+def grade_of(label: Label | None, bounds: Sequence[int]) -> tuple[Any, ...]:
+    """What of a label decides: all of it, but of its confidence only which `bounds` of the agreements it reaches."""
+    if label is None or label.confidence is None:
+        return (label,)
+    return label.spread, bisect_right(bounds, label.confidence)

@@ -13,7 +13,8 @@ from exchange.model.party import Terms
 from exchange.store import Store
 from exchange.sync.proof import altered
 from exchange.sync.proof.chance import after_all
-from exchange.sync.proof.oracle import Oracle, Record, Room, Statement, kinds_of, levels
+from exchange.sync.proof.oracle import Oracle, kinds_of
+from exchange.sync.proof.record import Record, Room, Statement, levels
 from exchange.sync.proof.stage import Opener, Stage, said_of
 from exchange.sync.proof.words import Case, Move, id_of, said, says, trail, value_of
 

@@ -7,144 +7,22 @@ restrictive, R11), whatever any of them would allow is allowed: the oracle says 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
-from exchange.model.party import Agreement, Collection, Peer, Receive, Send, Terms
+from exchange.model.party import Agreement, Peer, Receive, Send, Terms
 from exchange.sync.proof import altered
-from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, Case, Move, Thing, said, source_of, trail
+from exchange.sync.proof.record import TLP, Record, Room, Statement, Worth, levels
+from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, Case, Thing
 
 Item = Mapping[str, Any]
 """What left, as a reader has it."""
-_TLP = {"clear": 0, "green": 1, "amber": 2, "amber+strict": 3, "red": 4}
-_PFC = {"libre": 0, "vert": 1, "ambre": 2, "ambre+strict": 3, "rouge": 4}
 _PAP_CARRIED = ("pap:amber", "pap:red")
 NEAR = 1
 """The widest reach that may leave the node for a partner is this or wider (policy.md section 8)."""
-
-
-class Worth(NamedTuple):
-    """A label: everything that was said."""
-
-    names: frozenset[str] = frozenset()
-    reach: int = 0
-    draft: bool = False
-    iep: bool = False
-    orgs: frozenset[str] | None = None
-    unnamed: bool = False
-
-    def with_(self, other: Worth) -> Worth:
-        """Both together."""
-        orgs = other.orgs if self.orgs is None else self.orgs if other.orgs is None else self.orgs & other.orgs
-        return Worth(
-            self.names | other.names,
-            max(self.reach, other.reach),
-            self.draft or other.draft,
-            self.iep or other.iep,
-            orgs,
-            self.unnamed or other.unnamed,
-        )
-
-    @property
-    def says(self) -> bool:
-        """Whether it says who may have it: PAP does not."""
-        return self.iep or any(not name.startswith("pap:") for name in self.names)
-
-
-def levels(names: Iterable[str], *, listed: bool) -> Iterator[int]:
-    """The TLP level that each name comes to; `listed`: for those for whom PFC:VERT is (policy.md section 4)."""
-    for name in names:
-        protocol, _, level = name.partition(":")
-        level = level.split(" ")[0]
-        if protocol == "tlp":
-            yield _TLP[level]
-        elif protocol == "pfc":
-            yield _PFC[level] + (level == "ambre" and not listed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """One channel, and the peers who read it as one: the same agreements, the same clearance (R1)."""
-
-    channel: str
-    members: tuple[str, ...]
-    collection: Collection | None
-    """None: a push target."""
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """What one source said of one thing in one version, however often."""
-
-    thing: Thing
-    giver: str
-    source: str
-    posted: str
-    worth: Worth
-    said: str
-
-    @property
-    def trail(self) -> str:
-        """By which it is known in what leaves, altered or not."""
-        return trail(self.said)
-
-
-@dataclass(slots=True)
-class Record:
-    """Everything that was committed so far."""
-
-    statements: dict[str, Statement] = field(default_factory=dict)
-    _newest: dict[tuple[str, int], Statement] = field(default_factory=dict)
-    _referring: dict[tuple[str, int], set[int]] = field(default_factory=dict)
-    _open: dict[str, set[str]] = field(default_factory=dict)
-    """Source → what an unfinished drain of it has brought that is decided when that is complete (R11)."""
-
-    def add(self, move: Move) -> None:
-        """What a move brought; a repetition only tightens, but publishes what it calls published (R10)."""
-        source = source_of(move)
-        waiting = self._open.setdefault(source, set())
-        for given in move.things:
-            thing, key, worth = given, said(given, move), _stated(given)
-            before = self.statements.get(key)
-            if before is not None:
-                worth = before.worth.with_(worth)._replace(draft=given.draft)
-                thing = before.thing
-            made = Statement(thing=thing, giver=move.giver, source=source, posted=move.posted, worth=worth, said=key)
-            self.statements[key] = made
-            newest = self._newest.get((source, thing.number))
-            if thing.version != AHEAD and (newest is None or thing.version >= newest.thing.version):
-                self._newest[source, thing.number] = made
-            if not worth.says or thing.kind in CONTAINERS:
-                waiting.add(key)
-            for ref in thing.refs:
-                self._referring.setdefault((source, ref), set()).add(thing.number)
-
-        if move.last:
-            waiting.clear()
-
-    def waits(self, statement: Statement) -> bool:
-        """Whether it is not decided yet, so that it governs no version before it."""
-        return statement.said in self._open.get(statement.source, ())
-
-    def of(self, source: str, number: int) -> Statement | None:
-        """The newest version of a thing that the source gave; one from the future is none yet."""
-        return self._newest.get((source, number))
-
-    def referring(self, source: str, number: int) -> Iterator[Statement]:
-        """The newest versions of that source's things that hold or join this one."""
-        for other in self._referring.get((source, number), ()):
-            newest = self._newest.get((source, other))
-            if newest is not None and number in newest.thing.refs:
-                yield newest
-
-
-def _stated(thing: Thing) -> Worth:
-    orgs = None if thing.orgs is None else frozenset(thing.orgs)
-    return Worth(frozenset((*thing.marks, *thing.parts)), thing.reach, thing.draft, thing.iep, orgs, thing.unnamed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +142,7 @@ class Oracle:
     def _default(self, giver: str) -> str | None:
         """The strictest of what the agreements with the giver say of unmarked content."""
         said_ = [a.receive.unmarked for a in self._begun(giver) if a.receive and a.receive.unmarked is not None]
-        return None if not said_ else "tlp:" + next(name for name, level in _TLP.items() if level == int(max(said_)))
+        return None if not said_ else "tlp:" + next(name for name, level in TLP.items() if level == int(max(said_)))
 
     def _understood(self, giver: str, worth: Worth) -> Worth:
         """Without the markings that the agreements with the giver call informational (R12)."""
@@ -337,7 +215,7 @@ class Oracle:
         if not member.home:
             if worth.reach > NEAR:
                 yield "reach"
-            if level >= _TLP["amber"] and not self._onward(statement.giver, room):
+            if level >= TLP["amber"] and not self._onward(statement.giver, room):
                 yield "onward"
             yield from self._of_agreements(worth, way, named, own=own)
 
@@ -401,7 +279,7 @@ def _unfit(clause: Receive | Send, thing: Thing) -> Iterator[str]:
 
 def _of_dialect(worth: Worth, member: Peer) -> Iterator[str]:
     said_ = levels((name for name in worth.names if name.startswith("tlp:")), listed=False)
-    if member.dialect == "tlp1" and max(said_, default=0) == _TLP["amber+strict"]:
+    if member.dialect == "tlp1" and max(said_, default=0) == TLP["amber+strict"]:
         yield "dialect"
 
 

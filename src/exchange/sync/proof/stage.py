@@ -13,7 +13,7 @@ from exchange.policy import Rules
 from exchange.store import Store, audiences, listings, micros, tables
 from exchange.store.audiences import NODE_SECRET
 from exchange.sync.accept import accept
-from exchange.sync.proof.oracle import Room
+from exchange.sync.proof.record import Room
 from exchange.sync.proof.words import SAID, Move, id_of, page, source_of, trail
 from exchange.sync.terms import adopt
 
