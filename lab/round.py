@@ -13,13 +13,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from exchange.config import load
+from exchange.store import PATIENCE, open_store
+from exchange.sync.overview import Line, overview
 from lab import samples
 from lab.child import Child, ChildError
 from lab.feed import feed
@@ -54,12 +58,15 @@ class Round:
     def drained(self, patience: float = 60.0, *, pushed: bool = True) -> list[dict[str, Any]]:
         """Wait until every source has been taken whole and (`pushed`) nothing waits to leave; the lines then."""
         until = time.monotonic() + patience
-        while not _settled(lines := self.lines(), pushed=pushed):
-            if not self.exchange.running or time.monotonic() > until:
-                tail = self.exchange.log.read_text(errors="replace").splitlines()[-15:]
-                raise ChildError("\n  ".join(["the round is not complete:", *map(str, lines), *tail]))
-            time.sleep(0.3)
-        return lines
+        settings = load(self.config)
+        # Not asked of the command: to start it over and over would take more of the machine than the round itself.
+        with closing(open_store(settings.store.url, create=False, wait=PATIENCE)) as store:
+            while not _settled(lines := overview(store, settings.terms, datetime.now(UTC)), pushed=pushed):
+                if not self.exchange.running or time.monotonic() > until:
+                    tail = self.exchange.log.read_text(errors="replace").splitlines()[-15:]
+                    raise ChildError("\n  ".join(["the round is not complete:", *map(str, lines), *tail]))
+                time.sleep(0.3)
+        return self.lines()
 
     def collection(self, peer: str, collection: str) -> Reader:
         """A collection of ours as the account of `peer` reads it."""
@@ -121,10 +128,10 @@ def account(config: Path, peer: str) -> tuple[str, str]:
     return added["name"], added["secret"]
 
 
-def _settled(lines: Sequence[dict[str, Any]], *, pushed: bool) -> bool:
-    ours = [line for line in lines if line["kind"] != "file"]
-    taken = all(line["lag"] is not None for line in ours if line["direction"] == "in")
-    return taken and not (pushed and any(line["waiting"] or line["state"] == "failing" for line in ours))
+def _settled(lines: Sequence[Line], *, pushed: bool) -> bool:
+    ours = [line for line in lines if line.kind != "file"]
+    taken = all(line.lag is not None for line in ours if line.direction == "in")
+    return taken and not (pushed and any(line.waiting or line.state == "failing" for line in ours))
 
 
 def _answers(port: int) -> bool:

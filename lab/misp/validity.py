@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pymisp import MISPAttribute
+from exchange.imports import without_grammars
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-9a-f][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _DIGITS = {"md5": 32, "imphash": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
@@ -18,6 +18,9 @@ _LOWER = {"domain", "hostname", "domain|ip", "email-src", "email-dst", *_DIGITS}
 @cache
 def types() -> Mapping[str, Any]:
     """MISP's own table: `sane_defaults`, `types`, `category_type_mappings`."""
+    with without_grammars():
+        from pymisp import MISPAttribute
+
     described: Mapping[str, Any] = MISPAttribute().describe_types
     return described
 

@@ -14,6 +14,7 @@ from stix_samples import GREEN, RED, STATEMENT
 
 from exchange.convert.part import said_by_marking
 from exchange.model import marking
+from exchange.model.distribution import of_distribution
 from exchange.model.lights import COLOURS, PAP_IDS, PFC_IDS, Pap, Pfc
 from exchange.model.marking import (
     TLP2_ID,
@@ -23,7 +24,6 @@ from exchange.model.marking import (
     Reach,
     Tlp,
     ids_of,
-    of_distribution,
     of_ids,
     of_tags,
     parse_tlp,

@@ -468,7 +468,8 @@ def test_tags_inside_a_carried_misp_entity_are_marks() -> None:
     for kind, said in (("attribute", entity), ("objects", [{"name": "file", "Attribute": [entity]}])):
         extension = {"extension_type": "property-extension", "event": UUID, kind: said}
         made = sdo("tool", name="x", object_marking_refs=[GREEN], extensions={misp.EXTENSION: extension})
-        assert stix.parse(encode(made)).label == Label(tlp=Tlp.AMBER, pap=Pap.RED)
+        label = stix.parse(encode(made)).label
+        assert (label.tlp, label.pap, label.unknown) == (Tlp.AMBER, Pap.RED, frozenset())
 
 
 def test_tlp_one_definitions_are_those_of_the_standard() -> None:

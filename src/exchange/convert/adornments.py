@@ -18,9 +18,10 @@ from exchange.convert.naming import floor_of
 from exchange.convert.objects import refused
 from exchange.convert.outsiders import agreement
 from exchange.convert.part import number
-from exchange.convert.parts import NOTE_NAMES, OPINION_NAMES, RELATIONSHIP_NAMES, said
+from exchange.convert.parts import NOTE_NAMES, OPINION_NAMES, RELATIONSHIP_NAMES
 from exchange.model.envelope import Rejected, Skipped
 from exchange.model.marking import Label
+from exchange.model.misp import said
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_REFS = 1000

@@ -20,6 +20,7 @@ from exchange.convert.labels import truth
 from exchange.convert.making import Event, Made, confidence_of, seen, shown_tags
 from exchange.convert.table import ROWS, SDOS
 from exchange.model.marking import Label
+from exchange.model.misp import CATEGORY, TYPE
 
 _NEVER_EMPTY = ("first_seen", "last_seen", "data", "comment")
 
@@ -120,6 +121,12 @@ def _usual_labels(kind: str, category: str) -> str:
     return _text(_labels({"type": kind, "category": category}))
 
 
+@lru_cache(maxsize=1024)
+def _beside(kind: str, category: str) -> str:
+    """What an object beside the carrier of such an attribute says of it."""
+    return f',"kinds":{_text([CATEGORY + category, TYPE + kind])}'
+
+
 def _text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -140,7 +147,8 @@ def _looked_for(
 ) -> list[Made]:
     """An indicator that carries the attribute; what it looks for stands beside."""
     created, beginning = event.beginning(seconds)
-    before, after, plain = event.tail(label)
+    before, after = event.tail(label)
+    plain = f"{before}{_beside(entity['type'], entity['category'])}{after}"
     first, last = seen(entity, created)
     labels = _said(entity)
     identifier = f"indicator--{uuid}"
@@ -180,7 +188,8 @@ def _seen(
 ) -> list[Made]:
     """An observed-data that carries the attribute, and what was observed."""
     created, beginning = event.beginning(seconds)
-    before, after, plain = event.tail(label)
+    before, after = event.tail(label)
+    plain = f"{before}{_beside(entity['type'], entity['category'])}{after}"
     first, last = seen(entity, created)
     identifier = f"observed-data--{uuid}"
     if uuid in event.mentioned:

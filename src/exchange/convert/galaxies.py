@@ -17,10 +17,11 @@ from exchange.convert.labels import Labels, clusters, listed, own, truth
 from exchange.convert.making import ALWAYS, Event, Made, instant
 from exchange.convert.objects import remarks_of
 from exchange.convert.part import number
-from exchange.convert.parts import CLUSTER_NAMES, said
+from exchange.convert.parts import CLUSTER_NAMES
 from exchange.errors import ContentError
 from exchange.model.envelope import Skipped
 from exchange.model.marking import KNOWN_IDS, UNMARKED, Label
+from exchange.model.misp import said
 
 _ASIDE = frozenset({"report", "grouping", "marking-definition", "identity", "note", "relationship"})
 _INDICATED = frozenset({"attack-pattern", "campaign", "infrastructure", "intrusion-set", "malware", "threat-actor",

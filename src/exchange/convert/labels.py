@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from exchange.model.distribution import of_distribution
 from exchange.model.envelope import Skipped
-from exchange.model.marking import Label, of_distribution, of_tags
+from exchange.model.marking import Label, of_tags
 
 Entity = Mapping[str, Any]
 _GROUP = 4

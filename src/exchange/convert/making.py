@@ -58,7 +58,7 @@ class Event:
     beside: dict[str, Label] = field(default_factory=dict)
     """Of those that are said of others (a note, a report): uuid → label."""
     _label: Label | None = None
-    _tail: tuple[str, str, str] = ("", "", "")
+    _tail: tuple[str, str] = ("", "")
     _seconds: int = -1
     _beginning: tuple[str, str] = ("", "")
 
@@ -72,10 +72,13 @@ class Event:
         stix["modified"] = modified
         return stix
 
-    def made(self, stix: dict[str, Any], label: Label, kind: str = "", entity: Any = None, *, digest: str = "") -> Made:
-        """The object's bytes, with its marks and the entity that it carries. `digest`: see `model.misp`."""
+    def made(
+        self, stix: dict[str, Any], label: Label, kind: str = "kinds", entity: Any = (), *, digest: str = ""
+    ) -> Made:
+        """The object's bytes, with its marks and the entity that it carries, or (`kinds`) the words of the one beside
+        whose carrier it stands. `digest`: see `model.misp`."""
         extension: dict[str, Any] = {"extension_type": "property-extension", "event": self.uuid}
-        if kind:
+        if entity:
             extension[kind] = entity
         if digest:
             extension["digest"] = digest
@@ -84,7 +87,7 @@ class Event:
         marks = marks_of(label)
         if marks:
             stix["object_marking_refs"] = marks
-        return Made(stix["id"], orjson.dumps(stix), label, bool(kind))
+        return Made(stix["id"], orjson.dumps(stix), label, kind != "kinds")
 
     def beginning(self, seconds: int) -> tuple[str, str]:
         """`created`; and what a versioned object that is written as text says after its id."""
@@ -96,16 +99,15 @@ class Event:
             self._seconds = seconds
         return self._beginning
 
-    def tail(self, label: Label) -> tuple[str, str, str]:
-        """The end of an object that is written as text: what stands before and after the entity that it carries; and
-        that of one that carries none."""
+    def tail(self, label: Label) -> tuple[str, str]:
+        """The end of an object that is written as text: what stands before and after the entity that it carries."""
         if label is not self._label and label != self._label:
             self._label = label
             marks = marks_of(label)
             named = f',"object_marking_refs":{orjson.dumps(marks).decode()}' if marks else ""
             before = f',"extensions":{{"{EXTENSION}":{{"extension_type":"property-extension","event":"{self.uuid}"'
             after = f"}}}}{named}}}"
-            self._tail = (before, after, before + after)
+            self._tail = (before, after)
         return self._tail
 
     def note(self, uuid: str, carrier: str, label: Label) -> None:

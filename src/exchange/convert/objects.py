@@ -18,11 +18,11 @@ from exchange.convert.attributes import entity_of
 from exchange.convert.forms import Unfit, Unsaid, minted, pattern_of
 from exchange.convert.labels import Labels, listed, merged
 from exchange.convert.making import Event, Made, seen
-from exchange.convert.parts import said
 from exchange.convert.table import ROWS, registry_key
 from exchange.errors import ContentError
 from exchange.model.envelope import Rejected, Skipped
 from exchange.model.marking import KNOWN_IDS
+from exchange.model.misp import said, words_of_object
 
 _AT_ONCE = 100
 """Objects of one call; those that misp-stix may merge stay together."""
@@ -219,6 +219,7 @@ class _Group:
         names = {i: f"{i.partition('--')[0]}--{minted(f'{i[-36:]}/' + i.partition('--')[0])}" for i in self._ids}
         names = {i: new for i, new in names.items() if i not in carried}
         newest = max(_newest(entity) for entity in self._entities)
+        words = sorted({word for entity in self._entities for word in words_of_object(_carried(entity))})
         for item in self._stix:
             if self._is_reference(item):
                 continue  # it stands in its object, and becomes a relationship between carriers
@@ -230,7 +231,7 @@ class _Group:
                     self._note(entity, stix["id"])
                 yield self._event.made(stix, self._label, "objects", [_carried(e) for e in entities], digest=said(stix))
             else:
-                yield self._event.made(stix, self._label)
+                yield self._event.made(stix, self._label, entity=words)
 
     def _is_reference(self, stix: Mapping[str, Any]) -> bool:
         """Whether it says again what an object's reference says: where misp-stix does not merge, it relates."""

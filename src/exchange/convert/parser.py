@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from exchange.errors import ContentError
+from exchange.imports import without_grammars
 
 _alone = threading.Lock()
 """Python's warning filters and PyMISP's logger belong to the process; converting is bound by the processor anyway."""
@@ -76,7 +77,8 @@ def _parser_class() -> Any:
 
     That leaves an importer of the year 2015 behind, which makes every later import warn; Python 3.12 ignores such ones.
     """
-    from misp_stix_converter import MISPtoSTIX21Parser
+    with without_grammars():
+        from misp_stix_converter import MISPtoSTIX21Parser
 
     sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
     return MISPtoSTIX21Parser

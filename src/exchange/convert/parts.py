@@ -8,12 +8,9 @@ is never read from it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from exchange.convert.forms import Unfit, Unsaid, ids_beside, observed_of, pattern_of
 from exchange.convert.outsiders import of_foreign
@@ -31,8 +28,9 @@ from exchange.convert.part import (
     uuid_of,
 )
 from exchange.convert.table import ROWS, SDOS
+from exchange.model import lineage
 from exchange.model.marking import Label
-from exchange.model.misp import EXTENSION, carried
+from exchange.model.misp import EXTENSION, carried, said
 from exchange.model.stix import CONTAINERS
 
 
@@ -189,15 +187,6 @@ _READERS: Mapping[str, Any] = {
 # --- whether it is true ------------------------------------------------------------------------------------------
 
 
-def said(stix: Mapping[str, Any]) -> str:
-    """A digest of what an object says beside our extension, its version and its marks; it stands in `digest`."""
-    plain = {name: value for name, value in stix.items() if name not in _UNSAID}
-    return hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
-
-
-_UNSAID = frozenset({"extensions", "modified", "revoked", "object_marking_refs", "granular_markings", "spec_version"})
-
-
 def _is_attribute(entity: Any) -> bool:
     return (
         isinstance(entity, dict)
@@ -235,7 +224,20 @@ def _observes(stix: Mapping[str, Any], row: Any, value: str, data: Any, to_ids: 
         made = observed_of(row, value, data if isinstance(data, str) else "", ids_beside(uuid))
     except (Unfit, Unsaid):
         return False
-    return [item["id"] for item in made] == stix.get("object_refs")
+    named, given = [item["id"] for item in made], stix.get("object_refs")
+    if named == given:
+        return True
+    # What was altered has an id of its own, and refers to the observables of the original.
+    return bool(
+        lineage.tokens(stix)
+        and isinstance(given, list)
+        and [_type(each) for each in given] == [_type(each) for each in named]
+        and stix["extensions"][EXTENSION].get("digest") == said(stix)
+    )
+
+
+def _type(stix_id: Any) -> str:
+    return str(stix_id).partition("--")[0]
 
 
 def _objects_true(stix: Mapping[str, Any], whole: list[Any]) -> bool:

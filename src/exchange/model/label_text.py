@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _TIGHT = (",", ":")
 _UUID_SIZE = 16
-_SETS = ("unknown", "texts", "iep", "servers")
+_SETS = ("unknown", "texts", "iep", "servers", "kinds")
 _FLAGS = ("vert", "draft", "unnamed", "encrypted", "limited")
 _TIMES = ("since", "until")
 
@@ -49,6 +49,8 @@ def _rest(label: Label) -> dict[str, Any] | None:
     rest |= {name: at.isoformat() for name in _TIMES if (at := getattr(label, name)) is not None}
     if label.confidence is not None:
         rest["confidence"] = label.confidence
+    if label.kinds:
+        rest["kinds"] = sorted(label.kinds)
     return rest or None
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from exchange.model import label_text, misp, policies, sharing
+from exchange.model import label_text, misp, policies
 from exchange.model.lights import PAP_ID, PAP_IDS, PAP_TAGS, PFC_ID, PFC_IDS, PFC_TAGS, Pap, Pfc
 from exchange.model.lights import Reach as Reach
 from exchange.model.lights import Tlp as Tlp
@@ -127,6 +127,9 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     confidence: int | None = None
     """How sure its creator says they are, 0 to 100; None: unspecified. It restricts nothing and says nothing of others:
     agreements ask for it."""
+    kinds: frozenset[str] = frozenset()
+    """What MISP calls the entity that it stands for (`misp.kinds_in`). It restricts nothing and says nothing of others:
+    agreements ask for it."""
 
     @property
     def stated(self) -> bool:
@@ -145,8 +148,10 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     @property
     def spread(self) -> Label:
-        """What of it flows to others (RULES R10): how sure its creator is of it does not."""
-        return self if self.confidence is None else msgspec.structs.replace(self, confidence=None)
+        """What of it flows to others (RULES R10): how sure its creator is of it, and what MISP calls it, do not."""
+        if self.confidence is None and not self.kinds:
+            return self
+        return msgspec.structs.replace(self, confidence=None, kinds=frozenset())
 
     def level(self, *, listed: bool) -> Tlp | None:
         """What TLP and PFC come to in TLP, for those on PFC's list or for all others; None: neither is stated."""
@@ -199,6 +204,7 @@ def _join(one: Label, other: Label) -> Label:
         since=_either(max, one.since, other.since),
         until=_either(min, one.until, other.until),
         confidence=_either(min, one.confidence, other.confidence),
+        kinds=one.kinds | other.kinds,
     )
 
 
@@ -273,7 +279,17 @@ def of_object(stix: Mapping[str, Any]) -> Label:
 def of_carrier(stix: Mapping[str, Any], extension: Mapping[str, Any] | None) -> Label:
     """The same of an object with this extension of ours (`misp.carried`)."""
     label = of_ids(stated_ids(stix))
-    return label if extension is None else label.join(of_tags(misp.tags_in(extension)))
+    if extension is not None:
+        label = label.join(of_tags(misp.tags_in(extension)))
+    elif "labels" not in stix:
+        return label
+    kinds = misp.kinds_in(stix, extension)
+    return _with_kinds(label, kinds) if kinds else label
+
+
+@lru_cache(maxsize=4096)
+def _with_kinds(label: Label, kinds: frozenset[str]) -> Label:
+    return msgspec.structs.replace(label, kinds=kinds)
 
 
 @lru_cache(maxsize=1024)
@@ -370,22 +386,3 @@ def _pfc_of(label: Label) -> tuple[Pfc, ...]:
 def says(made: Label, wanted: Label) -> bool:
     """Whether `made` says every level that `wanted` says, or a stricter one."""
     return made.join(of_ids(ids_of(wanted))) == made
-
-
-def of_distribution(distribution: int | None, *, internal: bool, sharing_group: Any = None) -> Label:
-    """How far MISP's `distribution` lets an entity go from here (RULES R4, R26; hop downgrade on our side).
-
-    `internal`: it comes from our own organisation's MISP, as MISP's internal-server mode; nothing is downgraded.
-    `sharing_group`: MISP's JSON of the group that a distribution of 4 means; unknown, inactive or empty means nobody.
-    5 (inherit) adds nothing; None: not stated; a number that MISP does not have stays here.
-    """
-    if distribution is None or distribution == _INHERIT:
-        return UNMARKED
-    if distribution == _GROUP:
-        return Label(orgs=sharing.organisations(sharing_group), servers=sharing.servers(sharing_group))
-    foreign = {3: Reach.ALL, 2: Reach.COMMUNITY}
-    home = {3: Reach.ALL, 2: Reach.CONNECTED, 1: Reach.COMMUNITY}
-    return Label(reach=(home if internal else foreign).get(distribution, Reach.NODE))
-
-
-_GROUP, _INHERIT = 4, 5

@@ -267,6 +267,11 @@ class Send:
     personal: Personal | None = None
     """What becomes of personal information; None: allowed where all parties are our own house or in Québec, else
     stripped."""
+    misp: frozenset[str] = frozenset()
+    """What MISP may call what goes, as the words of `Label.kinds`: types, categories, templates. Of which of the three
+    nothing is listed, any goes."""
+    no_misp: frozenset[str] = frozenset()
+    """The same words of what does not go."""
     approvals: int = 1
     """How many persons let go what is held for a person."""
 
@@ -326,5 +331,7 @@ class Terms:
     """Empty: nothing expires."""
     benign: Choice = NOTHING
     """The warninglists by which a person looks at a value first; what it finds stands with each statement."""
+    acts_for_mcn: bool = False
+    """This node acts for the ministry, whose right it is under PFC to widen what it makes anonymous."""
     personal: personal.Choice = personal.USUAL
     """What is internal, and what is never personal, whatever clause asks for personal information to be taken out."""

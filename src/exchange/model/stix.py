@@ -370,5 +370,5 @@ def parse(raw: bytes, *, stix20: bool = True) -> StixObject:
             else misp.attributes_of(extension)
         ),
         aliases=facts.aliases(stix),
-        parts=marking.of_carrier({**stix, "granular_markings": ()}, extension) if "granular_markings" in stix else None,
+        parts=_label({**stix, "granular_markings": ()}, extension) if "granular_markings" in stix else None,
     )

@@ -12,10 +12,9 @@ from urllib.parse import urljoin
 
 import orjson
 import requests
-from pymisp import MISPRole, MISPUser, PyMISP
-from pymisp.exceptions import PyMISPError
 
 from exchange.errors import PeerError, PeerProtocol
+from exchange.imports import without_grammars
 from exchange.model.envelope import Cursor, Entry, Outgoing, Page, Receipt
 from exchange.model.party import Source, Target
 from exchange.model.profile import Profile
@@ -26,6 +25,10 @@ from exchange.peers.misp_push import Handover
 from exchange.peers.misp_wire import JSON, Wire
 from exchange.peers.probe import probe
 from exchange.peers.session import Session
+
+with without_grammars():
+    from pymisp import MISPRole, MISPUser, PyMISP
+    from pymisp.exceptions import PyMISPError
 
 
 class MispClient:

@@ -151,10 +151,15 @@ class _Walk:
             stix = self._document
             carried = misp.carried(stix) or {}
             attribute = carried.get("attribute")
-            values = [stix.get("value"), stix.get("x_misp_value")]
-            values += [attribute.get("value")] if isinstance(attribute, dict) else []
-            if isinstance(stix.get("pattern"), str):
-                values += [value for place, value in _constants(stix["pattern"], stix) if _recipient(place) is None]
+            values = [stix.get("value")]
+            if _side_of_attribute(stix) is VALUE:
+                values.append(stix.get("x_misp_value"))
+            # A text that somebody wrote down as an attribute is about nobody: it says what it says of everyone.
+            if isinstance(attribute, dict) and _side_of_attribute(attribute) is VALUE:
+                values.append(attribute.get("value"))
+            if isinstance(stix.get("pattern"), str):  # of a sentence in it the mailboxes are those of anybody
+                constants = (value for place, value in _constants(stix["pattern"], stix) if _recipient(place) is None)
+                values += [value for value in constants if not any(map(str.isspace, value.strip()))]
             self._known = frozenset(
                 mailbox for value in values if isinstance(value, str) for _, _, mailbox in mailboxes(value)
             )
