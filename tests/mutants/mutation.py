@@ -1,15 +1,17 @@
-"""Every small mistake that could be made in a module, each as a source text of its own.
+"""Every small mistake that could be made in a module, each compiled by itself.
 
 A mistake is one change to the syntax tree: another comparison, `and` for `or`, a condition turned or left out, another
-constant, the smaller for the larger. Docstrings, annotations and the texts of errors are left alone.
+constant, the smaller for the larger, a step left out. Docstrings, annotations and the texts of errors are left alone.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import CodeType
 
 _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -40,38 +42,100 @@ _NAMED = {
 }  # fmt: skip
 _SITES = (
     ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Constant, ast.BinOp, ast.Name, ast.Attribute, ast.If, ast.IfExp,
-    ast.comprehension, ast.AugAssign, ast.Return,
+    ast.comprehension, ast.AugAssign, ast.Return, ast.While, ast.Expr, ast.Continue, ast.Break,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """One mistake: where it stands and the whole text with it."""
+    """One mistake: where it stands and the whole module with it."""
 
     line: int
+    place: str
+    """The function, `Class.method`, class or name of the module in which it stands."""
     said: str
-    """What stood there, and what stands there now."""
-    source: str
+    """What stood there, and what stands there now; numbered where the same stands in the place again."""
+    code: CodeType
+    lines: range
+    """Of the statement: a test that runs none of them cannot find it. Empty: it is made when the module is loaded."""
+    kept: bool = False
+    """What the function gives is kept, so that it may have run before the test that finds it."""
 
 
-def mutants(source: str) -> Iterator[Mutant]:
-    """Each mistake that could be made in the module `source`."""
+def mutants(source: str, file: str) -> Iterator[Mutant]:
+    """Each mistake that could be made in the module `source`, which stands in `file`."""
     tree = ast.parse(source)
     still = _untouched(tree)
-    sites = [node for node in ast.walk(tree) if isinstance(node, _SITES) and id(node) not in still]
-    places = {id(node): number for number, node in enumerate(ast.walk(tree))}
-    for site in sites:
+    around = {id(inner): (node, name, at) for node in ast.walk(tree) for name, at, inner in _inside(node)}
+    seen = Counter[tuple[str, str]]()
+    for site in [node for node in ast.walk(tree) if isinstance(node, _SITES) and id(node) not in still]:
         for change in range(_ways(site)):
-            made = copy.deepcopy(tree)
-            node = next(each for number, each in enumerate(ast.walk(made)) if number == places[id(site)])
-            before = _said(node)
-            after = _changed(node, change)
+            after = _changed(site, change)
             if after is None:
                 continue
-            _Swap(node, after).visit(made)
-            text = ast.unparse(ast.fix_missing_locations(made))
+            place, lines, kept = _where(site, around)
+            said = f"{_said(site)}  ->  {_said(after)}"
+            seen[place, said] += 1
+            number = f"  #{seen[place, said]}" if seen[place, said] > 1 else ""
             line = (site.iter if isinstance(site, ast.comprehension) else site).lineno
-            yield Mutant(line=line, said=f"{before}  ->  {_said(after)}", source=text)
+            ast.copy_location(after, site.iter if isinstance(site, ast.comprehension) else site)
+            parent, name, at = around[id(site)]
+            _put(parent, name, at, ast.fix_missing_locations(after))
+            code = compile(tree, file, "exec", dont_inherit=True)
+            _put(parent, name, at, site)
+            yield Mutant(line=line, place=place, said=said + number, code=code, lines=lines, kept=kept)
+
+
+def _inside(node: ast.AST) -> Iterator[tuple[str, int | None, ast.AST]]:
+    for name, value in ast.iter_fields(node):
+        if isinstance(value, ast.AST):
+            yield name, None, value
+        elif isinstance(value, list):
+            yield from ((name, at, inner) for at, inner in enumerate(value) if isinstance(inner, ast.AST))
+
+
+def _put(parent: ast.AST, name: str, at: int | None, node: ast.AST) -> None:
+    if at is None:
+        setattr(parent, name, node)
+    else:
+        getattr(parent, name)[at] = node
+
+
+def _where(site: ast.AST, around: Mapping[int, tuple[ast.AST, str, int | None]]) -> tuple[str, range, bool]:
+    """The place of a node, the lines that run when its statement does, and whether what they give is kept."""
+    names: list[str] = []
+    inside: ast.AST | None = None
+    statement: ast.stmt | None = None
+    function: ast.FunctionDef | None = None
+    node = site
+    while not isinstance(node, ast.Module):
+        if statement is None and isinstance(node, ast.stmt):
+            statement = node
+        parent, name, _ = around[id(node)]
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.insert(0, node.name)
+            if isinstance(node, ast.FunctionDef) and node is not inside:
+                function, inside = node, None
+        node = parent
+        if isinstance(node, ast.FunctionDef) and name == "args":
+            inside = node  # a default: made when the module is loaded
+    if function is None or inside is not None or statement is None:
+        return ".".join(names) or _target(site, around), range(0), False
+    last = statement.end_lineno or statement.lineno
+    body = getattr(statement, "body", None)
+    if isinstance(body, list) and body:
+        last = max(statement.lineno, body[0].lineno - 1)
+    kept = any("cache" in ast.unparse(each) for each in function.decorator_list)
+    return ".".join(names), range(statement.lineno, last + 1), kept
+
+
+def _target(site: ast.AST, around: Mapping[int, tuple[ast.AST, str, int | None]]) -> str:
+    """The name that a statement of the module gives a value."""
+    node = site
+    while not isinstance(around[id(node)][0], ast.Module):
+        node = around[id(node)][0]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+    return ast.unparse(targets[0])
 
 
 def _untouched(tree: ast.Module) -> set[int]:
@@ -104,7 +168,7 @@ def _ways(node: ast.AST) -> int:
         return len(node.ifs)
     if isinstance(node, ast.Return):
         return 1 if isinstance(node.value, ast.Call) else 0
-    return 1
+    return 2 if isinstance(node, ast.If | ast.IfExp) else 1
 
 
 def _changed(node: ast.AST, change: int) -> ast.AST | None:
@@ -119,6 +183,8 @@ def _changed(node: ast.AST, change: int) -> ast.AST | None:
         return _constant(made)
     if isinstance(made, ast.Name | ast.Attribute):
         return _renamed(made)
+    if isinstance(made, ast.Expr | ast.Continue | ast.Break):
+        return _left_out(made)
     return made if _altered(made, change) else None
 
 
@@ -144,10 +210,10 @@ def _altered(made: ast.AST, change: int) -> bool:
             made.op = ast.And() if isinstance(made.op, ast.Or) else ast.Or()
         case ast.BinOp() | ast.AugAssign() if type(made.op) in _COUNTED:
             made.op = _COUNTED[type(made.op)]()
-        case ast.If():
-            made.test = ast.Constant(value=False)
+        case ast.If() | ast.While():
+            made.test = ast.Constant(value=change == 1)
         case ast.IfExp():
-            made.body, made.orelse = made.orelse, made.body
+            made.test = ast.Constant(value=change == 1)
         case ast.comprehension():
             del made.ifs[change]
         case ast.Return():
@@ -155,6 +221,13 @@ def _altered(made: ast.AST, change: int) -> bool:
         case _:
             return False
     return True
+
+
+def _left_out(made: ast.stmt) -> ast.stmt | None:
+    """Another step, or none: what is yielded is not, what is called is not."""
+    if isinstance(made, ast.Expr):
+        return None if isinstance(made.value, ast.Constant) else ast.Pass()
+    return ast.Break() if isinstance(made, ast.Continue) else ast.Continue()
 
 
 def _constant(node: ast.Constant) -> ast.Constant | None:
@@ -174,21 +247,10 @@ def _constant(node: ast.Constant) -> ast.Constant | None:
 
 def _said(node: ast.AST) -> str:
     """The place in one short line; of a condition only the condition."""
-    if isinstance(node, ast.If):
-        return f"if {ast.unparse(node.test)}"
+    if isinstance(node, ast.If | ast.While):
+        return f"{'if' if isinstance(node, ast.If) else 'while'} {ast.unparse(node.test)}"
     if isinstance(node, ast.comprehension):
         return f"for {ast.unparse(node.target)} in {ast.unparse(node.iter)}" + "".join(
             f" if {ast.unparse(each)}" for each in node.ifs
         )
     return " ".join(ast.unparse(node).split())
-
-
-class _Swap(ast.NodeTransformer):
-    """Puts one node in the place of another."""
-
-    def __init__(self, old: ast.AST, new: ast.AST) -> None:
-        self.old, self.new = old, new
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        """The tree with the one replaced."""
-        return self.new if node is self.old else self.generic_visit(node)

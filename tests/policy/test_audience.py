@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import IntEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from policy_world import DICE, NOW, PEERS, agreement, collection, rich_terms, te
 
 from exchange.model.marking import Tlp
 from exchange.model.party import Agreement, Peer, Receive, Send, Terms
-from exchange.policy import Rules, audiences
+from exchange.policy import Audience, Rules, audiences
 from exchange.policy.gate import NO_PAP, PFC
 
 HERE = Path(__file__).parent
@@ -238,3 +239,67 @@ def test_who_does_not_carry_pap_is_an_audience_apart() -> None:
     assert rules.clearance(does_not) == Tlp.AMBER | NO_PAP
     listed = terms(agreements=[replace(sent, send=Send(ceiling=Tlp.AMBER, pfc=True))], collections=rooms)
     assert Rules(listed, NOW).clearance(together) == Tlp.AMBER | PFC
+
+
+def test_what_makes_another_class_makes_another_key() -> None:
+    """R1: channel, agreements, our own house, PAP and dialect; nothing else, and one is never taken for another."""
+    sent = [agreement(name, ["ccc"], send=Send(ceiling=Tlp.RED)) for name in ("a", "b", "home")]
+
+    def key(*agreements: Agreement, name: str = "room", **clauses: Any) -> str:
+        peer = Peer(id="ccc", name="C", **clauses)
+        made = Terms(
+            peers={"ccc": peer}, collections={name: collection(["ccc"], name=name)}, agreements=agreements,
+            node_identity="identity--00000000-0000-4000-8000-000000000000",
+        )  # fmt: skip
+        (audience,) = audiences(made)
+        return audience.key
+
+    keys = [
+        key(), key(name="other"), key(sent[0]), key(sent[1]), key(sent[0], sent[1]), key(sent[2]), key(home=True),
+        key(pap=False), key(dialect="tlp1"), key(dialect="opencti"), key(dialect="tlp1", pap=False),
+        key(sent[0], dialect="tlp1"),
+        key(sent[0], pap=False), key(sent[0], home=True),
+    ]  # fmt: skip
+    assert len(set(keys)) == len(keys)
+    assert all(len(each) == 32 for each in keys)
+    assert key(sent[0], quality=7, contact="x", jurisdiction="CA-QC") == key(sent[0])
+
+
+def test_stored_listings_keep_their_key() -> None:
+    """Listings stand in stores under these keys: another way of making them would take all of them away and back."""
+    (room,) = audiences(terms(collections=[collection(["ccc"])]))
+    assert room.key == sha256(f"{room.channel}\0".encode()).hexdigest()[:32]
+    ours = Peer(id="ccc", name="C", home=True, dialect="tlp1")
+    (house,) = audiences(replace(terms(collections=[collection(["ccc"])]), peers={"ccc": ours}))
+    assert house.key == sha256(f"{room.channel}\0home\0\0dialect tlp1".encode()).hexdigest()[:32]
+    (agreed,) = audiences(
+        terms(
+            collections=[collection(["ccc"])], without_pap=["ccc"],
+            agreements=[agreement(name, ["ccc"], send=Send(ceiling=Tlp.RED)) for name in "ba"],
+        )
+    )  # fmt: skip
+    assert agreed.key == sha256(f"{room.channel}\0\0a\0b\0\0no pap".encode()).hexdigest()[:32]
+
+
+def test_the_terms_of_the_channel_are_those_of_its_audience() -> None:
+    """A collection's ceiling, types, folding and posting; a push target's is open, and may be read on the way."""
+    room = replace(
+        collection(["ccc"], ceiling=Tlp.GREEN, types=frozenset({"malware"})), duplicates="fold", only_posted=True
+    )
+    made = terms(collections=[room], pushed=["ccc", "circl"], in_clear=["circl"])
+    shown, safe, clear = sorted(audiences(made), key=lambda each: each.channel)
+    assert (shown.ceiling, shown.types, shown.fold, shown.only_posted, shown.in_clear) == (
+        Tlp.GREEN, frozenset({"malware"}), True, True, False,
+    )  # fmt: skip
+    for audience, readable in ((safe, False), (clear, True)):
+        assert (audience.ceiling, audience.types, audience.fold, audience.only_posted) == (Tlp.RED, None, False, False)
+        assert audience.in_clear is readable
+        assert audience.pushes
+    assert not shown.pushes
+    plain = Audience(
+        key="k", channel="collection:x", members=("ccc", "circl"), agreements=frozenset(), home=False,
+        ceiling=Tlp.RED, types=None, fold=False,
+    )  # fmt: skip
+    assert (plain.only_posted, plain.pap, plain.in_clear, plain.dialect) == (False, True, False, "")
+    assert plain.single is None
+    assert replace(plain, members=()).single is None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import reduce
+from itertools import permutations
+from typing import Any
 
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from policy_world import LABELS, LEVELS
 
+from exchange.model.lights import Pap, Pfc
 from exchange.model.marking import Label, Reach, Tlp
 from exchange.policy import Basis, resolve
 
@@ -123,3 +129,88 @@ def test_the_codes_of_the_basis() -> None:
     assert [basis.value for basis in Basis] == [
         "label.stated", "label.ends", "label.referrer", "label.default", "label.none",
     ]  # fmt: skip
+
+
+GREEN, AMBER, RED = (Label(tlp=level) for level in (Tlp.GREEN, Tlp.AMBER, Tlp.RED))
+FAR = Label(reach=Reach.NODE)
+NEAR = Label(reach=Reach.COMMUNITY)
+
+
+def test_where_nothing_is_marked_the_default_and_the_loosest_reach_of_its_referrers_count() -> None:
+    """R11: what is referred to by what is for a few only is for those few, at the level of the agreement's default."""
+    assert resolve(Label(), ends=[], referrers=[], default=Tlp.GREEN) == (GREEN, Basis.DEFAULT)
+    assert resolve(Label(), ends=[Label()], referrers=[FAR], default=Tlp.GREEN) == (GREEN.join(FAR), Basis.DEFAULT)
+    for referrers in ([FAR, NEAR], [NEAR, FAR]):
+        found = resolve(Label(), ends=[], referrers=referrers, default=Tlp.GREEN)
+        assert found == (GREEN.join(NEAR), Basis.DEFAULT)
+    assert resolve(Label(), ends=[], referrers=[FAR], default=None) == (None, Basis.NONE)
+    assert resolve(Label(), ends=[AMBER], referrers=[], default=Tlp.GREEN) == (AMBER, Basis.ENDS)
+    assert resolve(Label(), ends=[], referrers=[AMBER], default=Tlp.GREEN) == (AMBER, Basis.REFERRER)
+
+
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+LOOSER_THAN = [
+    (GREEN, AMBER),
+    (RED, Label(tlp=Tlp.CLEAR, unknown=frozenset({"x"}))),
+    (RED, Label(tlp=Tlp.CLEAR, iep=frozenset({"x"}))),
+    (RED, Label(tlp=Tlp.CLEAR, draft=True)),
+    (Label(pap=Pap.RED, tlp=Tlp.CLEAR), GREEN),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, reach=Reach.NODE)),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, orgs=frozenset("abc"))),
+    (Label(tlp=Tlp.GREEN, orgs=frozenset("abc")), Label(tlp=Tlp.GREEN, orgs=frozenset("a"))),
+    (Label(tlp=Tlp.GREEN, orgs=frozenset("a")), Label(tlp=Tlp.GREEN, orgs=frozenset())),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, servers=frozenset("abc"))),
+    (Label(tlp=Tlp.GREEN, servers=frozenset("abc")), Label(tlp=Tlp.GREEN, servers=frozenset("a"))),
+    (Label(tlp=Tlp.GREEN, servers=frozenset("a")), Label(tlp=Tlp.GREEN, servers=frozenset())),
+    (Label(tlp=Tlp.AMBER_STRICT), Label(tlp=Tlp.AMBER_STRICT, pfc=Pfc.AMBRE)),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, pap=Pap.CLEAR)),
+    (Label(tlp=Tlp.GREEN, pap=Pap.CLEAR), Label(tlp=Tlp.GREEN, pap=Pap.RED)),
+    (Label(pfc=Pfc.LIBRE), Label(pfc=Pfc.LIBRE, tlp=Tlp.CLEAR)),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, unnamed=True)),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, encrypted=True)),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, limited=True)),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, since=NOW)),
+    (Label(tlp=Tlp.GREEN, since=NOW), Label(tlp=Tlp.GREEN, since=NOW + DAY)),
+    (Label(tlp=Tlp.GREEN), Label(tlp=Tlp.GREEN, until=NOW)),
+    (Label(tlp=Tlp.GREEN, until=NOW + DAY), Label(tlp=Tlp.GREEN, until=NOW)),
+    (Label(tlp=Tlp.AMBER, pfc=Pfc.AMBRE), Label(tlp=Tlp.AMBER, pfc=Pfc.AMBRE, vert=True)),
+    (Label(unknown=frozenset("a")), Label(unknown=frozenset("bc"))),
+    (Label(unknown=frozenset("b")), Label(unknown=frozenset("ac"))),
+    (Label(iep=frozenset("b")), Label(iep=frozenset("ac"))),
+    (Label(unknown=frozenset("a")), Label(unknown=frozenset("a"), tlp=Tlp.CLEAR)),
+    # AMBRE is for Québec, and for anybody else as strict as AMBER+STRICT.
+    (Label(tlp=Tlp.AMBER, reach=Reach.COMMUNITY), Label(pfc=Pfc.AMBRE)),
+]
+"""The first is the looser."""
+
+
+@pytest.mark.parametrize(("looser", "stricter"), LOOSER_THAN, ids=range(len(LOOSER_THAN)))
+def test_of_two_referrers_the_looser_counts(looser: Label, stricter: Label) -> None:
+    """R11, on every axis, whatever the order in which they came."""
+    for referrers in ([looser, stricter], [stricter, looser]):
+        label, basis = resolve(Label(), ends=[], referrers=referrers, default=None)
+        assert (label, basis) == (looser, Basis.REFERRER)
+
+
+AXES: dict[str, list[Any]] = {
+    "unknown": [frozenset("a"), frozenset("b")],
+    "iep": [frozenset("a"), frozenset("b")],
+    "orgs": [frozenset("a"), frozenset("b")],
+    "servers": [frozenset("a"), frozenset("b")],
+    "pap": [None, Pap.CLEAR, Pap.AMBER],
+    "reach": list(Reach),
+    "since": [None, NOW, NOW + DAY],
+    "until": [None, NOW, NOW + DAY],
+    **{flag: [False, True] for flag in ("draft", "unnamed", "encrypted", "limited")},
+}
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_no_two_referrers_are_equally_strict(axis: str) -> None:
+    """R23: where two differ only in one thing, it is one of them that counts, the same in every order of arrival."""
+    for one, other in permutations((replace(AMBER, **{axis: value}) for value in AXES[axis]), 2):
+        first, _ = resolve(Label(), ends=[], referrers=[one, other], default=None)
+        second, _ = resolve(Label(), ends=[], referrers=[other, one], default=None)
+        assert first == second
+        assert first in (one, other)

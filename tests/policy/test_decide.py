@@ -96,7 +96,8 @@ def label_of(text: str) -> Label | None:
     sites = [word.removeprefix("via=") for word in rest if word.startswith("via=")]
     tags = [word for word in rest if word.lower().startswith(("pap:", "pfc:", "iep2-", "ais-", "tlp:ex:"))]
     sure = [int(word.removesuffix("%")) for word in rest if word.endswith("%")]
-    known = len(tags) + len(reach) + len(groups) + len(sites) + len(sure)
+    kinds = [word.removeprefix("is=") for word in rest if word.startswith("is=")]
+    known = len(tags) + len(kinds) + len(reach) + len(groups) + len(sites) + len(sure)
     assert known + sum(word[0] == "?" or word == "draft" for word in rest) == len(rest)
     return Label(
         tlp=None if first == "unmarked" else level(first),
@@ -106,6 +107,7 @@ def label_of(text: str) -> Label | None:
         servers=frozenset({SITE if sites[0] == "peer" else "https://other.example"}) if sites else None,
         draft="draft" in rest,
         confidence=sure[0] if sure else None,
+        kinds=frozenset(kinds[0].replace("_", " ").split(",")) if kinds else frozenset(),
     ).join(of_tags(tags))
 
 
@@ -149,12 +151,16 @@ def sent_under(row: Row, members: list[str]) -> list[Agreement]:
         ceiling, *words = clause.split()
         span = next((word for word in words if word in SPANS), "now")
         own = {*SPANS, "pfc", "unrated", "may-be-read"}
+        misp = {word[0]: frozenset(word[5:].replace("_", " ").split(",")) for word in words if word[1:5] == "misp"}
+        words = [word for word in words if word[1:5] != "misp"]
         types = [frozenset(word.split(",")) for word in words if word not in own and not word.endswith("%")]
         send = Send(
             ceiling=level(ceiling),
             types=types[0] if types else None,
             pfc="pfc" in words,
             encrypted="may-be-read" not in words,
+            misp=misp.get("+", frozenset()),
+            no_misp=misp.get("-", frozenset()),
             **bar_of(words),
         )
         found.append(agreement(f"sent-{number}", members, span=span, send=send))
@@ -524,16 +530,20 @@ def test_policy_knows_no_switch() -> None:
     allowed = {
         "__future__",
         "collections",
+        "copy",
         "dataclasses",
         "datetime",
         "enum",
         "functools",
         "hashlib",
+        "html",
         "math",
         "msgspec",
         "orjson",
         "re",
         "typing",
+        "unicodedata",
+        "urllib",
         "zlib",
         "exchange",
     }

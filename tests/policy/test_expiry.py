@@ -30,6 +30,15 @@ def at(found: End | None) -> float:
     return float("inf") if found is None else found.at
 
 
+def test_what_began_before_1970_and_was_not_seen_ages_from_its_beginning() -> None:
+    life = Life(Expiry(types=frozenset({"indicator"}), half_life=86_400.0, threshold=50), -10 * DAY, None, 100.0)
+    assert end(life) == End(-9 * DAY, AGED)
+
+
+def test_the_codes_are_those_that_are_kept_and_documented() -> None:
+    assert (AGED, ENDED) == ("expiry.age", "expiry.valid_until")
+
+
 @given(SCORES, st.floats(0, 1e9), st.floats(0, 1e9), HALVES)
 def test_older_never_scores_higher(new, age, more, half_life):
     assert 0 <= score(new, age + more, half_life) <= score(new, age, half_life) <= new
@@ -130,3 +139,35 @@ def test_the_first_rule_that_fits_holds():
     assert rule_for(rules, "indicator", "circl", ()) is rest
     assert rule_for(rules, "url", "ccc", ()) is rest
     assert rule_for(rules, "malware", "ccc", ()) is None
+
+
+def test_of_two_ends_the_first_counts_and_its_creators_where_they_meet() -> None:
+    """What has grown old may be seen again; what its creator has ended may not."""
+    rule = Expiry(types=frozenset({"indicator"}), half_life=86_400.0, threshold=50)
+    life = Life(rule=rule, begun=0, until=DAY, base=100.0)
+    assert end(life) == End(DAY, ENDED)
+    assert end(life._replace(until=DAY + 1)) == End(DAY, AGED)
+    assert end(life._replace(until=DAY - 1)) == End(DAY - 1, ENDED)
+
+
+def test_a_rule_without_sightings_is_prolonged_by_none() -> None:
+    rule = Expiry(types=frozenset({"indicator"}), half_life=86_400.0, threshold=50, sightings=False)
+    life = Life(rule=rule, begun=0, until=None, base=100.0)
+    assert end(life, 5 * DAY) == End(DAY, AGED)
+    seen = life._replace(rule=Expiry(types=rule.types, half_life=86_400.0, threshold=50, sightings=True))
+    assert end(seen, 5 * DAY) == End(6 * DAY, AGED)
+    assert end(seen._replace(begun=7 * DAY), 5 * DAY) == End(8 * DAY, AGED)
+
+
+def test_a_false_positive_at_the_instant_of_a_sighting_is_outweighed_by_it() -> None:
+    rule = Expiry(types=frozenset({"indicator"}), half_life=86_400.0, threshold=50, false_positive=3_600.0)
+    life = Life(rule=rule, begun=0, until=None, base=100.0)
+    assert end(life, DAY, [DAY]) == End(2 * DAY, AGED)
+    assert end(life, DAY, [DAY + 1, DAY + 2]) == End(2 * DAY - 2 * 3_600_000_000, AGED)
+
+
+def test_what_is_new_has_its_whole_score() -> None:
+    assert score(100.0, 0.0, 1.0) == 100.0
+    assert score(100.0, -5.0, 1.0) == 100.0
+    assert score(100.0, 0.5, 1.0) == pytest.approx(70.71, abs=0.01)
+    assert score(100.0, 1.0, 1.0) == 50.0

@@ -24,6 +24,7 @@ RED = "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"
 CLEAR = "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487"
 STATEMENT = "marking-definition--aaaaaaaa-0000-4000-8000-000000000001"
 KNOWN = sorted(TLP_IDS.items())
+CLEARANCES = [level | flags for level in Tlp for flags in (0, PFC, NO_PAP, PFC | NO_PAP)]
 
 
 def indicator(**more: object) -> dict[str, object]:
@@ -40,17 +41,17 @@ def granular(*ids: str) -> list[dict[str, object]]:
     return [{"selectors": ["name", "labels.[0]"], "marking_ref": each} for each in ids]
 
 
-@pytest.mark.parametrize("clearance", Tlp)
+@pytest.mark.parametrize("clearance", CLEARANCES)
 @pytest.mark.parametrize(("identifier", "level"), KNOWN)
-def test_gate_and_model_agree_on_every_tlp_id(identifier: str, level: Tlp, clearance: Tlp) -> None:
-    """Each of the ten ids passes exactly up to its level, as an object mark and as a granular mark."""
+def test_gate_and_model_agree_on_every_tlp_id(identifier: str, level: Tlp, clearance: int) -> None:
+    """Each of the ten ids passes exactly up to its level, as an object mark and as a granular mark, on any list."""
     for stix in (
         indicator(object_marking_refs=[identifier]),
         indicator(object_marking_refs=[STATEMENT, CLEAR, identifier]),
         indicator(granular_markings=granular(identifier)),
         indicator(granular_markings=granular(CLEAR, STATEMENT, identifier), object_marking_refs=[CLEAR]),
     ):
-        assert gate(orjson.dumps(stix), clearance) == (level <= clearance)
+        assert gate(orjson.dumps(stix), clearance) == (level <= clearance & 7)
         assert marking.of_object(stix).tlp == level
 
 
@@ -131,6 +132,16 @@ def test_a_mark_inside_a_nested_object_stops_it() -> None:
     assert not gate(orjson.dumps(nested), Tlp.AMBER)
 
 
+def test_what_is_no_text_among_marks_hides_none() -> None:
+    """Numbers, lists, objects: whatever stands in them is read, and nothing else stops the reading."""
+    for odd in (7, None, True, [7, [RED]], {"a": [RED]}, [{"b": RED}, 1.5]):
+        refs = odd if isinstance(odd, list | dict) else [odd, RED]
+        for stix in ({"object_marking_refs": refs}, {"granular_markings": [{"marking_ref": refs}]}):
+            assert not gate(orjson.dumps(stix), Tlp.AMBER_STRICT)
+            assert gate(orjson.dumps(stix), Tlp.RED)
+    assert gate(b'{"object_marking_refs":7,"granular_markings":[{"marking_ref":null}]}', Tlp.CLEAR)
+
+
 def test_what_only_mentions_a_marking_passes() -> None:
     """A definition, a reference to one and a text that names one are no marks."""
     for stix in (
@@ -176,9 +187,6 @@ def test_a_bracket_inside_a_list_of_marks_hides_nothing() -> None:
     """A list of marks does not end at a bracket inside one of its strings, nor at that of a list inside it."""
     assert not gate(orjson.dumps({"object_marking_refs": ["x]y", RED]}), Tlp.AMBER)
     assert not gate(orjson.dumps({"object_marking_refs": [[CLEAR], RED]}), Tlp.AMBER)
-
-
-CLEARANCES = [level | flags for level in Tlp for flags in (0, PFC, NO_PAP, PFC | NO_PAP)]
 
 
 def may(label: Label, clearance: int) -> bool:
@@ -247,7 +255,7 @@ def test_an_event_is_judged_by_all_the_tags_in_it(whole: Label, inner: Label, pl
     assert gate_event(orjson.dumps({"Event": event}), clearance) == may(whole.join(inner), clearance)
 
 
-@pytest.mark.parametrize("name", [*COLOURS, "tlp:white", "PAP:WHITE", " TLP:Red", "pap:amber", "Pfc:Vert"])
+@pytest.mark.parametrize("name", [*COLOURS, "tlp:white", "PAP:WHITE", " TLP:Red", "TLP : Red", "pap:amber", "Pfc:Vert"])
 @pytest.mark.parametrize("clearance", CLEARANCES)
 def test_gate_and_model_agree_on_every_tag(name: str, clearance: int) -> None:
     """Each tag in any case and with spaces; what says no audience makes no event."""
@@ -267,6 +275,10 @@ def test_gate_and_model_agree_on_every_tag(name: str, clearance: int) -> None:
         misp("tlp:green", Tag=[{"name": "tlp:green"}, {"name": "x", "local": True}]),
         misp("tlp:green", Attribute=[{"Tag": [{"name": "x", "exportable": False}]}]),
         misp("tlp:green", Tag={"name": "tlp:green"}),
+        misp("tlp:green", Tag=["tlp:green"]),
+        misp("tlp:green", Attribute=[{"Tag": {}}]),
+        misp("tlp:green", Attribute=[{"Tag": ""}]),
+        misp("tlp:green", Attribute=[{"Tag": ["tlp:green"]}]),
         misp("tlp:green", SharingGroup={}),
         misp("tlp:clear", Attribute=[{"SharingGroup": {"uuid": "x"}}]),
         misp("tlp:clear", distribution="4"),
@@ -310,3 +322,62 @@ def test_an_escaped_tag_is_no_other_tag() -> None:
     body = b'{"Event":{"Tag":[{"name":"tlp:clear"},{"name":"tl\\u0070:red"}]}}'
     assert gate_event(body, Tlp.RED)
     assert not gate_event(body, Tlp.AMBER)
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ('iep2-policy:tlp="white"', Tlp.CLEAR), ('iep2-policy:tlp="green"', Tlp.GREEN),
+        ('iep2-policy:tlp="amber"', Tlp.AMBER), ('iep2-policy:tlp="red"', Tlp.RED),
+        ('ais-marking:TLPMarking="WHITE"', Tlp.CLEAR), ('ais-marking:TLPMarking="GREEN"', Tlp.GREEN),
+        ('ais-marking:TLPMarking="AMBER"', Tlp.AMBER), ("tlp:clear", Tlp.CLEAR), ("TLP:WHITE", Tlp.CLEAR),
+        ("pfc:libre", Tlp.CLEAR), ("pfc:rouge", Tlp.RED),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("clearance", Tlp)
+def test_a_tag_that_says_a_level_in_other_words_counts_as_that(name: str, level: Tlp, clearance: Tlp) -> None:
+    """R25: no more and no less; beside TLP:CLEAR, as it comes."""
+    body = orjson.dumps({"Event": misp("tlp:clear", name)})
+    for flags in (0, PFC, NO_PAP):
+        assert gate_event(body, clearance | flags) == (level <= clearance)
+
+
+@pytest.mark.parametrize(
+    "name", ['iep2-policy:tlp="blue"', 'ais-marking:TLPMarking="RED"', "tlp:", "pfc:blanc", "pap:x"]
+)
+def test_a_protocol_that_says_nothing_we_know_goes_to_nobody(name: str) -> None:
+    for flags in (0, PFC):
+        assert not gate_event(orjson.dumps({"Event": misp("tlp:clear", name)}), Tlp.RED | flags)
+        assert not gate_event(orjson.dumps(misp(name)), Tlp.RED | flags, whole=False)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"tlp:clear"', b'{"Event":7}', b'{"Event":[]}', b"{}", b"{"])
+def test_what_is_no_event_goes_to_nobody(body: bytes) -> None:
+    assert not gate_event(body, Tlp.RED | PFC)
+
+
+@pytest.mark.parametrize("tag", [*({"local": each} for each in (0, False, "0", "False", None)), {"distribution": "4"},
+                                 *({"exportable": each} for each in (1, True, "1", "True"))])  # fmt: skip
+def test_a_tag_that_misp_passes_on_passes(tag: dict[str, object]) -> None:
+    event = misp(distribution="1", Tag=[{"name": "tlp:clear", **tag}])
+    assert gate_event(orjson.dumps(event), Tlp.CLEAR)
+
+
+@pytest.mark.parametrize("tag", [*({"local": each} for each in (1, True, "1")),
+                                 *({"exportable": each} for each in (0, False, "0", None))])  # fmt: skip
+def test_a_tag_that_misp_keeps_stops_it(tag: dict[str, object]) -> None:
+    event = misp(distribution="1", Tag=[{"name": "tlp:clear", **tag}])
+    assert not gate_event(orjson.dumps(event), Tlp.RED)
+
+
+@pytest.mark.parametrize("level", ["tlp:clear", "tlp:green", "tlp:amber", "tlp:amber+strict", "tlp:red"])
+@pytest.mark.parametrize("distribution", ["0", "1", "2", "3", "4", "5", "6", "", None])
+def test_no_distribution_is_wider_than_the_level(level: str, distribution: object) -> None:
+    """CLEAR goes to all communities, GREEN to connected ones, the rest to the receiver's own; 5 is the event's."""
+    widest = {"tlp:clear": {"0", "1", "2", "3", "5"}, "tlp:green": {"0", "1", "2", "5"}}.get(level, {"0", "1", "5"})
+    for event in (
+        {"Event": {"Tag": [{"name": level}], "distribution": distribution}},
+        {"Event": {"Tag": [{"name": level}], "Attribute": [{"distribution": distribution}]}},
+        {"Event": {"Tag": [{"name": level}], "Object": [{"Attribute": {"distribution": distribution}}]}},
+    ):
+        assert gate_event(orjson.dumps(event), Tlp.RED) is (distribution in widest)

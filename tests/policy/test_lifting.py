@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from exchange.model.marking import Label, Tlp
@@ -41,3 +43,12 @@ def test_what_a_person_confirmed_is_lifted_by_no_approval() -> None:
 def test_red_and_what_says_nothing_are_never_let_in() -> None:
     """TLP:RED is for its recipients alone."""
     assert [may_be_let_in(Label(tlp=level)) for level in (None, *Tlp)] == [False, *(level < Tlp.RED for level in Tlp)]
+
+
+def test_one_approval_among_others_is_enough_and_nobody_is_no_peer() -> None:
+    """What was let go for others hinders nothing; several members are no peer of any name."""
+    approved = frozenset({("other", PERSONAL, 9), ("europe", PERSONAL, 2), ("", CEILING, 9), ("", PERSONAL, 1)})
+    assert lifted(approved, PERSONAL, CIRCL, 2)
+    several = replace(CIRCL, members=("circl", "ccc"))
+    assert not lifted(frozenset({("peer:None", PERSONAL, 9), ("peer:circl", PERSONAL, 9)}), PERSONAL, several, 1)
+    assert lifted(approved, PERSONAL, several, 2)

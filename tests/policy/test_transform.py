@@ -119,7 +119,7 @@ def test_our_extension_goes_and_the_marks_that_only_it_said_stay() -> None:
     document = indicator(name="n", extensions={misp.EXTENSION: carried})
     found = made(document, transform(redact=frozenset({"name"})))
     assert list(found["extensions"]) == [lineage.EXTENSION]
-    assert marking.of_object(found) == marking.of_object(document)
+    assert marking.of_object(found) == marking.of_object(document).spread
     carried["attribute"]["Tag"].append({"name": 'iep2-policy:id="1"'})
     assert apply(document, transform(redact=frozenset({"name"})), MAKING) == Refused("transform.marking")
 

@@ -4,7 +4,7 @@
 """
 
 from exchange.policy.audience import Audience, audiences
-from exchange.policy.clauses import bounds
+from exchange.policy.clauses import Asked
 from exchange.policy.closure import Basis, resolve
 from exchange.policy.decide import Rules
 from exchange.policy.gate import gate, gate_event, gate_names, gate_notice, stamp, stamped, strictest, within
@@ -14,6 +14,7 @@ from exchange.policy.unnaming import Names
 from exchange.policy.verdict import Decision, Subject, Verdict, unless_expired
 
 __all__ = [
+    "Asked",
     "Audience",
     "Basis",
     "Decision",
@@ -27,7 +28,6 @@ __all__ = [
     "Verdict",
     "apply",
     "audiences",
-    "bounds",
     "gate",
     "gate_event",
     "gate_names",

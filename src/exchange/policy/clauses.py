@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from exchange.model import schema
+from exchange.model import misp, schema
 from exchange.model.marking import Label, Tlp
 from exchange.model.party import ANY_TEXT, Agreement, Receive, Send
 
@@ -29,10 +30,43 @@ def too_unsure(clause: Receive | Send, kind: str, label: Label) -> str:
     return low if label.confidence < clause.confidence else ""
 
 
-def bounds(agreements: Iterable[Agreement]) -> tuple[int, ...]:
-    """The confidences that any clause asks for, in order: between two of them `too_unsure` answers alike."""
-    clauses = (clause for agreement in agreements for clause in (agreement.receive, agreement.send))
-    return tuple(sorted({clause.confidence for clause in clauses if clause and clause.confidence is not None}))
+class Asked:
+    """What of a label the clauses of these agreements ask: two labels of one `grade` are answered alike."""
+
+    def __init__(self, agreements: Iterable[Agreement]) -> None:
+        clauses = [clause for agreement in agreements for clause in (agreement.receive, agreement.send) if clause]
+        self._bounds = {clause.confidence for clause in clauses if clause.confidence is not None}
+        self._misp = [clause for clause in clauses if isinstance(clause, Send) and (clause.misp or clause.no_misp)]
+
+    def grade(self, label: Label | None) -> tuple[Any, ...]:
+        """All of it, but of its confidence only which of the bounds it reaches, and of its kinds who lets them go."""
+        if label is None or (label.confidence is None and not label.kinds):
+            return (label,)
+        sure = -1 if label.confidence is None else sum(bound <= label.confidence for bound in self._bounds)
+        return label.spread, sure, tuple(called(clause, label) for clause in self._misp)
+
+
+def unfit(send: Send, kind: str, label: Label) -> str:
+    """Why what is of the type `kind`, and called so by MISP, does not go under this clause; empty: it goes."""
+    if send.types is not None and kind not in send.types:
+        return "agreement.type"
+    return called(send, label)
+
+
+def called(send: Send, label: Label) -> str:
+    """Why what MISP calls it does not go under this clause; empty: it goes.
+
+    What is part of an event and does not say of what does not go wherever the clause asks for it.
+    """
+    if not (send.misp or send.no_misp) or not label.kinds:
+        return ""
+    if misp.UNSAID in label.kinds:
+        return "agreement.misp_unsaid"
+    asked = {word.partition(":")[0] for word in send.misp}
+    out = label.kinds & send.no_misp or any(
+        word not in send.misp and word.partition(":")[0] in asked for word in label.kinds
+    )
+    return "agreement.misp" if out else ""
 
 
 def not_taken(receiving: Sequence[Receive], kind: str, label: Label, worth: Tlp) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def _strictness(label: Label) -> tuple[object, ...]:
         (label.vert, label.draft, label.unnamed, label.encrypted, label.limited),
         (label.since or _NEVER, -(label.until or _EVER).timestamp()),
         (len(label.unknown), len(label.iep)),
-        *map(sorted, (label.unknown, label.texts, label.iep, orgs or (), servers or ())),
+        *map(sorted, (label.unknown, label.texts, label.iep, orgs or (), servers or (), label.kinds)),
     )
 
 

@@ -66,6 +66,8 @@ def _selector(path: Path) -> str:
 
 def _at(value: Any, path: Path) -> Any:
     for step in path:
+        if isinstance(value, str):
+            raise TypeError(step)  # a letter of a text is no part that could go
         value = value[step]
     return value
 

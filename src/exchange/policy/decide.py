@@ -144,11 +144,12 @@ class Rules(Known):
         label = subject.label
         if label is None or subject.parts is None or audience.home or _barred(subject, audience):
             return label, False
-        if self._verdict(subject, label, audience, cut=False).released:
+        whole = self._verdict(subject, label, audience, cut=False)
+        if whole.released:
             return label, False
-        if self._verdict(subject, subject.parts, audience, cut=True).released:
-            return subject.parts, True
-        return label, False
+        rest = self._verdict(subject, subject.parts, audience, cut=True)
+        # What went without some of its parts rests as such when its agreement ends.
+        return (subject.parts, True) if rest.released or (rest.lets_go and not whole.lets_go) else (label, False)
 
     def _verdict(self, subject: Subject, label: Label, audience: Audience, *, cut: bool) -> Decision:
         return next(each for _, each in self._judging(subject, label, audience, cut=cut) if each is not None)
@@ -204,11 +205,12 @@ class Rules(Known):
         """What stops it for how it was given, unless persons let that go."""
         stopped = self._received(subject, label)
         if stopped and stopped.reasons == (CEILING,) and may_be_let_in(subject.label or label):
-            return None if self._lifted(subject, CEILING, audience) else stopped
+            # Only the ceiling is lifted: what else is agreed of what we take holds on.
+            return self._received(subject, label, above=True) if self._lifted(subject, CEILING, audience) else stopped
         return stopped
 
-    def _received(self, subject: Subject, label: Label) -> Decision | None:
-        """What the agreement with the one who gave it says: markings we may ignore, and what is kept for review."""
+    def _received(self, subject: Subject, label: Label, *, above: bool = False) -> Decision | None:
+        """What the agreement with the one who gave it says, `above`: whatever its ceiling."""
         peer = self.terms.peers.get(subject.peer)
         if peer is None:
             return hold("peer.unknown")
@@ -231,7 +233,7 @@ class Rules(Known):
             return None
         if not receiving:
             return hold("agreement.receive_none")
-        refused = clauses.not_taken(receiving, subject.type, label, worth)
+        refused = clauses.not_taken(receiving, subject.type, label, Tlp.CLEAR if above else worth)
         return hold(*refused) if refused else None
 
     def _returns(self, subject: Subject, audience: Audience) -> Decision | None:
@@ -336,8 +338,8 @@ class Rules(Known):
         worth = label.level(listed=send.pfc)
         if worth is None or worth > send.ceiling:
             return "agreement.ceiling"
-        if send.types is not None and subject.type not in send.types:
-            return "agreement.type"
+        if unfit := clauses.unfit(send, subject.type, label):
+            return unfit
         if not clauses.told(label, send.types):
             return "marking.not_carried"
         if send.encrypted and audience.in_clear:

@@ -13,7 +13,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
+from html import unescape
 from typing import Any, NamedTuple
+from unicodedata import category, normalize
+from urllib.parse import unquote
 from zlib import crc32
 
 import msgspec
@@ -143,31 +146,53 @@ def gate_event(body: bytes, clearance: int, *, whole: bool = True) -> bool:
 
 
 def gate_names(body: bytes, parts: Iterable[str], words: Iterable[str]) -> bool:
-    """Whether none of these is in the strings of `body`, whatever their case: ids and domains (`parts`) and long names
-    anywhere, short names (`words`) where no letter, digit or low line stands beside them.
+    """Whether none of these is in the strings of `body`, whatever their case and accents: ids and domains (`parts`) and
+    long names anywhere, short names (`words`) where no letter, digit or low line stands beside them. Between the words
+    of a name anything may stand that is no letter, in a domain its dots may stand in brackets.
     """
     try:
-        said = "\n".join(_all_strings(orjson.loads(body))).lower()
+        said = {_bare(each) for text in _all_strings(orjson.loads(body)) for each in {text, unescape(unquote(text))}}
     except orjson.JSONDecodeError:
         return False
-    flat = f" {' '.join(said.split())} "
-    if any(part.lower() in said for part in parts):
-        return False
-    for word in words:
-        plain = " ".join(word.lower().split())
-        at = flat.find(plain)
-        while plain and at >= 0:
-            if len(plain) > _SHORT or not (_joins(flat[at - 1]) or _joins(flat[at + len(plain)])):
-                return False
-            at = flat.find(plain, at + 1)
+    asked = [_asked(" ".join(_bare(word).split())[:_ENOUGH]) for word in words]
+    sought = [_bare(part) for part in parts]
+    sought += [part.replace("-", "") for part in sought if len(part) == _UUID and part.count("-") == _HYPHENS]
+    for text in said:
+        dotted = _IN_BRACKETS.sub(".", text)
+        if any(part in text or part in dotted for part in sought):
+            return False
+        if any(begins in text and pattern.search(text) for begins, pattern in asked):
+            return False
     return True
 
 
 _SHORT = 5
+_ENOUGH = 200
+_UUID, _HYPHENS = 36, 4
+_IN_BRACKETS = re.compile(r"\s?[\[({<]\s?(?:\.|dot)\s?[\])}>]\s?")
+_WHOLE = {0x153: "oe", 0xE6: "ae", 0xF8: "o"}
 
 
-def _joins(letter: str) -> bool:
-    return letter.isalnum() or letter == "_"
+def _bare(text: str) -> str:
+    """In lower case, without accents and what nobody sees."""
+    if text.isascii():
+        return text.lower()
+    apart = normalize("NFKD", normalize("NFKD", text).casefold()).translate(_WHOLE)
+    return "".join(sign for sign in apart if category(sign) not in ("Mn", "Cf"))
+
+
+@lru_cache(maxsize=1024)
+def _asked(word: str) -> tuple[str, re.Pattern[str]]:
+    """What finds a name that has been made bare: its letters in their order, and only signs between its words; and with
+    what that begins.
+    """
+    inner = [each for each in re.split(r"[\W_]+", word) if each]
+    one = "".join(inner)
+    found = r"[\W_]+".join(inner) if len(one) > 1 else re.escape(word) if word else "(?!)"
+    begins = inner[0] if len(one) > 1 else word
+    if len(word) <= _SHORT:
+        return begins, re.compile(rf"(?<!\w){found}(?!\w)")
+    return begins, re.compile(rf"{found}|(?<!\w){one}(?!\w)" if len(one) > _SHORT and len(inner) > 1 else found)
 
 
 def _all_strings(value: Any) -> Iterator[str]:

@@ -77,6 +77,10 @@ class Known:
         giver = self.terms.peers.get(peer)
         return _bare(creator) not in self.ours if creator else giver is None or not giver.home
 
+    def is_ours(self, creator: str) -> bool:
+        """Whether this identity is our own house's."""
+        return _bare(creator) in self.ours
+
     @cached_property
     def identities(self) -> dict[str, frozenset[str]]:
         """Each peer's organisations, by uuid."""

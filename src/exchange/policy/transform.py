@@ -7,7 +7,7 @@ marks of the original. Nothing is ever lowered by it: marks stay, or go with all
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from exchange.model import lineage, marking, misp, personal, recall, schema, sti
 from exchange.model.lights import Pap
 from exchange.model.marking import Label, Tlp
 from exchange.model.personal import USUAL, Choice
-from exchange.policy import cutting, unnaming
+from exchange.policy import carrying, cutting, unnaming
 from exchange.policy.unnaming import NOBODY, Names
 
 ANONYMOUS, GRANULAR, PERSONAL, REDACT = (
@@ -133,7 +133,7 @@ def apply(document: Mapping[str, Any], transform: Transform, making: Making) -> 
             return Refused("transform.selector")
         made = cut
     if isinstance(made, dict) and transform.redact:
-        made = cutting.without(made, transform.redact - KEPT)
+        made = carrying.redacted(cutting.without(made, transform.redact - KEPT), transform.redact)
     if isinstance(made, dict) and transform.personal:
         made = _impersonal(made, making.choice)
     if isinstance(made, dict) and transform.anonymous:
@@ -156,12 +156,46 @@ def _impersonal(document: dict[str, Any], choice: Choice) -> dict[str, Any] | Re
     if isinstance(less, personal.Refusal):
         return Refused("transform.personal_stays")
     made = cutting.pruned(document, less)
-    return Refused("transform.personal_stays") if personal.find(made, choice) else made
+    taken = {word for each in found for word in _said(_at(document, each.path), each)}
+    if personal.find(made, choice) or _stands(made, taken):
+        return Refused("transform.personal_stays")
+    return made
+
+
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _said(value: Any, finding: personal.Finding) -> Iterator[str]:
+    """The words that were found; of what is no text, all in it."""
+    if isinstance(value, str):
+        yield value[finding.start : finding.stop].strip().casefold()
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _said(inner, finding)
+
+
+_TELLING = 5
+"""Letters of what stands in another text by chance no more."""
+
+
+def _stands(value: Any, words: Collection[str]) -> bool:
+    """Whether what was taken out in one place stands in another: in a pattern, that a label said to be a victim's."""
+    if isinstance(value, str):
+        text = value.casefold()
+        return any(len(each) >= _TELLING and each in text for each in words)
+    if isinstance(value, dict):
+        return any(_stands(inner, words) for inner in value.values())
+    return isinstance(value, list) and any(_stands(inner, words) for inner in value)
 
 
 def _unnamed(document: dict[str, Any], making: Making) -> dict[str, Any] | Refused:
     """Without its producer: a pseudonym where that is the object itself, else what still says the rest."""
     kind = document["type"]
+    if not unnaming.marks(document) <= making.stays:
+        return Refused("transform.named")  # a mark of somebody's own tells whose it is, and no mark ever goes
     if unnaming.is_party(document):
         return unnaming.pseudonym(document, making.mint(document["id"]), making.node)
     made = cutting.pruned(document, unnaming.unnamed(document, making.names, making.mint, making.stays))
@@ -183,6 +217,7 @@ def _finished(
         if marked is None:
             return Refused("transform.marking")
         made = marked
+    before = made
     others = {name: value for name, value in made.get("extensions", {}).items() if name != misp.EXTENSION}
     made = {
         **made,
@@ -194,6 +229,9 @@ def _finished(
         made["created_by_ref"] = making.node  # else it is the pseudonym already
     if making.minted:
         made = unnaming.referring(made, lambda ref: making.mint(ref) if ref in making.minted else ref)
+    entity = _entity(document, before, made, transform, making)
+    if entity is not None:
+        made["extensions"] = {**made["extensions"], misp.EXTENSION: entity}
     if transform.anonymous and making.names.found_in(made):
         return Refused("transform.named")
     try:
@@ -201,6 +239,22 @@ def _finished(
     except ContentError:
         return Refused("transform.required")
     return made
+
+
+def _entity(
+    document: Mapping[str, Any],
+    altered: Mapping[str, Any],
+    made: Mapping[str, Any],
+    transform: Transform,
+    making: Making,
+) -> dict[str, Any] | None:
+    """What `made` carries of the MISP entity of `document`; `altered`: the same before it got its id and creator."""
+    said = misp.carried(altered)
+    if said is None or transform.anonymous:
+        return None
+    whole = {**made, "extensions": {**made["extensions"], misp.EXTENSION: said}}
+    redact, cut = transform.redact - KEPT, transform.cut is not None
+    return carrying.carried(document, whole, making.mint, redact=redact, cut=cut)
 
 
 def _marked(

@@ -2,16 +2,21 @@
 
 Beyond its identity a producer shows in what it writes: its name and domain in free text, its tickets and reports in
 `external_references`, properties and extensions of its own tools. What the standard does not know goes; text loses the
-words; what can lose nothing is refused by whoever asked.
+words; tags in a vocabulary of its own go; what can lose nothing is refused by whoever asked.
 """
 
 from __future__ import annotations
 
+import hashlib
+import html
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 from exchange.model import lineage, marking, schema
 
@@ -19,7 +24,23 @@ _TEXTS = frozenset({"name", "description", "abstract", "content", "explanation",
 """Properties in which words may be missing."""
 _PUBLIC = frozenset({"cve", "cwe", "capec", "mitre-attack", "mitre-mobile-attack", "mitre-ics-attack", "nvd"})
 """Sources of external references that everybody refers to."""
+_VOCABULARIES = frozenset({
+    "admiralty-scale", "adversary", "ais-marking", "analyst-assessment", "binary-class", "collaborative-intelligence",
+    "common-taxonomy", "course-of-action", "cryptocurrency-threat", "csirt_case_classification",
+    "cyber-threat-framework", "dark-web", "data-classification", "ddos", "diamond-model", "ecsirt", "enisa",
+    "estimative-language", "event-assessment", "event-classification", "exercise", "false-positive", "file-type",
+    "iep", "iep2-policy", "iep2-reference", "information-security-indicators", "interception-method", "kill-chain",
+    "maec-malware-behavior", "maec-malware-capabilities", "maec-malware-obfuscation-methods",
+    "malware_classification", "misp", "misp-galaxy", "misp-workflow", "ms-caro-malware", "ms-caro-malware-full",
+    "open_threat", "osint", "pap", "pfc", "phishing", "priority-level", "ransomware", "ransomware-roles", "rsit",
+    "runtime-packer", "stix-ttp", "targeted-threat-index", "threats-to-dns", "tlp", "type", "use-case-applicability",
+    "veris", "vocabulaire-des-probabilites-estimatives", "workflow",
+})  # fmt: skip
+"""Namespaces of tags that are everybody's (MISP taxonomies that no producer, state or alliance made for itself)."""
 _GAP = "[…]"
+_READING = "2"
+"""Of `found_in` and of the second gate: raised with every change of what they find, so that all is read again."""
+_DIGEST = 32
 _LONG = 6
 """Letters of a name that stands in no other word by chance."""
 _PLAIN = ("marking-definition", "extension-definition")
@@ -28,7 +49,8 @@ _PLAIN = ("marking-definition", "extension-definition")
 @dataclass(frozen=True, kw_only=True)
 class Names:
     """By what a producer is known: ids and domains, found wherever they stand, and names. A short name is found where
-    it stands alone: its letters stand in other words too.
+    it stands alone: its letters stand in other words too. Case, accents, what stands between the words of a name, dots
+    in brackets and what a URL or HTML makes of a letter are no difference.
     """
 
     parts: frozenset[str] = frozenset()
@@ -45,20 +67,34 @@ class Names:
     def __or__(self, other: Names) -> Names:
         return Names(parts=self.parts | other.parts, words=self.words | other.words)
 
+    @property
+    def digest(self) -> str:
+        """Of all of them: equal names have the same."""
+        text = "\0".join((_READING, *sorted(self.parts), "", *sorted(self.words)))
+        return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
+
     def found_in(self, value: Any) -> bool:
         """Whether one of them stands anywhere in a document, in its names too."""
-        return self._pattern is not None and any(self._pattern.search(text.casefold()) for text in _texts(value))
+        return any(map(self._stands, _texts(value)))
+
+    def _stands(self, text: str) -> bool:
+        return any(self._found_by(_folded(each)[0]) is not None for each in _readings(text))
+
+    def _found_by(self, folded: str) -> re.Pattern[str] | None:
+        """What finds those of them whose beginning stands in the text; None: it finds nothing there."""
+        near = [found for begins, found in self._ways if begins in folded]
+        pattern = re.compile("|".join(near)) if near else None
+        return pattern if pattern is not None and pattern.search(folded) else None
 
     def gone(self, text: str) -> str:
         """`text` without them, and without what is written in one with them: an address, a link."""
-        if self._pattern is None:
-            return text
-        folded = text.casefold()
-        if len(folded) != len(text):  # few letters become two; then no place in one is a place in the other
-            return _GAP if self._pattern.search(folded) else text
+        folded, places = _folded(text)
+        pattern = self._found_by(folded)
         made, at = [], 0
-        for found in self._pattern.finditer(folded):
+        for found in pattern.finditer(folded) if pattern is not None else ():
             start, stop = found.span()
+            if places is not None:
+                start, stop = places[start], places[stop - 1] + 1
             while start > at and not text[start - 1].isspace():
                 start -= 1
             while stop < len(text) and not text[stop].isspace():
@@ -66,20 +102,75 @@ class Names:
             if stop > at:
                 made += [text[at:start], _GAP]
                 at = stop
-        return "".join((*made, text[at:]))
+        left = "".join((*made, text[at:]))
+        return _GAP if self._stands(left) else left  # in another reading
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str] | None:
-        found = [re.escape(each) for each in self.parts]
-        found += [_spaced(each) if len(each) >= _LONG else rf"(?<!\w){_spaced(each)}(?!\w)" for each in self.words]
-        return re.compile("|".join(found)) if found else None
+    def _ways(self) -> list[tuple[str, str]]:
+        """(letters with which it begins, pattern) of each way of writing each of them: there may be many names, and few
+        of them in a text.
+        """
+        found = [(_BEGINNING.split(part)[0], _part(part)) for part in (_folded(each)[0] for each in self.parts)]
+        for each in self.words:
+            word = _folded(each)[0][:_ENOUGH]
+            said, joined = [one for one in _SIGNS.split(word) if one], _SIGNS.sub("", word)
+            if len(joined) > 1:
+                found.append((said[0], _long_or_alone(r"[\W_]+".join(map(re.escape, said)), len(word))))
+            else:
+                found.append((word, _long_or_alone(re.escape(word), len(word))))
+            if len(joined) >= _LONG and len(said) > 1:
+                found.append((joined, rf"(?<!\w){re.escape(joined)}(?!\w)"))
+        return found
 
 
 NOBODY = Names()
 
 
-def _spaced(word: str) -> str:
-    return r"\s+".join(map(re.escape, word.split(" ")))
+_SIGNS = re.compile(r"[\W_]+")
+_ENOUGH = 200
+"""Letters of a name that are looked for: who writes more must not make each text be read for minutes."""
+_BEGINNING = re.compile(r"[-.]")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DOT = r"(?:\.|\s?[\[({<]\s?(?:\.|dot)\s?[\])}>]\s?)"
+_LETTERS = {"œ": "oe", "æ": "ae", "ø": "o"}
+"""Those of names around here that Unicode does not take apart."""
+
+
+def _part(part: str) -> str:
+    """What finds an id with and without its hyphens, or a domain with its dots in brackets."""
+    return part.replace("-", "-?") if _UUID.fullmatch(part) else _DOT.join(map(re.escape, part.split(".")))
+
+
+def _long_or_alone(found: str, letters: int) -> str:
+    return found if letters >= _LONG else rf"(?<!\w){found}(?!\w)"
+
+
+def _folded(text: str) -> tuple[str, list[int] | None]:
+    """`text` without case, accents and signs that nobody sees; and of each letter where it stood (None: it stands
+    there still).
+    """
+    if text.isascii():
+        return text.lower(), None
+    made: list[str] = []
+    places: list[int] = []
+    for place, sign in enumerate(text):
+        if sign.isascii():
+            made.append(sign.lower())
+            places.append(place)
+            continue
+        for plain in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", sign).casefold()):
+            if unicodedata.category(plain) not in ("Mn", "Cf"):
+                letters = _LETTERS.get(plain, plain)
+                made.append(letters)
+                places += [place] * len(letters)
+    return "".join(made), places
+
+
+def _readings(text: str) -> Iterator[str]:
+    """`text`, and what a browser makes of it."""
+    yield text
+    if "%" in text or "&" in text:
+        yield html.unescape(unquote(text))
 
 
 _HOST = re.compile(r"(?:@|//)(?:www\.)?([^\s/:@?#<>\"',;]+\.[^\s/:@?#<>\"',;.]+)")
@@ -108,12 +199,31 @@ def is_party(document: Mapping[str, Any]) -> bool:
 
 
 def pseudonym(identity: Mapping[str, Any], minted: str, node: str) -> dict[str, Any]:
-    """What stands in the place of `identity`: a name made of its new id, and nothing of the old one."""
-    kept = (
-        "type", "spec_version", "created", "modified", "revoked", "identity_class", "object_marking_refs",
-    )  # fmt: skip
+    """What stands in the place of `identity`: a name made of its new id, and nothing of the old one, whose very dates
+    may be public. Its versions are as far apart as those of the old one.
+    """
+    kept = ("type", "spec_version", "revoked", "identity_class", "object_marking_refs")
     made = {name: identity[name] for name in kept if name in identity}
+    made |= {name: _undated(identity, name) for name in ("created", "modified") if name in identity}
     return {**made, "id": minted, "created_by_ref": node, "name": f"Source {minted[-12:]}"}
+
+
+_SINCE = datetime(2021, 6, 10, tzinfo=UTC)
+"""When STIX 2.1 became a standard: as every pseudonym says that it was made."""
+
+
+def _undated(identity: Mapping[str, Any], name: str) -> str:
+    """A date of a pseudonym: as long after `_SINCE` as the true one is after the true creation."""
+    since, at = (datetime.fromisoformat(str(identity.get(each, identity[name]))) for each in ("created", name))
+    said = _SINCE + max(at - since, timedelta())
+    return said.isoformat(timespec="microseconds" if said.microsecond % 1000 else "milliseconds")[:-6] + "Z"
+
+
+def marks(document: Mapping[str, Any]) -> frozenset[str]:
+    """The ids of the marks on it, or on parts of it, that are not everybody's."""
+    parts = document.get("granular_markings") or ()
+    granular = (each["marking_ref"] for each in parts if isinstance(each.get("marking_ref"), str))
+    return frozenset((*(document.get("object_marking_refs") or ()), *granular)) - marking.KNOWN_IDS
 
 
 def referring(document: Mapping[str, Any], new: Callable[[str], str]) -> dict[str, Any]:
@@ -158,6 +268,8 @@ def unnamed(
 def _unnamed(name: str, value: Any, names: Names) -> Any:
     if name == "external_references":
         return [each for each in value if _is_public(each) and not names.found_in(each)]
+    if name == "labels":
+        value = [each for each in value if _is_everybodys(each)] if isinstance(value, list) else value
     if name == "extensions":
         return {key: each for key, each in value.items() if _is_standard(key) and not names.found_in(each)}
     return value if name in _UNTOUCHED else _cleaned(name, value, names)
@@ -168,6 +280,12 @@ _UNTOUCHED = frozenset({"id", "created_by_ref", "object_marking_refs", "granular
 
 def _is_public(reference: Mapping[str, Any]) -> bool:
     return str(reference.get("source_name")).casefold() in _PUBLIC
+
+
+def _is_everybodys(label: Any) -> bool:
+    """Whether a label is a plain word, or a tag of a vocabulary that tells nothing of who uses it."""
+    namespace, colon, _ = str(label).partition(":")
+    return not colon or namespace.strip().casefold() in _VOCABULARIES
 
 
 def _is_standard(extension: str) -> bool:

@@ -74,14 +74,18 @@ class Decision:
         """Whether the audience may have it."""
         return self.verdict is Verdict.RELEASE
 
+    @property
+    def lets_go(self) -> bool:
+        """Whether the audience may have it, or may once its agreement is renewed (RULES R19)."""
+        return self.released or self.reasons == ("agreement.ended",)
+
 
 def unless_expired(decision: Decision, end: End | None, now: int) -> Decision:
     """`decision`, unless it lets go what is too old at `now` (µs since 1970), or may once its agreement is renewed.
 
     What its creator has ended is over; what has grown old may be seen again.
     """
-    lets_go = decision.released or decision.reasons == ("agreement.ended",)
-    if not lets_go or end is None or end.at > now:
+    if not decision.lets_go or end is None or end.at > now:
         return decision
     return deny(end.code) if end.code == ENDED else hold(end.code)
 
