@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from exchange.errors import StoreError
 from exchange.model.marking import Tlp
 from exchange.model.party import Expiry, Receive, Send, Terms
-from exchange.store import Store, audiences, classes, open_store, tables
+from exchange.store import Store, audiences, classes, listings, notices, open_store, tables
 from exchange.store.pages import Versions
 from exchange.store.statements import Held
 from exchange.store.work import NOTICES
@@ -340,6 +340,74 @@ def test_what_is_listed_while_the_losers_are_looked_for(memory: Store, monkeypat
     world.follow(narrow())
     assert world.listed("circl") == []
     assert shut(memory) == set()
+
+
+def test_r35_what_a_class_says_all_of_is_taken_without_a_look(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed with the reason of the class, and told; what another source states too is judged by itself."""
+    world = World(memory, wide())
+    items = six()
+    world.give("ccc/x", *items)
+    world.give("cert-ee/x", {**items[4], "name": "of another", "modified": SOON})
+    judged, plain = [], Taking._taken
+
+    def watched(step: Taking, stix_ids: Any, whom: Any) -> Any:
+        judged.extend(ids := list(stix_ids))
+        return plain(step, ids, whom)
+
+    monkeypatch.setattr(Taking, "_taken", watched)
+    world.follow(narrow())
+    assert judged == [items[4]["id"]]
+    assert world.listed("circl") == []
+    row = tables.listing.c
+    with memory.reading() as tx:
+        ended = select(row.closed_code).where(row.closed.is_not(None)).distinct()
+        assert set(tx.execute(ended).scalars()) == {"agreement.ceiling"}
+    about = [found[0] for found in _read(memory, world)]
+    assert about == [item["id"] for item in items], "in the order of what went, whichever way it went"
+
+
+def test_what_comes_between_the_look_and_the_step_is_seen(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second statement about an id, GREEN, comes after it was found to be alone and refused: it stands."""
+    world = World(memory, wide())
+    items = six()
+    world.give("ccc/x", *items)
+    look, write, due = stages.affected, memory.writing, []
+
+    def looked(*arguments: Any) -> Any:
+        found = look(*arguments)
+        if len(arguments) == 6 and not due:
+            due.extend((True, False))
+        return found
+
+    def writing() -> Any:
+        if due and due[0]:
+            due[0] = False
+            world.give("cert-ee/x", marked({**items[2], "name": "of another", "modified": SOON}, Tlp.GREEN))
+        return write()
+
+    monkeypatch.setattr(stages, "affected", looked)
+    monkeypatch.setattr(memory, "writing", writing)
+    world.follow(narrow())
+    stood = as_sets(open_rows(memory))
+    assert world.listed("circl") == [items[2]["id"]]
+    forget_terms(memory)
+    world.follow(replace(narrow(), node_identity=CCC_IDENTITY))
+    assert as_sets(open_rows(memory)) == stood
+
+
+SOON = "2026-11-21T12:00:30.000Z"
+
+
+def test_r35_no_step_walks_all_that_an_audience_reads(memory: Store) -> None:
+    """SQLite begins with the statements of the step, however long the listings are."""
+    asked = (classes._LISTED, listings._OF_STATEMENTS, listings._STANDING, notices._OPEN, notices._OPEN_THERE)
+    with memory.reading() as tx:
+        driver: Any = tx.connection.driver_connection
+        for each in asked:
+            prepared = each._prepared(tx)
+            rows = driver.execute(f"EXPLAIN QUERY PLAN {prepared.sql}", [None] * len(prepared.names or ())).fetchall()
+            plan = [row[-1] for row in rows if "listing" in row[-1]]
+            assert plan and all("ix_listing_seq (seq=?)" in step for step in plan), plan
 
 
 def test_r14_the_order_tells_nothing_of_what_is_hidden(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from exchange.store import Store, audiences, micros, pages
 from exchange.sync.expiring import expire
 from exchange.sync.explain import explain
 from exchange.sync.withdrawal import withdraw
+from tests.sync.misp_reader import Shown, attribute, event_uuid, frame
 from tests.world import (
     CCC_IDENTITY,
     FOLDED,
@@ -37,6 +38,8 @@ from tests.world import (
 
 LATER = timedelta(minutes=1)
 FROM = "ccc/alertes"
+LABELS = ["ccc", "phishing", 'lanterne:case="7"', 'misp:tool="other"']
+"""A name, a word, a tag of the producer's own vocabulary, and one of everybody's."""
 AMBER_PART = [{"marking_ref": TLP2_ID[Tlp.AMBER], "selectors": ["description"]}]
 
 
@@ -248,6 +251,13 @@ def test_a_part_that_is_not_for_them_is_removed(store: Store) -> None:
     assert world.reasons(made["id"]) == ("release.agreement", "transform.granular")
 
 
+def test_what_is_left_without_a_part_is_as_sure_as_the_whole(store: Store) -> None:
+    """R12: less of it is no surer, so `send.confidence` asks of it what it asks of the whole."""
+    world = Reading(store, under(granular="remove", confidence=50, unrated=True))
+    world.give(FROM, indicator(description="for few", granular_markings=AMBER_PART, confidence=10))
+    assert world.read() == []
+
+
 def test_a_contradiction_makes_the_parts_count_for_the_whole(store: Store) -> None:
     """The same version came again without its granular mark, but stricter: nobody can say what is meant."""
     world = Reading(store, under(granular="remove"))
@@ -264,7 +274,7 @@ def test_an_anonymous_partner_sees_pseudonyms_only(store: Store) -> None:
     """No byte of the producer: neither its id, nor its name, nor its domain, in whatever order they come."""
     world = Reading(store, under(attribution="anonymous"))
     text = "Canadian Centre saw it, see https://alerts.ccc.example/7 or ask ccc@ccc.example. CCC."
-    made = indicator(created_by_ref=CCC_IDENTITY, description=text, labels=["ccc", "phishing"])
+    made = indicator(created_by_ref=CCC_IDENTITY, description=text, labels=LABELS)
     family = malware("Bad", created_by_ref=CCC_IDENTITY)
     world.give(
         FROM, made, identity(), family, {**relationship(made, family, tlp=Tlp.GREEN), "created_by_ref": CCC_IDENTITY}
@@ -275,7 +285,7 @@ def test_an_anonymous_partner_sees_pseudonyms_only(store: Store) -> None:
     found = {each["type"]: each for each in world.read()}
     assert found["indicator"]["created_by_ref"] == found["identity"]["id"] == found["malware"]["created_by_ref"]
     assert found["identity"]["name"].endswith(found["identity"]["id"][-12:])
-    assert found["indicator"]["labels"] == ["phishing"]
+    assert found["indicator"]["labels"] == ["phishing", 'misp:tool="other"']
     assert found["relationship"]["source_ref"] == found["indicator"]["id"]
     assert found["relationship"]["target_ref"] == found["malware"]["id"]
     assert all(found["identity"]["object_marking_refs"] == each["object_marking_refs"] for each in found.values())
@@ -417,3 +427,30 @@ def test_a_later_version_that_is_unmarked_without_its_parts_takes_the_older_ones
     world.now += LATER
     world.give(FROM, later(indicator(tlp=None, **part), 1, description="for fewer"))
     assert [item for item in world.read() if EXTENSION not in item.get("extensions", {})] == []
+
+
+def test_over_misp_it_stands_in_the_event_of_the_original(store: Store) -> None:
+    """R26: beside what goes as it is, led by whoever gave it; an altered frame gives the event another uuid."""
+    world = Reading(store)
+    first, second = attribute("a.example", comment="sent to jeanne.tremblay@ville.example"), attribute("b.example")
+    world.give(FROM, frame(0, first, second, info="Seen at jeanne.tremblay@ville.example"), first, second)
+    shown = Shown(world, "circl")
+    (event,) = shown.events().values()
+    assert event["uuid"] != event_uuid(0)
+    assert event["info"].startswith("Seen at ") and "tremblay" not in json.dumps(event)
+    found = {each["value"]: each["uuid"] for each in event["Attribute"]}
+    assert found["b.example"] == second["id"].partition("--")[2]
+    assert found["a.example"] not in ("", first["id"].partition("--")[2])
+    world.give("circl/feed", seen(first))
+    (sighting,) = shown.sightings()
+    assert sighting["attribute_uuid"] == found["a.example"]
+    assert shown.index(fresh=True).etag == shown.index().etag
+
+
+def seen(of: Mapping[str, Any]) -> dict[str, Any]:
+    """A sighting of it."""
+    made = {
+        "type": "sighting", "spec_version": "2.1", "id": "sighting--00000001-0000-4000-8000-000000000000",
+        "created": "2026-11-01T00:00:00.000Z", "modified": "2026-11-01T00:00:00.000Z", "sighting_of_ref": of["id"],
+    }  # fmt: skip
+    return marked(made, Tlp.GREEN)

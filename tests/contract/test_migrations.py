@@ -14,7 +14,19 @@ from sqlalchemy import column, insert, select, table
 
 from exchange.errors import StoreOutdated
 from exchange.model import stix
-from exchange.store import Store, audiences, events, listings, migrate, open_store, originals, pages, statements, tables
+from exchange.store import (
+    Store,
+    audiences,
+    events,
+    listings,
+    migrate,
+    notices,
+    open_store,
+    originals,
+    pages,
+    statements,
+    tables,
+)
 from exchange.store.schema import _config, newest
 from tests.world import indicator, malware
 
@@ -127,6 +139,41 @@ def test_what_was_pending_before_there_were_statuses_is_sent_again(store_url: st
         (1, 7, "pending", 3, "peer.unsettled", ""),
         (1, 8, "accepted", 1, "", ""),
     ]
+    store.close()
+
+
+def test_notices_that_stand_go_on_standing(store_url: str) -> None:
+    """0022 to 0023: a note of one audience's own, in two versions, of which only the newest was named."""
+    store = Store(store_url)
+    config = _config()
+    about, note = indicator()["id"], "note--00000009-0000-4000-8000-000000000001"
+    with store.writing() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0022")
+        _put(tx, "block", id=1, body=b"")
+        _put(tx, "audience", number=3, key=AUDIENCE, channel=CHANNEL, members='["circl"]', agreements='["x"]',
+             ends=FOREVER, open=True, retired=False, last_added=9, past="{}")  # fmt: skip
+        for seq, version in ((7, "2026-11-21T12:00:00.000000"), (9, "2026-11-21T12:01:00.000000")):
+            _put(
+                tx, "statement", seq=seq, source=":recall", peer=":node", posted="", stix_id=note, type="note",
+                version=version, precision=3, digest=b"", creator="", stated="1|0|", marked=True, label="1|0|",
+                basis="label.stated", waiting=False, newest=seq == 9, touch=False, revoked=False, repairs="",
+                received=1, block=1, start=0, stop=0,
+            )  # fmt: skip
+            _put(
+                tx, "listing", audience=3, added=seq, seq=seq, type="note", rank=1, label="1|0|", latest=seq == 9,
+                folded=False, agreement="x", not_after=FOREVER, block=1, start=0, stop=0,
+                closed=None if seq == 9 else 8, closed_code=None,
+            )  # fmt: skip
+        _put(tx, "notice", audience=3, stix_id=about, seq=9, action="withdrawn")
+    migrate(store)
+    with store.reading() as tx:
+        said = notices.about(tx, [about])
+        assert sorted(each.seq for each in said) == [7, 9]
+        assert notices.last_of(said)[3, about].seq == 9
+        (row,) = notices.open_rows(tx, {each.seq for each in said}, {3})
+        assert (row.added, row.stix_id) == (9, note)
+        assert [(each["added"], each["closed"]) for each in notices.history(tx, [about])] == [(7, 8), (9, None)]
     store.close()
 
 

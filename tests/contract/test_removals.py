@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from exchange.model.envelope import Document
 from exchange.model.marking import Tlp
 from exchange.model.misp import EXTENSION as MISP
 from exchange.policy import Rules
-from exchange.store import Store, audiences, micros, offers, open_store, removals, scopes
+from exchange.store import Store, audiences, micros, notices, offers, open_store, removals, scopes
 from exchange.store.scopes import Scope
 from exchange.sync import recalling, withdrawing
 from exchange.sync.accept import accept
@@ -294,6 +295,31 @@ def test_each_object_is_told_once_however_many_steps(hub: Hub, monkeypatch: pyte
              recalling.entries(hub.store, of("source", "circl/osint"))]  # fmt: skip
     assert len(found) == len(set(found))
     assert len({each[2] for each in found}) == 2
+
+
+def test_r31_the_ledgers_are_asked_for_many_objects_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked does not grow with the objects, and the list is the one that each would have alone."""
+    hub.give("circl/osint", *(indicator(f"{number}.example") for number in range(20)))
+    hub.gone(of("source", "circl/osint"))
+    asked: list[str] = []
+
+    def count(room: Any, name: str) -> None:
+        plain = getattr(room, name)
+
+        def counted(*given: Any, **more: Any) -> Any:
+            asked.append(name)
+            return plain(*given, **more)
+
+        monkeypatch.setattr(room, name, counted)
+
+    for room, name in ((offers, "offered"), (offers, "handed"), (offers, "places"), (notices, "readers")):
+        count(room, name)
+    together = list(recalling.entries(hub.store, of("source", "circl/osint")))
+    assert len(asked) <= 3 + len(hub.rules.audiences)
+    assert len({each.object for each in together}) == 20
+    monkeypatch.setattr(recalling, "_STEP", 1)
+    alone = list(recalling.entries(hub.store, of("source", "circl/osint")))
+    assert Counter(together) == Counter(alone)
 
 
 _TLP = some.sampled_from([Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER, Tlp.RED, None])

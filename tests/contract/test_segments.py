@@ -173,13 +173,32 @@ def test_a_life_on_every_engine(store: Store) -> None:
     whole = _check(moves.world, windows)
     assert whole
     moves.change(30, Tlp.GREEN, revoked=False)
-    assert _check(moves.world, windows) < whole
+    assert _check(moves.world, windows) > whole, "of those that it stood in two pieces are left"
     moves.change(40, Tlp.RED, revoked=False)
     moves.change(300, Tlp.GREEN, revoked=True)
     _check(moves.world, windows)
     for what in ("passes", "renewed", "narrow", "renewed"):
         moves.turn(what)
         _check(moves.world, windows)
+
+
+def test_what_is_left_of_a_segment_is_read_as_one(memory: Store) -> None:
+    """R35: what goes out of the middle leaves two; only what is alone between two that went stands by itself."""
+    world = World(memory, _terms(FIRST_END))
+    made = [indicator(f"{n}.example") for n in range(40)]
+    world.give("ccc/a", *made)
+    world.now += timedelta(minutes=1)
+    when = world.now.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    world.give("ccc/a", *(marked({**made[n], "modified": when}, Tlp.RED) for n in (10, 13, 14, 30)))
+    with memory.reading() as tx:
+        row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
+        assert row is not None
+        held = tx.execute(select(tables.segment).where(tables.segment.c.audience == row.number)).all()
+        shown = tx.execute(select(tables.listing).where(tables.listing.c.audience == row.number)).all()
+        assert sorted(each.rows for each in held if each.rows >= 9) == [9, 10, 15]
+        loose = [r for r in shown if r.closed is None and not r.sealed]
+        assert len(loose) == 2 + 4, "two between, and the notices, of which there are too few"
+    _check(world, [(0, 1000), (9, 3), (12, 20)])
 
 
 def test_what_is_news_to_many_is_unpacked_once(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, Text
 
-from exchange.store.columns import Ordered, metadata
+from exchange.store.columns import Ordered, Serial, metadata
 
 trait = Table(
     "trait",
@@ -24,10 +24,32 @@ derived = Table(
     Column("seq", BigInteger, nullable=True, comment="the statement of ours; null: none was made"),
     Column("code", String, nullable=False, comment="why none could be made; empty: one was, or it goes as it is"),
     Column("token", String, nullable=False, comment="by which we know it again when it comes back (R16)"),
+    Column("source", String, nullable=False, server_default="", comment="who stated the original"),
+    Column("creator", String, nullable=False, server_default="", comment="of the original"),
+    Column(
+        "names",
+        String,
+        nullable=False,
+        server_default="",
+        comment="digest of the names that were looked for in what goes (`Names.digest`); empty: nobody is hidden",
+    ),
     Index("ix_derived_stix_id", "stix_id"),
     Index("ix_derived_seq", "seq"),
     Index("ix_derived_token", "token"),
-    Index("ix_derived_code", "code"),
+    Index("ix_derived_whose", "source", "creator", "of"),
     sqlite_with_rowid=False,
     comment="transformed objects: what recipients get in place of a statement",
+)
+
+later = Table(
+    "later",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False, comment="names, or marks"),
+    Column("source", String, nullable=False, comment="who told it, and of whose statements it tells"),
+    Column("about", Text, nullable=False, comment="JSON: creators (none: all), or marks and meanings"),
+    Column("after", BigInteger, nullable=False, comment="the last statement that was looked at"),
+    Column("upto", BigInteger, nullable=False, comment="the last that is to be"),
+    Column("shut", Text, nullable=False, comment="JSON: audiences that are shut until it is done (R18)"),
+    comment="what became known after statements that rest on it were listed, and is still to be applied to them",
 )

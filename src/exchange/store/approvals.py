@@ -54,10 +54,18 @@ _OF = Lookup(
 
 def standing(tx: Connection, stix_ids: Iterable[str]) -> dict[Key, Approved]:
     """What is approved of these ids now; most stores hold nothing of it."""
-    if _ANY.one(tx) is None:
-        return {}
+    return {} if _ANY.one(tx) is None else tally(_OF.rows(tx, stix_ids))
+
+
+def words(tx: Connection, stix_ids: Iterable[str]) -> list[Any]:
+    """Every word on these ids, as `tally` takes them, each with its number last."""
+    return [] if _ANY.one(tx) is None else _OF.rows(tx, stix_ids)
+
+
+def tally(rows: Iterable[Any]) -> dict[Key, Approved]:
+    """What these words, in any order, come to."""
     by: dict[tuple[Key, str], dict[str, set[str]]] = {}
-    for stix_id, source, version, code, whom, verdict, who, _ in sorted(_OF.rows(tx, stix_ids), key=lambda r: r[7]):
+    for stix_id, source, version, code, whom, verdict, who, _ in sorted(rows, key=lambda r: r[7]):
         words = by.setdefault(((stix_id, source, version), code), {})
         if verdict == APPROVED:
             words.setdefault(whom, set()).add(who)

@@ -177,8 +177,7 @@ def reopen(tx: Connection) -> None:
 
 def advance(tx: Connection, last_added: Mapping[str, int]) -> None:
     """Move the `date_added` mark of these audiences."""
-    for key, added in last_added.items():
-        _ADVANCE.run(tx, whose=key, at=added)
+    _ADVANCE.many(tx, [{"whose": key, "at": added} for key, added in last_added.items()])
 
 
 _ADVANCE = Query(update(audience).where(_row.key == bindparam("whose")).values(last_added=bindparam("at")))

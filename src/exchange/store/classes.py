@@ -5,10 +5,10 @@ Nothing keeps them: a class is what the columns of the statements say, so nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, literal_column, select, update
 
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import alias, approval, listing, statement, trait, withdrawal
@@ -60,10 +60,22 @@ _WALK = Query(
 _TYPE, _CREATOR = KEY.index("type"), KEY.index("creator")
 
 
+_AGAIN = Lookup(select(_s.seq, _s.stix_id, _s.basis, _ALONE, *(_s[name] for name in KEY)).where(among(_s.seq)))
+
+
 def walk(tx: Connection, after: int, upto: int, most: int) -> list[Member]:
     """At most so many statements behind `after`, up to `upto`, in order, but for our own notices."""
+    return _members(_WALK.run(tx, after=after, upto=upto, most=most))
+
+
+def again(tx: Connection, seqs: Iterable[int]) -> list[Member]:
+    """These statements as they are now."""
+    return _members(_AGAIN.rows(tx, seqs))
+
+
+def _members(rows: Iterable[Sequence[Any]]) -> list[Member]:
     found = []
-    for seq, stix_id, basis, alone, *key in _WALK.run(tx, after=after, upto=upto, most=most):
+    for seq, stix_id, basis, alone, *key in rows:
         if key[_TYPE] == "identity":
             key[_CREATOR] = stix_id
         found.append(Member(seq, stix_id, basis, bool(alone), tuple(key)))
@@ -92,8 +104,11 @@ def listed_of(tx: Connection, number: int, seqs: Iterable[int]) -> set[int]:
 
 
 _LISTED = Lookup(
+    # Written so that SQLite begins with the statements and not with all that the audience ever had.
     select(listing.c.seq).where(
-        among(listing.c.seq), listing.c.audience == bindparam("number"), listing.c.closed.is_(None)
+        among(listing.c.seq),
+        listing.c.audience + literal_column("0") == bindparam("number"),
+        listing.c.closed.is_(None),
     )
 )
 

@@ -1,19 +1,33 @@
 """Derived statements: what recipients get in place of a statement of others that they may not have as it is.
 
-Each is a statement of our own, of a peer and sources that no configuration can name, in no MISP event; nothing is
-decided of it. Its fate is that of the statement of which it was made.
+Each is a statement of our own, of a peer and sources that no configuration can name; nothing is decided of it. Its fate
+is that of the statement of which it was made, and so is the MISP event in which it stands, if it may stand in one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from exchange.store.columns import chunks
 from exchange.store.prepared import Lookup, Query, among
-from exchange.store.tables import derived, statement
+from exchange.store.tables import derived, listing, statement
+from exchange.store.work import NODE
 
 
 class Derived(NamedTuple):
@@ -27,8 +41,24 @@ class Derived(NamedTuple):
     seq: int | None
     code: str
     token: str
+    source: str = ""
+    creator: str = ""
+    names: str = ""
+    """By which names it was found to show nobody (`Names.digest`); empty: nobody is hidden in it."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is what recipients get now, without its producer, or why they get nothing."""
+        return self.names != "" and _BEFORE not in self.form
+
+    @property
+    def shape(self) -> str:
+        """The form, whether it was made anew since or not."""
+        return self.form.partition(_BEFORE)[0]
 
 
+_BEFORE = "/"
+"""In the form of what was made once and then made anew: behind it stands its number."""
 _d = derived.c
 _COLUMNS = [_d[name] for name in Derived._fields]
 _ANY = Query(select(_d.of).limit(1))
@@ -48,6 +78,28 @@ _COPIES = Lookup(
     .where(among(_d.stix_id))
 )
 _TOKENS = Lookup(select(_d.token, _d.stix_id).where(among(_d.token)))
+
+
+_original = statement.alias("original")
+
+
+def _of_original(name: str) -> ColumnElement[str]:
+    """This column of a statement; of what was altered, that of the one of which it was made."""
+    own = statement.c[name]
+    made = (
+        select(_original.c[name])
+        .select_from(derived.join(_original, _original.c.seq == _d.of))
+        .where(_d.seq == statement.c.seq)
+        .correlate(statement)
+        .limit(1)
+        .scalar_subquery()
+    )
+    altered = statement.c.peer == literal_column(f"'{NODE}'")
+    return case((altered, func.coalesce(made, own)), else_=own).label(name)
+
+
+GIVER, GIVEN_BY, CREATOR = _of_original("peer"), _of_original("source"), _of_original("creator")
+"""Who gave a statement, from which source, and whose words it was."""
 
 
 def any_made(tx: Connection) -> bool:
@@ -102,17 +154,58 @@ def keep(tx: Connection, rows: Sequence[Derived]) -> None:
         tx.execute(insert(derived), [row._asdict() for row in rows])
 
 
-def owed(tx: Connection, code: str, creators: Collection[str]) -> list[str]:
-    """Forget what could not be made of objects of these creators for this reason; the ids to try again."""
-    found: dict[str, None] = {}
+_HIDDEN = (_d.names != "", ~_d.form.contains(_BEFORE))
+_IN_STEPS = select(_d.of).where(_d.of > bindparam("after"), _d.of <= bindparam("upto"), *_HIDDEN)
+
+
+def hidden(tx: Connection, source: str, creators: Collection[str], *, after: int, upto: int, most: int) -> list[int]:
+    """The statements of `source` of which something was made, or tried, without its producer: those of these creators
+    (none: of all) behind `after` up to `upto`, in order.
+    """
+    found: set[int] = set()
+    query = _IN_STEPS.where(_d.source == source).distinct().order_by(_d.of).limit(most)
+    for narrowed in _of_creators(query, creators):
+        found |= set(tx.execute(narrowed, {"after": after, "upto": upto}).scalars())
+    return sorted(found)[:most]
+
+
+def audiences_of(tx: Connection, source: str, creators: Collection[str]) -> list[int]:
+    """The numbers of the audiences in which any of that stands, in whatever form."""
+    joined = derived.join(listing, listing.c.seq == func.coalesce(_d.seq, _d.of))
+    query = select(listing.c.audience).distinct().select_from(joined)
+    query = query.where(_d.source == source, _d.names != "", listing.c.closed.is_(None))
+    found: set[int] = set()
+    for narrowed in _of_creators(query, creators):
+        found |= set(tx.execute(narrowed).scalars())
+    return sorted(found)
+
+
+def _of_creators(query: Select[Any], creators: Collection[str]) -> Iterator[Select[Any]]:
+    if not creators:
+        yield query
     for some in chunks(creators):
-        query = (
-            select(_d.of, _d.stix_id)
-            .join(statement, statement.c.seq == _d.of)
-            .where(_d.code == code, statement.c.creator.in_(some))
-        )
-        rows = tx.execute(query).all()
-        found |= dict.fromkeys(row.stix_id for row in rows)
-        for seqs in chunks({row.of for row in rows}):
-            tx.execute(delete(derived).where(_d.code == code, _d.of.in_(seqs)))
-    return list(found)
+        yield query.where(_d.creator.in_(some))
+
+
+def vouch(tx: Connection, rows: Iterable[tuple[Derived, str]]) -> None:
+    """Write down by which names each was found to show nobody."""
+    _VOUCH.many(tx, [{"which": row.of, "shape": row.form, "digest": digest} for row, digest in rows])
+
+
+_VOUCH = Query(
+    update(derived).where(_d.of == bindparam("which"), _d.form == bindparam("shape")).values(names=bindparam("digest"))
+)
+
+
+def set_aside(tx: Connection, row: Derived) -> None:
+    """What was made is to be made anew. The old one was read by somebody: it stays known, and what rests on it."""
+    mine = and_(_d.of == row.of, _d.form == row.form)
+    if row.seq is None:
+        tx.execute(delete(derived).where(mine))
+    else:
+        tx.execute(update(derived).where(mine).values(form=f"{row.form}{_BEFORE}{row.seq}"))
+
+
+def times(rows: Iterable[Derived], of: int, form: str) -> int:
+    """How often it was made before in this form, of all that was made of these statements."""
+    return sum(row.of == of and row.form.startswith(form + _BEFORE) for row in rows)

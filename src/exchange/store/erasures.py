@@ -47,7 +47,9 @@ from exchange.store.tables import (
     erased,
     erasure,
     event,
+    former,
     inventory,
+    lifted,
     link,
     listing,
     name,
@@ -214,7 +216,7 @@ def destroy(tx: Connection, held: Sequence[Held]) -> None:
     if documents:
         tx.execute(update(document).where(document.c.id.in_(sorted(documents))).values(raw=b""))
     tx.execute(delete(derived).where(or_(derived.c.of.in_(seqs), derived.c.seq.in_(seqs))))
-    for table in (reference, observable, alias, name, renewal, trait):
+    for table in (reference, observable, alias, name, renewal, trait, former):
         tx.execute(delete(table).where(table.c.seq.in_(seqs)))
     mine = select(listing.c.audience, listing.c.added).where(listing.c.seq.in_(seqs))
     for audience, added in tx.execute(mine).all():
@@ -241,6 +243,7 @@ def scrub(tx: Connection, stix_ids: Collection[str], values: Collection[str], ev
         uuids = [each.partition("--")[2] for each in ids]
         _drop(
             tx, (alias, alias.c.alias.in_(ids)), (withdrawal, withdrawal.c.stix_id.in_(ids)),
+            (lifted, lifted.c.stix_id.in_(ids)),
             (refold, refold.c.target.in_(ids)), (link, link.c.one.in_(ids)), (link, link.c.other.in_(ids)),
             (review, review.c.stix_id.in_(ids)), (approval, approval.c.stix_id.in_(ids)),
             (notice, notice.c.stix_id.in_(ids)), (quarantine, quarantine.c.stix_id.in_([*ids, *uuids])),

@@ -221,7 +221,7 @@ def walk_handed(tx: Connection, walk: Walk) -> None:
         # What was erased has no name any more; its digest stands in the chain all the same.
         if row["stix_id"] and not hmac.compare_digest(own, bytes(row["object"])):
             walk.faults.append(Fault(code="ledger.changed", ledger=HANDED, number=row["id"], at=row["at"]))
-        before = _follow(walk, HANDED, HANDED, row, _link_of_handed(before, row))
+        before = follow(walk, HANDED, HANDED, row, _link_of_handed(before, row))
 
 
 def walk_fetched(tx: Connection, secret: bytes, walk: Walk) -> None:
@@ -234,7 +234,7 @@ def walk_fetched(tx: Connection, secret: bytes, walk: Walk) -> None:
         writer = row["writer"]
         if row["query"] and not hmac.compare_digest(keyed(secret, row["query"]), bytes(row["asked"])):
             walk.faults.append(Fault(code="ledger.changed", ledger="fetched", number=row["id"], at=row["at"]))
-        heads[writer] = _follow(walk, "fetched", writer, row, _link_of_read(heads.get(writer, root(writer)), row))
+        heads[writer] = follow(walk, "fetched", writer, row, _link_of_read(heads.get(writer, root(writer)), row))
 
 
 def _unlinked(walk: Walk, name: str, row: RowMapping) -> None:
@@ -243,7 +243,8 @@ def _unlinked(walk: Walk, name: str, row: RowMapping) -> None:
         walk.faults.append(Fault(code="ledger.unlinked", ledger=name, number=row["id"], at=row["at"]))
 
 
-def _follow(walk: Walk, name: str, writer: str, row: RowMapping, expected: bytes) -> bytes:
+def follow(walk: Walk, name: str, writer: str, row: RowMapping, expected: bytes) -> bytes:
+    """Count a row of a writer's chain, and note where its link is not the `expected` one; gives the link it has."""
     found = bytes(row["link"])
     walk.rows += 1
     walk.missing.discard((writer, found.hex()))
@@ -257,7 +258,7 @@ def walk_anchors(tx: Connection) -> tuple[Walk, set[tuple[str, str]]]:
     walk, before, seen = Walk(), root("anchor"), set[tuple[str, str]]()
     for row in anchors(tx):
         expected = link_of_anchor(before, row["at"], row["reads"], row["handed"], row["heads"])
-        before = _follow(walk, "anchor", "anchor", row, expected)
+        before = follow(walk, "anchor", "anchor", row, expected)
         seen |= {(writer, link) for writer, link in json.loads(row["heads"]).items() if link}
     return walk, seen
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from exchange.store import blocks, ledgers, segments
 from exchange.store.prepared import Inserting, Lookup, Query, among, truths
-from exchange.store.statements import chunks
+from exchange.store.statements import Held, chunks
 from exchange.store.tables import audience, ledger, listing, outbox, segment, statement
 from exchange.store.work import NOTICES
 
@@ -81,6 +81,17 @@ def standing(tx: Connection, stix_ids: Iterable[str]) -> list[Listed]:
     return found(_STANDING, tx, stix_ids)
 
 
+def of_statements(tx: Connection, held: Mapping[int, Held]) -> list[Listed]:
+    """Every open row of these statements, by number, of all audiences."""
+    rows = _OF_STATEMENTS.rows(tx, held)
+    names = {seq: (item.stix_id, item.version) for seq, item in held.items()}
+    return [Listed(*(*row, *names[row[_SEQ]])) for row in rows]
+
+
+_OF_STATEMENTS = Lookup(select(*(listing.c[name] for name in _OWN)).where(among(listing.c.seq), _OPEN))
+_SEQ = _OWN.index("seq")
+
+
 def found(lookup: Lookup, tx: Connection, wanted: Iterable[Any], **values: Any) -> list[Listed]:
     """What a Lookup over `listed` finds."""
     return [Listed(*row) for row in lookup.rows(tx, wanted, **values)]
@@ -117,18 +128,23 @@ def close(tx: Connection, rows: Sequence[tuple[Listed, str]], now: int) -> None:
     """Close these with the time and a reason code; what waits in an outbox for them is withdrawn."""
     if not rows:
         return
+    places: dict[tuple[int, str], list[int]] = {}
+    for row, code in rows:
+        places.setdefault((row.audience, code), []).append(row.added)
+    # Closed first, so that what goes is not taken out of its segment only to be closed.
+    for (who, code), dates in places.items():
+        _CLOSE.rows(tx, dates, who=who, code=code, moment=now)
     segments.dissolve(tx, [(row.audience, row.added) for row, _ in rows])
-    _CLOSE.many(tx, [{"who": row.audience, "at": row.added, "code": code, "moment": now} for row, code in rows])
     waits = {who for who in {row.audience for row, _ in rows} if _WAITS.one(tx, who=who) is not None}
     _WITHDRAW.many(
         tx, [{"who": row.audience, "at": row.added, "code": code} for row, code in rows if row.audience in waits]
     )
 
 
-_CLOSE = Query(
+_CLOSE = Lookup(
     update(listing)
-    .where(listing.c.audience == bindparam("who"), listing.c.added == bindparam("at"))
-    .values(closed=bindparam("moment"), closed_code=bindparam("code"), latest=false())
+    .where(listing.c.audience == bindparam("who"), among(listing.c.added))
+    .values(closed=bindparam("moment", type_=BigInteger), closed_code=bindparam("code"), latest=false(), sealed=false())
 )
 _PENDING = text("outbox.state = 'pending'")
 _WAITS = Query(select(outbox.c.added).where(outbox.c.audience == bindparam("who"), _PENDING).limit(1))

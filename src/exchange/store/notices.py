@@ -1,15 +1,17 @@
-"""Recall notices (RULES R8): which audience was told that it may no longer have which object, and where that stands.
+"""Recall notices (RULES R8): what was said of which object, and where that stands.
 
 A notice is a statement of our own, of a source and peer that no configuration can name, in no event: no view of MISP
-and no decision about what others said ever meets it.
+and no decision about what others said ever meets it. Who was told is who has it in their listing; only what a push
+target was told, and in which versions, is kept beside it.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, and_, bindparam, literal_column, select, update
 
 from exchange.store import blocks, listings
 from exchange.store.prepared import Inserting, Lookup, Query, among
@@ -21,16 +23,18 @@ from exchange.store.work import NODE, NOTICES
 PEER = NODE
 NO_EVENT = 0
 OVER = ""
-"""In place of an action: the object is listed to them again."""
+"""In place of an action: the target has the object again."""
+ALSO_THERE = listing.c.audience + literal_column("0") == bindparam("number")
+"""Written so that SQLite begins with the notices and not with all that the audience reads."""
 
 
 class Told(NamedTuple):
-    """What one audience was last told of one object."""
+    """A notice: which statement of ours says it of which object."""
 
-    audience: int
     stix_id: str
     seq: int
-    """The statement that says so."""
+    target: int
+    """The number of the push target to which alone it is said; 0: it is said to whomever it is listed to."""
     action: str
 
 
@@ -39,28 +43,51 @@ def any_made(tx: Connection) -> bool:
     return _ANY.one(tx) is not None
 
 
-def told(tx: Connection, stix_ids: Collection[str]) -> dict[tuple[int, str], Told]:
-    """(audience, id) → what it was last told, of these objects."""
-    return {(row[0], row[1]): Told._make(row) for row in _OF.rows(tx, stix_ids)}
+def about(tx: Connection, stix_ids: Iterable[str]) -> list[Told]:
+    """Everything that was ever said of these objects, in no order."""
+    return [Told._make(row) for row in _ABOUT.rows(tx, stix_ids)]
 
 
 _n = notice.c
-_ANY = Query(select(_n.audience).limit(1))
-_OF = Lookup(select(_n.audience, _n.stix_id, _n.seq, _n.action).where(among(_n.stix_id)))
+_ANY = Query(select(_n.seq).limit(1))
+_ABOUT = Lookup(select(_n.stix_id, _n.seq, _n.target, _n.action).where(among(_n.stix_id)))
+
+
+def last_of(told: Iterable[Told]) -> dict[tuple[int, str], Told]:
+    """(push target, id) → what it was told last."""
+    found: dict[tuple[int, str], Told] = {}
+    for each in sorted(told, key=lambda each: each.seq):
+        if each.target:
+            found[each.target, each.stix_id] = each
+    return found
 
 
 def keep(tx: Connection, rows: Sequence[Told]) -> None:
-    """Write down what they are told now."""
-    if not rows:
-        return
-    known = told(tx, {row.stix_id for row in rows})
-    here = (_n.audience == bindparam("who"), _n.stix_id == bindparam("what"))
-    old = [row for row in rows if (row.audience, row.stix_id) in known]
-    if old:
-        values = [{"who": r.audience, "what": r.stix_id, "which": r.seq, "said": r.action} for r in old]
-        tx.execute(update(notice).where(*here).values(seq=bindparam("which"), action=bindparam("said")), values)
-    new = [row for row in rows if (row.audience, row.stix_id) not in known]
-    Inserting(tx.dialect, notice, Told._fields).many(tx, new)
+    """Write down what is said now."""
+    Inserting(tx.dialect, notice, Told._fields).many(tx, rows)
+
+
+def over(tx: Connection, rows: Iterable[Told]) -> None:
+    """These targets have the objects again."""
+    _ENDS.many(tx, [{"what": row.stix_id, "which": row.seq} for row in rows])
+
+
+_ENDS = Query(
+    update(notice)
+    .where(_n.stix_id == bindparam("what"), _n.seq == bindparam("which"))
+    .values(action=literal_column(f"'{OVER}'"))
+)
+_OPEN = Lookup(listings.listed(among(listing.c.seq)))
+_OPEN_THERE = Lookup(listings.listed(among(listing.c.seq), ALSO_THERE))
+_FEW = 4
+"""Audiences up to which each is asked for its rows by itself."""
+
+
+def open_rows(tx: Connection, seqs: Collection[int], numbers: Collection[int]) -> list[listings.Listed]:
+    """Where these notices stand in the listings of the audiences `numbers`."""
+    if len(numbers) <= _FEW:
+        return [row for number in sorted(numbers) for row in listings.found(_OPEN_THERE, tx, seqs, number=number)]
+    return [row for row in listings.found(_OPEN, tx, seqs) if row.audience in numbers]
 
 
 def others(held: Mapping[str, list[Held]]) -> dict[str, list[Held]]:
@@ -100,9 +127,8 @@ def had(tx: Connection, number: int, channel: str, stix_ids: Collection[str]) ->
 
 def standing(tx: Connection, number: int) -> list[tuple[listings.Listed, bytes]]:
     """Every notice that this audience reads, with its bytes."""
-    query = select(statement.c.stix_id).join(notice, notice.c.seq == statement.c.seq).where(_n.audience == number)
-    ids = list(tx.execute(query.where(_n.action != OVER)).scalars())
-    rows = [row for row in listings.standing(tx, ids) if row.audience == number]
+    here = (listing.c.audience == number, listing.c.type == "note", statement.c.source == NOTICES)
+    rows = [listings.Listed(*row) for row in tx.execute(listings.listed(*here))]
     bodies = blocks.read(tx, [(row.block, row.start, row.stop) for row in rows])
     return list(zip(rows, bodies, strict=True))
 
@@ -110,7 +136,6 @@ def standing(tx: Connection, number: int) -> list[tuple[listings.Listed, bytes]]
 def history(tx: Connection, stix_ids: Collection[str]) -> list[dict[str, Any]]:
     """Every notice that there ever was about these objects, in order: to whom, from when until when."""
     found: list[dict[str, Any]] = []
-    last = statement.alias("last")
     for ids in chunks(stix_ids):
         query = (
             select(
@@ -118,14 +143,13 @@ def history(tx: Connection, stix_ids: Collection[str]) -> list[dict[str, Any]]:
                 audience.c.key, audience.c.channel, audience.c.members, audience.c.number,
             )
             .select_from(notice)
-            .join(last, last.c.seq == _n.seq)
-            .join(statement, statement.c.stix_id == last.c.stix_id)
+            .join(statement, statement.c.seq == _n.seq)
             .join(listing, listing.c.seq == statement.c.seq)
             .join(audience, audience.c.number == listing.c.audience)
-            .where(_n.stix_id.in_(ids), statement.c.source == NOTICES)
+            .where(_n.stix_id.in_(ids))
         )  # fmt: skip
         found += [dict(row) for row in tx.execute(query).mappings()]
-    return sorted(found, key=lambda row: row["added"])
+    return sorted(found, key=lambda row: (row["added"], row["number"]))
 
 
 def fetched(tx: Connection, key: str, added: int) -> list[tuple[str, int]]:
@@ -138,9 +162,22 @@ def fetched(tx: Connection, key: str, added: int) -> list[tuple[str, int]]:
     return list(first.items())
 
 
-def readers(tx: Connection, key: str, added: int) -> list[tuple[str, str, int]]:
-    """(peer, account, when) of the first page of each account that held what this audience got at `added`. Read
-    ledger."""
+def readers(tx: Connection, key: str, dates: Iterable[int]) -> dict[int, list[tuple[str, str, int]]]:
+    """Date → (peer, account, when) of the first page of each account that held what this audience got then. Read
+    ledger.
+    """
+    wanted = sorted(set(dates))
+    if not wanted:
+        return {}
+    first: dict[tuple[int, str, str], int] = {}
     r = read.c
-    query = select(r.peer, r.account, func.min(r.at)).where(r.audience == key, r.first <= added, r.last >= added)
-    return [(row[0], row[1], row[2]) for row in tx.execute(query.group_by(r.peer, r.account).order_by(r.account))]
+    query = select(r.peer, r.account, r.first, r.last, r.at).where(
+        r.audience == key, r.first <= wanted[-1], r.last >= wanted[0]
+    )
+    for peer, account, begin, end, at in tx.execute(query):
+        for added in wanted[bisect_left(wanted, begin) : bisect_right(wanted, end)]:
+            first[added, peer, account] = min(at, first.get((added, peer, account), at))
+    found: dict[int, list[tuple[str, str, int]]] = {}
+    for (added, peer, account), at in sorted(first.items(), key=lambda each: each[0][1:]):
+        found.setdefault(added, []).append((peer, account, at))
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, literal_column, or_, select
@@ -68,6 +69,7 @@ def given(
 class Offer:
     """One listing that an object had; `closed` None: it stands."""
 
+    stix_id: str
     channel: str
     members: tuple[str, ...]
     added: int
@@ -79,31 +81,30 @@ class Offer:
     """Of the statement."""
 
 
-def offered(tx: Connection, stix_id: str) -> Iterator[Offer]:
-    """Every listing that the object ever had, oldest first."""
+def offered(tx: Connection, stix_ids: Collection[str]) -> Iterator[Offer]:
+    """Every listing that these objects ever had, oldest first; of many ids, some at a time."""
     row = listing.c
-    query = (
-        select(
-            audience.c.channel,
-            audience.c.members,
-            row.added,
-            row.closed,
-            statement.c.version,
-            row.type,
-            row.agreement,
-            row.seq,
-        )
-        .select_from(listing.join(statement, statement.c.seq == row.seq))
-        .join(audience, audience.c.number == row.audience)
-        .where(statement.c.stix_id == stix_id)
-        .order_by(row.added)
-    )
-    for channel, members, *rest in tx.execute(query):
-        added, closed, version, kind, agreement, seq = rest
-        yield Offer(
-            channel=channel, members=tuple(json.loads(members)), added=added, closed=closed, version=version, type=kind,
-            agreement=agreement, seq=seq,
+    for ids in chunks(stix_ids):
+        query = (
+            select(
+                statement.c.stix_id, audience.c.channel, audience.c.members, row.added, row.closed,
+                statement.c.version, row.type, row.agreement, row.seq,
+            )
+            .select_from(listing.join(statement, statement.c.seq == row.seq))
+            .join(audience, audience.c.number == row.audience)
+            .where(statement.c.stix_id.in_(ids))
+            .order_by(row.added)
         )  # fmt: skip
+        for stix_id, channel, members, added, closed, version, kind, agreement, seq in tx.execute(query):
+            yield Offer(
+                stix_id=stix_id, channel=channel, members=_names(members), added=added, closed=closed, version=version,
+                type=kind, agreement=agreement, seq=seq,
+            )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def places(tx: Connection, stix_ids: Collection[str]) -> dict[str, list[tuple[int, int | None]]]:
@@ -203,12 +204,12 @@ def _newest(at: int) -> ColumnElement[bool]:
 
 
 def handed(
-    tx: Connection, *, peer: str = "", since: int | None = None, until: int | None = None, stix_id: str = ""
+    tx: Connection, *, peer: str = "", since: int | None = None, until: int | None = None, stix_ids: Sequence[str] = ()
 ) -> Iterator[RowMapping]:
-    """Rows of the ledger, in order."""
+    """Rows of the ledger, in order; `stix_ids`: only of these, at most a thousand."""
     where = _between(ledger.c.at, since, until)
     where += [ledger.c.peer == peer] if peer else []
-    where += [ledger.c.stix_id == stix_id] if stix_id else []
+    where += [ledger.c.stix_id.in_(stix_ids)] if stix_ids else []
     after = 0
     while rows := tx.execute(
         select(ledger).where(ledger.c.id > after, *where).order_by(ledger.c.id).limit(_AT_ONCE)

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from exchange.store import blocks, ledgers
+from exchange.store.derived import GIVEN_BY, GIVER
 from exchange.store.listings import AGAIN, Parcel
 from exchange.store.prepared import Lookup, among
 from exchange.store.statements import chunks
@@ -158,8 +159,8 @@ def stands(tx: Connection, parcels: Sequence[Parcel]) -> dict[tuple[int, int], S
         places = {(parcel.audience, parcel.added) for parcel in some}
         query = (
             select(
-                listing.c.audience, listing.c.added, statement.c.event, statement.c.source, statement.c.type,
-                listing.c.label, statement.c.peer, listing.c.rank,
+                listing.c.audience, listing.c.added, statement.c.event, GIVEN_BY, statement.c.type,
+                listing.c.label, GIVER, listing.c.rank,
             )
             .join(statement, statement.c.seq == listing.c.seq)
             .where(listing.c.audience.in_({who for who, _ in places}), listing.c.added.in_({at for _, at in places}))
@@ -189,7 +190,7 @@ def claims(tx: Connection, channel: str, uuids: Iterable[str]) -> dict[str, Clai
     first: dict[str, Claim] = {}
     for some in chunks(shared):
         query = (
-            select(statement.c.stix_id, statement.c.event, statement.c.peer, listing.c.rank)
+            select(statement.c.stix_id, statement.c.event, GIVER.label("giver"), listing.c.rank)
             .join(listing, listing.c.seq == statement.c.seq)
             .join(outbox, _LISTED)
             .join(audience, audience.c.number == outbox.c.audience)
@@ -197,11 +198,11 @@ def claims(tx: Connection, channel: str, uuids: Iterable[str]) -> dict[str, Clai
             .where(outbox.c.state.in_(["pending", "accepted", "recall", "recalled"]))
         )
         for row in tx.execute(query.order_by(outbox.c.added)):
-            first.setdefault(row.stix_id.partition("--")[2], Claim(row.event, row.peer, row.rank))
+            first.setdefault(row.stix_id.partition("--")[2], Claim(row.event, row.giver, row.rank))
     return first
 
 
-_STATED = Lookup(select(statement.c.stix_id, statement.c.event, statement.c.peer).where(among(statement.c.stix_id)))
+_STATED = Lookup(select(statement.c.stix_id, statement.c.event, GIVER).where(among(statement.c.stix_id)))
 
 
 def more_of(tx: Connection, number: int, events: Iterable[int], after: int) -> set[int]:
@@ -273,7 +274,7 @@ def owed(tx: Connection, channel: str, most: int, *, after: tuple[int, int] = (-
     shut = exists().where(audience.c.channel == channel, ~audience.c.retired, ~audience.c.open)
     columns = (
         statement.c.seq, statement.c.stix_id, statement.c.version, listing.c.agreement, statement.c.event,
-        listing.c.label, statement.c.peer, listing.c.rank, outbox.c.attempts,
+        listing.c.label, GIVER, listing.c.rank, outbox.c.attempts,
     )  # fmt: skip
     query = (
         select(outbox.c.audience, outbox.c.added, *columns, listing.c.block, listing.c.start, listing.c.stop)

@@ -14,7 +14,7 @@ from exchange.model.marking import Label
 from exchange.model.stix import CONTAINERS
 from exchange.store.prepared import Lookup, among
 from exchange.store.statements import Held
-from exchange.store.tables import reference, statement
+from exchange.store.tables import derived, listing, reference, statement
 
 _SOURCE: ColumnElement[str] = bindparam("source", type_=String)
 # Written so that SQLite begins with the references and not with all that a source gave.
@@ -67,6 +67,45 @@ def dependants(tx: Connection, source: str, stix_ids: Collection[str], refs: Col
     """
     found = _UNMARKED.rows(tx, refs, source=source) + _HOLDING.rows(tx, stix_ids, source=source)
     return sorted({row[0] for row in found})
+
+
+def bearing(tx: Connection, source: str, marks: Collection[str], *, after: int, upto: int, most: int) -> list[int]:
+    """The statements of `source` behind `after` up to `upto` that refer to one of these marks, in order."""
+    span = {"source": source, "after": after, "upto": upto, "most": most}
+    return sorted({row[0] for row in _BEARING.rows(tx, marks, **span)})[:most]
+
+
+_BEARING = Lookup(
+    select(statement.c.seq)
+    .join(reference, reference.c.seq == statement.c.seq)
+    .where(among(reference.c.target), _SAME, reference.c.seq > bindparam("after"), reference.c.seq <= bindparam("upto"))
+    .order_by(reference.c.seq)
+    .limit(bindparam("most"))
+)
+
+
+def audiences_of(tx: Connection, source: str, marks: Collection[str]) -> list[int]:
+    """The numbers of the audiences in which any of those stands, as it is or altered."""
+    mine = [row[0] for row in _SHOWN.rows(tx, marks, source=source)]
+    return sorted({*mine, *(row[0] for row in _SHOWN_ALTERED.rows(tx, marks, source=source))})
+
+
+_REFERRING = statement.join(reference, reference.c.seq == statement.c.seq)
+_STANDS = (among(reference.c.target), _SAME, listing.c.closed.is_(None))
+_SHOWN = Lookup(
+    select(listing.c.audience)
+    .distinct()
+    .select_from(_REFERRING.join(listing, listing.c.seq == statement.c.seq))
+    .where(*_STANDS)
+)
+_SHOWN_ALTERED = Lookup(
+    select(listing.c.audience)
+    .distinct()
+    .select_from(
+        _REFERRING.join(derived, derived.c.of == statement.c.seq).join(listing, listing.c.seq == derived.c.seq)
+    )
+    .where(*_STANDS)
+)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
 
+from exchange.store import former, later
 from exchange.store.columns import indexed
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.scopes import Scope, first_of, of_row
@@ -144,6 +145,7 @@ def let_go(tx: Connection, number: int, source: str, most: int) -> list[str]:
     w, mine = withdrawal.c, withdrawal.c.channel == channel_of(number, source)
     ids = list(tx.execute(select(w.stix_id).where(mine).distinct().order_by(w.stix_id).limit(most)).scalars())
     for some in chunks(ids):
+        former.lift(tx, mine, w.stix_id.in_(some))
         tx.execute(delete(withdrawal).where(mine, w.stix_id.in_(some)))
     return ids
 
@@ -155,8 +157,8 @@ def advance(tx: Connection, number: int, *, upto: int | None = None, state: str 
 
 
 def reopen(tx: Connection, numbers: Collection[int]) -> None:
-    """These audiences may be read again, unless another withdrawal keeps them shut or the terms do."""
-    still: set[int] = set()
+    """These audiences may be read again, unless a withdrawal keeps them shut, or what became known later (`later`)."""
+    still = later.shut(tx)
     for text in tx.execute(select(removal.c.shut).where(removal.c.state == CLOSING)).scalars():
         still |= set(json.loads(text))
     mine = sorted(set(numbers) - still)
@@ -166,7 +168,7 @@ def reopen(tx: Connection, numbers: Collection[int]) -> None:
 
 def keep_shut(tx: Connection) -> None:
     """Shut the audiences again of which something is still to be withdrawn: whoever opened them did not know."""
-    numbers: set[int] = set()
+    numbers = later.shut(tx)
     for text in tx.execute(select(removal.c.shut).where(removal.c.state == CLOSING)).scalars():
         numbers |= set(json.loads(text))
     if numbers:
@@ -188,6 +190,12 @@ def everyone(tx: Connection, *, standing: bool = True, most: int = 100) -> list[
     if standing:
         query = query.where(removal.c.state != LIFTED)
     return [row._mapping for row in tx.execute(query)]
+
+
+def of_reason(tx: Connection, why: str) -> list[int]:
+    """The withdrawals that stand for this reason, oldest first."""
+    query = select(removal.c.id).where(removal.c.why == why, removal.c.state.not_in((LIFTING, LIFTED)))
+    return list(tx.execute(query.order_by(removal.c.id)).scalars())
 
 
 def of_ids(tx: Connection, stix_ids: Collection[str]) -> list[RowMapping]:

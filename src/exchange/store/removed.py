@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, String, Table, Text
 
 from exchange.store.columns import Ordered, Serial, metadata
+from exchange.store.written import next_sitting
 
 removal = Table(
     "removal",
@@ -67,6 +68,7 @@ approval = Table(
     Column("who", String, nullable=False),
     Column("why", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("sitting", BigInteger, nullable=False, server_default="0", default=next_sitting()),
     Index("ix_approval_stix_id", "stix_id"),
     comment="what persons decided of one version that is held; the last word of each holds, none is ever deleted",
 )

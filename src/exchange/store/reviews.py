@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
+from exchange.store import former
 from exchange.store.columns import indexed
 from exchange.store.identity import review
 from exchange.store.prepared import Query
@@ -76,10 +77,16 @@ def last_words(tx: Connection, values: Iterable[str], needed: int = 1) -> dict[t
             key = source, given[value]
             found[key] = verdict
             if verdict == RELEASED:
-                people.setdefault(key, set()).add(who)
+                people.setdefault(key, set()).add(login_of(who))
             else:
                 people.pop(key, None)
     return {key: word for key, word in found.items() if word != RELEASED or len(people[key]) >= needed}
+
+
+def login_of(who: str) -> str:
+    """The login in `NAME (login)`; a name without one stands for itself."""
+    _, bracket, login = who.rpartition(" (")
+    return login.removesuffix(")") if bracket and who.endswith(")") else who
 
 
 def about(tx: Connection, stix_ids: Collection[str]) -> list[dict[str, Any]]:
@@ -119,6 +126,7 @@ def counts(tx: Connection) -> list[tuple[str, str, int, int]]:
 def doubt(tx: Connection, codes: Mapping[int, str]) -> None:
     """Write down the doubt about these statements; an empty code: there is none any more."""
     if codes:
+        former.keep(tx, former.DOUBT, statement.c.seq, statement.c.doubt, codes)
         tx.execute(
             update(statement).where(statement.c.seq == bindparam("at")).values(doubt=bindparam("code")),
             [{"at": seq, "code": code} for seq, code in codes.items()],

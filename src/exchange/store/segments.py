@@ -1,20 +1,21 @@
 """Segments: runs of a listing whose bytes stand side by side, so that a page is read in twenty rows, not in a thousand.
 
 A segment covers every row that a plain page shows from its first date to its last. It is made when its rows are listed,
-and dissolved in the transaction that closes or hides one of them (RULES R24); what stands in none is read row by row.
+and split in the transaction that closes or hides one of them (RULES R24); what stands in none is read row by row.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from operator import mul
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, false, func, insert, select, update
 
 from exchange.store.blocks import WIDTH
 from exchange.store.clock import FOREVER
-from exchange.store.prepared import Query
+from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import listing, segment
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 LEAST = 8
 """Rows of the smallest segment: below it, to look for a segment costs as much as it saves."""
+PIECE = 4
+"""Rows of the smallest piece that is left of one: to write a row as one that stands alone costs as much as a piece."""
 PRIME = 2**61 - 1
 _AT_ONCE = 24
 
@@ -49,16 +52,21 @@ def keep(tx: Connection, rows: Sequence[tuple[Listed, int]]) -> set[tuple[int, i
     sealed: set[tuple[int, int]] = set()
     for begin, stop in _runs(rows):
         some = rows[begin:stop]
-        (head, first), (tail, last) = some[0], some[-1]
-        span = (head.block * WIDTH + head.start, tail.block * WIDTH + tail.stop)
+        (head, _), (tail, _) = some[0], some[-1]
         dates = [added for _, added in some]
-        totals = (sum(dates) % PRIME, sum(map(mul, dates, dates)) % PRIME)
         term = min(row.not_after for row, _ in some)
-        made.append((head.audience, Segment(first, last, len(some), *span, term, *totals)))
-        sealed.update((head.audience, added) for _, added in some)
+        made.append((head.audience, _made((head.block, head.start), (tail.block, tail.stop), dates, term)))
+        sealed.update((head.audience, added) for added in dates)
     for audience, found in made:
         _KEEP.run(tx, audience=audience, **found._asdict())
     return sealed
+
+
+def _made(begin: Sequence[int], end: Sequence[int], dates: Sequence[int], term: int) -> Segment:
+    """The segment of the rows at `dates`; `begin` and `end`: (block, byte)."""
+    span = (begin[0] * WIDTH + begin[1], end[0] * WIDTH + end[1])
+    totals = (sum(dates) % PRIME, sum(map(mul, dates, dates)) % PRIME)
+    return Segment(dates[0], dates[-1], len(dates), *span, term, *totals)
 
 
 _KEEP = Query(insert(segment))
@@ -118,18 +126,53 @@ def _covering(tx: Connection, audience: int, added: int) -> Segment | None:
 
 
 def dissolve(tx: Connection, places: Iterable[tuple[int, int]]) -> None:
-    """Before these rows, as (audience, date), are closed or hidden: what stands beside them is read row by row."""
-    after = (-1, -1)
+    """These rows, as (audience, date), are closed or hidden in this transaction: of what stood beside them, what is
+    still enough side by side is a segment of its own, and the rest is read row by row.
+    """
+    gone: dict[int, list[int]] = {}
     for audience, added in sorted(places):
-        if (audience, added) <= after:
+        gone.setdefault(audience, []).append(added)
+    for audience, dates in gone.items():
+        after = -1
+        for added in dates:
+            if added <= after:
+                continue
+            rows = _AHEAD.run(tx, audience=audience, after=added - 1, most=1)
+            found = Segment._make(rows[0]) if rows else None
+            # Up to where there is none, or none any more.
+            after = FOREVER if found is None else found.last if found.first <= added else found.first - 1
+            if found is not None and found.first <= added:
+                _split(tx, audience, found, dates)
+
+
+def _split(tx: Connection, audience: int, whole: Segment, gone: Sequence[int]) -> None:
+    """In place of `whole`: what is left of it without the rows at the dates `gone`, which are in order."""
+    rows = _INSIDE.run(tx, whose=audience, since=whole.first, until=whole.last)
+    _DROP.run(tx, whose=audience, at=whole.last)
+    runs: list[list[Any]] = [[]]
+    for row in rows:
+        before = runs[-1][-1] if runs[-1] else row
+        # Rows of one run stand side by side, and nothing that goes stands between them.
+        if row is not before and (row[1], row[2], _behind(gone, row[0])) != (
+            before[1], before[3] + 1, _behind(gone, before[0]),
+        ):  # fmt: skip
+            runs.append([])
+        runs[-1].append(row)
+    loose: list[int] = []
+    for run in runs:
+        dates = [row[0] for row in run]
+        if len(run) < PIECE:
+            loose += dates
             continue
-        rows = _AHEAD.run(tx, audience=audience, after=added - 1, most=1)
-        found = Segment._make(rows[0]) if rows else None
-        # Up to where there is none, or none any more.
-        after = (audience, FOREVER if found is None else found.last if found.first <= added else found.first - 1)
-        if found is not None and found.first <= added:
-            _UNSEAL.run(tx, whose=audience, since=found.first, until=found.last)
-            _DROP.run(tx, whose=audience, at=found.last)
+        made = _made(run[0][1:3], run[-1][1:4:2], dates, min(row[4] for row in run))
+        _KEEP.run(tx, audience=audience, **made._asdict())
+    if loose:
+        _UNSEAL.rows(tx, loose, whose=audience)
+
+
+def _behind(gone: Sequence[int], added: int) -> tuple[int, int]:
+    """How many dates of `gone` lie before this one, without it and with it."""
+    return bisect_left(gone, added), bisect_right(gone, added)
 
 
 _here = and_(
@@ -138,7 +181,14 @@ _here = and_(
     listing.c.added <= bindparam("until"),
     listing.c.sealed,
 )
-_UNSEAL = Query(update(listing).where(_here).values(sealed=false()))
+_INSIDE = Query(
+    select(listing.c.added, listing.c.block, listing.c.start, listing.c.stop, listing.c.not_after)
+    .where(_here, listing.c.closed.is_(None))
+    .order_by(listing.c.added)
+)
+_UNSEAL = Lookup(
+    update(listing).where(listing.c.audience == bindparam("whose"), among(listing.c.added)).values(sealed=false())
+)
 _DROP = Query(delete(segment).where(_s.audience == bindparam("whose"), _s.last == bindparam("at")))
 _SHORTEST = Query(select(func.min(listing.c.not_after)).where(_here))
 _SEALED = Query(

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, literal_column, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, case, func, literal_column, or_, select
 
 from exchange.store import blocks
+from exchange.store.derived import GIVER, any_made
 from exchange.store.prepared import Lookup, Query, among
-from exchange.store.tables import listing, reference, statement
-from exchange.store.views import ALSO_MINE, ROW, SHOWN, Found, Row, Strand, bodies
+from exchange.store.tables import derived, listing, reference, statement
+from exchange.store.views import ALSO_MINE, SHOWN, Found, Row, Strand, bodies
 
 _AT_ONCE = 500
 _l, _s = listing.c, statement.c
@@ -41,10 +42,19 @@ _FOLDED = (
     .join(listing, and_(_l.fact == _folded.c.fact, _l.audience == _folded.c.audience))
     .join(statement, _s.seq == _l.seq)
 )  # fmt: skip
+_d = derived.c
+_ALTERED = (
+    _told.join(_about, _about.c.seq == _told.c.seq)
+    .join(reference, and_(reference.c.seq == _told.c.seq, reference.c.ends))
+    .join(derived, _d.stix_id == reference.c.target)
+    .join(statement, _s.seq == _d.seq)
+    .join(listing, _l.seq == _s.seq)
+)
+_ALL = (_PAIRS, _FOLDED, _ALTERED)
 _BESIDE = case((_l.rank < 0, 1), else_=0).label("beside")
 _WHEN = func.coalesce(_told.c.closed, _told.c.added)
 _MINE = _told.c.audience == bindparam("number")
-# What was altered is in no event, and is told of nothing that stands in one.
+# What is in no event is told of nothing that stands in one.
 _ITS = and_(_MINE, _about.c.event != literal_column("0"))
 _IS_SIGHTING = _told.c.type == literal_column("'sighting'")
 _MAY_BE = or_(_told.c.type == literal_column("'opinion'"), _told.c.type == literal_column("'note'"))
@@ -74,7 +84,7 @@ def sighted(
     """
     found: dict[Strand, int] = {}
     perhaps: list[Any] = []
-    for joined in (_PAIRS, _FOLDED) if folds else (_PAIRS,):
+    for joined in _places(tx, folds=folds):
         for event, peer, beside, when in _SIGHTED[joined].run(tx, number=number, now=now):
             strand = event, peer, bool(beside)
             found[strand] = max(found.get(strand, 0), when)
@@ -92,22 +102,27 @@ def sighted(
     return found
 
 
+def _places(tx: Connection, *, folds: bool) -> tuple[Any, ...]:
+    """Where it may stand what was seen: by itself, behind another, or in another form."""
+    return (_PAIRS, *((_FOLDED,) if folds else ()), *((_ALTERED,) if any_made(tx) else ()))
+
+
 _SIGHTED = {
     places: Query(
-        select(_s.event, _s.peer, _BESIDE, func.max(_WHEN))
+        select(_s.event, GIVER, _BESIDE, func.max(_WHEN))
         .select_from(places)
         .where(_ITS, _IS_SIGHTING, ALSO_MINE, SHOWN)
-        .group_by(_s.event, _s.peer, _BESIDE)
+        .group_by(_s.event, GIVER, _BESIDE)
     )
-    for places in (_PAIRS, _FOLDED)
+    for places in _ALL
 }
 _PERHAPS = {
     places: Query(
-        select(_s.event, _s.peer, _BESIDE, _WHEN, _told.c.seq, _told.c.block, _told.c.start, _told.c.stop)
+        select(_s.event, GIVER, _BESIDE, _WHEN, _told.c.seq, _told.c.block, _told.c.start, _told.c.stop)
         .select_from(places)
         .where(_ITS, _MAY_BE, ALSO_MINE, SHOWN)
     )
-    for places in (_PAIRS, _FOLDED)
+    for places in _ALL
 }
 
 
@@ -120,15 +135,15 @@ class Seen(NamedTuple):
     target: int
     """The statement of which it is told."""
     front: int
-    """The one that stands in the event: the same, or that in front of it."""
+    """The one that stands in the event: the same, that in front of it, or what was made of it."""
 
 
 def sightings(tx: Connection, number: int, now: int, events: Collection[int], *, folds: bool) -> Iterator[Seen]:
     """What may be a sighting, and the audience reads, of anything it reads in these events, or that is folded there."""
-    wanted = sorted(events)
+    wanted, places = sorted(events), _places(tx, folds=folds)
     for begin in range(0, len(wanted), _AT_ONCE):
         some, found = wanted[begin : begin + _AT_ONCE], []
-        for joined in (_PAIRS, _FOLDED) if folds else (_PAIRS,):
+        for joined in places:
             found += _SIGHTINGS[joined].rows(tx, some, number=number, now=now)
         found.sort(key=lambda row: row[_ADDED])
         for at in range(0, len(found), _AT_ONCE):
@@ -138,13 +153,15 @@ def sightings(tx: Connection, number: int, now: int, events: Collection[int], *,
                 yield Seen((row[0], row[1], bool(row[2])), Found(told, body), row[3], row[4])
 
 
+_OF_LISTING = frozenset({"added", "rank", "label", "closed", "not_after", "latest", "folded", "block", "start", "stop",
+                         "agreement"})  # fmt: skip
 _ADDED = 5 + Row._fields.index("added")
 
 
-def _sightings(places: Any, target: Any) -> Lookup:
-    shown = (_about.c[column.name] if column.table is statement else _told.c[column.name] for column in ROW)
+def _sightings(places: Any, target: ColumnElement[int]) -> Lookup:
+    shown = (_told.c[name] if name in _OF_LISTING else _about.c[name] for name in Row._fields)
     return Lookup(
-        select(_s.event, _s.peer, _BESIDE, target.c.seq, _s.seq.label("front"), *shown)
+        select(_s.event, GIVER, _BESIDE, target, _s.seq.label("front"), *shown)
         .select_from(places)
         .where(
             _ITS, or_(_IS_SIGHTING, _MAY_BE), ALSO_MINE, SHOWN, among(_s.event), _told.c.closed.is_(None),
@@ -154,7 +171,11 @@ def _sightings(places: Any, target: Any) -> Lookup:
     )  # fmt: skip
 
 
-_SIGHTINGS = {_PAIRS: _sightings(_PAIRS, statement), _FOLDED: _sightings(_FOLDED, _behind)}
+_SIGHTINGS = {
+    _PAIRS: _sightings(_PAIRS, _s.seq),
+    _FOLDED: _sightings(_FOLDED, _behind.c.seq),
+    _ALTERED: _sightings(_ALTERED, _d.of),
+}
 _first, _earlier = statement.alias("first"), listing.alias("earlier")
 _TWINS = Lookup(
     select(_s.seq, _earlier.c.seq)

@@ -9,11 +9,11 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Dialect, Table, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, func, literal, or_, select, text, update
 
 from exchange.model.marking import Label
 from exchange.model.stix import StixObject
-from exchange.store import aliases, approvals, blocks, traits
+from exchange.store import aliases, approvals, blocks, former, traits
 from exchange.store.approvals import Approved
 from exchange.store.blocks import Place
 from exchange.store.columns import CHUNK
@@ -281,12 +281,14 @@ def renew(tx: Connection, touches: Mapping[int, New], *, document: int | None, n
 
 def untouch(tx: Connection, seqs: Collection[int]) -> None:
     """These statements are no mere touches any more."""
+    former.keep(tx, former.TOUCH, statement.c.seq, literal("1"), seqs)
     for numbers in chunks(seqs):
         tx.execute(update(statement).where(statement.c.seq.in_(numbers)).values(touch=False))
 
 
 def supersede(tx: Connection, seqs: Collection[int], by: Collection[int] = ()) -> None:
     """These statements are no longer the newest of their chains; those of `by` are."""
+    former.keep(tx, former.LED, statement.c.seq, literal("0"), by)
     for some, newest in ((seqs, False), (by, True)):
         for numbers in chunks(some):
             tx.execute(update(statement).where(statement.c.seq.in_(numbers)).values(newest=newest))
@@ -323,6 +325,7 @@ def judge(tx: Connection, worths: Sequence[Worth]) -> None:
 
 def tighten(tx: Connection, labels: Mapping[int, Label]) -> None:
     """These statements state more than their own bytes do: the giver contradicted itself, and the stricter holds."""
+    former.keep(tx, former.STATED, statement.c.seq, statement.c.stated, labels)
     for seq, label in labels.items():
         tx.execute(update(statement).where(statement.c.seq == seq).values(stated=label.to_text()))
 

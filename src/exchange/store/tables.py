@@ -23,19 +23,34 @@ from sqlalchemy import (
     text,
 )
 
-from exchange.store.altered import derived, trait
+from exchange.store.altered import derived, later, trait
 from exchange.store.columns import Ordered, Serial, metadata
 from exchange.store.identity import alias, heard, link, name, refold, renewal, review
 from exchange.store.removed import approval, erased, erasure, removal
 from exchange.store.work import budget, handshake, inventory, notice, pushed, quarantine, run, skipped, source, vanished
-from exchange.store.written import anchor, configuration, ledger, member, read, reads
+from exchange.store.written import (
+    anchor,
+    configuration,
+    dated,
+    followed,
+    former,
+    ledger,
+    lifted,
+    member,
+    next_sitting,
+    read,
+    reads,
+    sitting,
+    widening,
+)
 
 __all__ = [
     "account", "alias", "anchor", "approval", "audience", "block", "brake", "budget", "certificate", "configuration",
-    "derived", "document", "erased", "erasure", "event", "handshake", "heard", "inventory", "ledger", "link", "listing",
-    "member", "meta", "metadata", "name", "notice", "observable", "outbox", "pushed", "quarantine", "read", "reads",
-    "reference", "refold", "removal", "renewal", "review", "run", "secret", "segment", "skipped", "source", "statement",
-    "status", "trait", "vanished", "withdrawal",
+    "dated", "derived", "document", "erased", "erasure", "event", "followed", "former", "handshake", "heard",
+    "inventory", "later", "ledger", "lifted", "link", "listing", "member", "meta", "metadata", "name", "notice",
+    "observable", "outbox", "pushed", "quarantine", "read", "reads", "reference", "refold", "removal", "renewal",
+    "review", "run", "secret", "segment", "sitting", "skipped", "source", "statement", "status", "trait", "vanished",
+    "widening", "withdrawal",
 ]  # fmt: skip
 
 meta = Table(
@@ -163,6 +178,7 @@ withdrawal = Table(
     Column("channel", String, primary_key=True),
     Column("version", Ordered, primary_key=True, comment="empty: every version, later ones too"),
     Column("at", BigInteger, nullable=False),
+    Column("sitting", BigInteger, nullable=False, server_default="0", default=next_sitting()),
     comment="what a peer took out of a collection; re-decision and re-pull obey, a later POST undoes it (R22)",
 )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy import Connection, insert, select, update
 
 from exchange.model.marking import Label
+from exchange.store import former
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import trait
 
@@ -48,7 +49,15 @@ def keep(tx: Connection, traits: Iterable[Trait]) -> None:
 def join(tx: Connection, seqs: Collection[int]) -> None:
     """Of these the marks of parts count for the whole from now on: their giver contradicted itself."""
     if seqs:
+        former.keep(tx, former.PARTS, trait.c.seq, trait.c.parts, seqs)
         tx.execute(update(trait).where(trait.c.seq.in_(list(seqs))).values(parts=None))
+
+
+def restate(tx: Connection, parts: Mapping[int, Label]) -> None:
+    """Number → what it states without its granular marks, once somebody has told what a mark means."""
+    for seq, label in parts.items():
+        former.keep(tx, former.PARTS, trait.c.seq, trait.c.parts, [seq])
+        tx.execute(update(trait).where(trait.c.seq == seq).values(parts=label.to_text()))
 
 
 Held = TypeVar("Held", bound=Any)

@@ -28,8 +28,9 @@ from sqlalchemy import (
     tuple_,
 )
 
-from exchange.store import blocks
+from exchange.store import blocks, derived, tables
 from exchange.store.columns import Stamp
+from exchange.store.derived import CREATOR, GIVEN_BY, GIVER
 from exchange.store.pages import IN_FRONT, LATEST, OPEN
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import event, listing, statement
@@ -118,13 +119,13 @@ def _tallies(*conditions: ColumnElement[bool]) -> Any:
     early = case((_s.version >= Stamp(_l.added), 1), else_=0)
     return (
         select(
-            _s.event, _s.peer, beside, shows, _l.label, func.count(), func.sum(_s.attributes), func.sum(notes),
+            _s.event, GIVER, beside, shows, _l.label, func.count(), func.sum(_s.attributes), func.sum(notes),
             func.min(_l.added), func.max(went), func.min(_l.not_after), func.max(early),
             _l.agreement,
         )
         .select_from(_JOINED)
         .where(_s.type != literal_column("'sighting'"), _IN_EVENT, *conditions)
-        .group_by(_s.event, _s.peer, beside, shows, _l.label, _l.agreement)
+        .group_by(_s.event, GIVER, beside, shows, _l.label, _l.agreement)
     )  # fmt: skip
 
 
@@ -202,7 +203,7 @@ def events_of(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str,
 
 
 _EVENTS_OF = Lookup(
-    select(_s.stix_id, _s.event, _s.peer, _l.rank)
+    select(_s.stix_id, _s.event, GIVER, _l.rank)
     .select_from(_JOINED)
     .where(among(_s.stix_id), ALSO_MINE, _IN_EVENT)
     .distinct()
@@ -218,7 +219,7 @@ class Found(NamedTuple):
 
 ROW = [
     _s.seq, _l.added, _s.stix_id, _s.type, _l.rank, _l.label, _l.closed, _l.not_after, _l.latest, _l.folded, _l.block,
-    _l.start, _l.stop, _s.peer, _s.creator, _l.agreement,
+    _l.start, _l.stop, GIVER, CREATOR, _l.agreement,
 ]  # fmt: skip
 """The columns of a `Row`."""
 
@@ -229,8 +230,11 @@ def frames(tx: Connection, number: int, now: int, leads: Mapping[int, str]) -> I
 
     `leads`: number of the event → the peer that leads it; empty: whoever gave it.
     """
+    altered = derived.any_made(tx)
     for begin in range(0, len(wanted := sorted(leads)), _AT_ONCE):
         found = _FRAMES.rows(tx, wanted[begin : begin + _AT_ONCE], number=number)
+        if altered:
+            found += _ALTERED_FRAMES.rows(tx, wanted[begin : begin + _AT_ONCE], number=number)
         rows = [(of, Row._make(fields)) for of, *fields in found]
         mine = [(of, row) for of, row in rows if not row.folded and row.rank >= 0 and leads[of] in ("", row.peer)]
         since: dict[tuple[int, str], int] = {}
@@ -249,17 +253,30 @@ def frames(tx: Connection, number: int, now: int, leads: Mapping[int, str]) -> I
         yield from ((of, begun[of], Found(row, body)) for (of, row), body in zip(kept, bodies, strict=True))
 
 
+def _is_frame(stix_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether it is the report or grouping of the event."""
+    return or_(
+        stix_id == event.c.key,
+        stix_id == literal_column("'report--'", String).concat(event.c.key),
+        stix_id == literal_column("'grouping--'", String).concat(event.c.key),
+    )
+
+
 _FRAMES = Lookup(
     select(_s.event, *ROW)
     .select_from(statement.join(event, event.c.id == _s.event).join(listing, _l.seq == _s.seq))
     .where(among(_s.event), ALSO_MINE)
-    .where(
-        or_(
-            _s.stix_id == event.c.key,
-            _s.stix_id == literal_column("'report--'", String).concat(event.c.key),
-            _s.stix_id == literal_column("'grouping--'", String).concat(event.c.key),
-        )
+    .where(_is_frame(_s.stix_id))
+)
+_d = tables.derived.c
+_ALTERED_FRAMES = Lookup(
+    select(_s.event, *ROW)
+    .select_from(
+        event.join(tables.derived, _is_frame(_d.stix_id))
+        .join(statement, and_(_s.seq == _d.seq, _s.event == event.c.id))
+        .join(listing, _l.seq == _s.seq)
     )
+    .where(among(event.c.id), ALSO_MINE)
 )
 
 
@@ -284,7 +301,12 @@ _WAITING = Lookup(select(_s.stix_id, _s.source).where(among(_s.stix_id), text("s
 _SHOWS = Query(
     select(_s.seq)
     .select_from(statement.join(listing, _l.seq == _s.seq))
-    .where(_s.event == bindparam("event"), _s.source.concat("") == bindparam("source", type_=String), ALSO_MINE, SHOWN)
+    .where(
+        _s.event == bindparam("event"),
+        GIVEN_BY.element.concat("") == bindparam("source", type_=String),
+        ALSO_MINE,
+        SHOWN,
+    )
     .limit(1)
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, delete, insert, select
 
+from exchange.store import former
 from exchange.store.statements import Held, any_withdrawn, chunks
 from exchange.store.tables import statement, withdrawal
 
@@ -103,11 +104,9 @@ def undo(tx: Connection, peer: str, channel: str, given: Iterable[tuple[str, str
                 own = select(statement.c.version).where(statement.c.stix_id == stix_id, statement.c.peer == peer)
                 rest = set(tx.execute(own).scalars()) - versions[stix_id] - {EVERY}
                 mark(tx, peer, channel, stix_id, rest, at)
-            tx.execute(
-                delete(withdrawal).where(
-                    w.stix_id == stix_id, w.peer == peer, w.channel == channel, w.version == version
-                )
-            )
+            this = (w.stix_id == stix_id, w.peer == peer, w.channel == channel, w.version == version)
+            former.lift(tx, *this)
+            tx.execute(delete(withdrawal).where(*this))
     return undone
 
 
@@ -120,5 +119,6 @@ def forget(tx: Connection, peer: str, channel: str, stix_ids: Iterable[str]) -> 
     for ids in chunks(stix_ids):
         mine = (w.peer == peer, w.channel == channel, w.stix_id.in_(ids))
         forgotten |= set(tx.execute(select(w.stix_id).where(*mine)).scalars())
+        former.lift(tx, *mine)
         tx.execute(delete(withdrawal).where(*mine))
     return sorted(forgotten)

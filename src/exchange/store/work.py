@@ -144,10 +144,12 @@ pushed = Table(
 notice = Table(
     "notice",
     metadata,
-    Column("audience", BigInteger, primary_key=True, autoincrement=False),
     Column("stix_id", Ordered, primary_key=True, comment="the object that was withdrawn"),
-    Column("seq", BigInteger, nullable=False, comment="the statement of ours that says so, in its newest version"),
-    Column("action", String, nullable=False, comment="withdrawn, restored; empty: the object is listed there again"),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="the statement of ours that says so"),
+    Column(
+        "target", BigInteger, nullable=False, comment="number of the push target to which alone it is said; 0: none"
+    ),
+    Column("action", String, nullable=False, comment="withdrawn, restored; empty: the target has the object again"),
     sqlite_with_rowid=False,
-    comment="recall notices: who was told of which object that it may no longer have it (R8)",
+    comment="recall notices (R8); to whom one was said is in the listings",
 )
