@@ -1,6 +1,6 @@
 """Real published intelligence through the real processes; every object and event accounted for.
 
-`test_round.py` runs a part of it; `python -m benchmarks.real_data` runs all of it and prints the figures.
+`test_real_round.py` runs a part of it; `python -m benchmarks.real_data` runs all of it and prints the figures.
 
 ATT&CK and stalkerware come from OpenTAXII, mobile spyware from medallion, ESET's events from MISP, a part of
 Infoblox's feed as a feed, Amnesty's bundles by `exchange import`.
@@ -55,8 +55,8 @@ def offer(data: Path, *, small: bool) -> Offer:
     most = 60 if small else FEED_MOST
     return Offer(
         stix={
-            "ccc/alertes": list(objects_in(data / "stix21" / "mvt", "*.stix2"))[:400],
-            "cert-ee/hoiatused": [*attack, *stalkerware[: 1_500 if small else None]],
+            "ccc/alertes": list(objects_in(data / "stix21" / "mvt", "*.stix2"))[: 150 if small else 400],
+            "cert-ee/hoiatused": [*attack, *stalkerware[: 400 if small else None]],
             "cert-qc/fichiers": [o for path in files[:1] if small or path for o in read_json(path)["objects"]],
         },
         events={

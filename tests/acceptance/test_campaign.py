@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab.child import ChildError
-from lab.venvs import python_of
+
+from tests.acceptance.others import installed
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20
@@ -19,11 +19,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.peers]
 
 def test_a_node_killed_again_and_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Both parts die at commits and at random while medallion, OpenTAXII, a client and a reader go on."""
-    for name in ("medallion", "opentaxii"):
-        try:
-            python_of(name)
-        except (ChildError, subprocess.CalledProcessError, OSError) as error:
-            pytest.skip(f"{name} cannot be installed into an environment of its own here: {str(error)[:200]}")
+    installed("medallion", "opentaxii")
     done = subprocess.run(
         [sys.executable, "-m", "tests.acceptance.campaign", "--kills", str(KILLS), "--keep", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,

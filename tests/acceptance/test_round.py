@@ -6,28 +6,22 @@ What may be had is worked out by `lab.oracle`, from the samples and the rules al
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import pytest
 from lab import oracle, samples
-from lab.child import ChildError
 from lab.partners import Partner
 from lab.reading import key, repeated
 from lab.round import Round, exchange_round
 from lab.scenario import PARTENAIRES, RESTREINT
-from lab.venvs import python_of
 
-from tests.acceptance import real_data
+from tests.acceptance.others import installed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.peers]
-LONG = pytest.mark.skipif(not os.environ.get("EXCHANGE_SOAK"), reason="minutes long: `make soak` runs it")
 
 Object = dict[str, Any]
 # Who reads or is handed what, up to which level.
@@ -56,18 +50,9 @@ class Ends:
 
 
 @pytest.fixture(scope="module")
-def servers() -> None:
-    """The servers of others are installed, or can be."""
-    for name in ("medallion", "opentaxii"):
-        try:
-            python_of(name)
-        except (ChildError, subprocess.CalledProcessError, OSError) as error:
-            pytest.skip(f"{name} cannot be installed into an environment of its own here: {str(error)[:200]}")
-
-
-@pytest.fixture(scope="module")
-def ends(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[Ends]:
+def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
     """Everything running and drained."""
+    installed("medallion", "opentaxii")
     with exchange_round(tmp_path_factory.mktemp("round")) as going:
         going.drained()
         found = Ends(going)
@@ -187,15 +172,3 @@ def canonical(value: str) -> str:
         return str(ip_address(value))
     except ValueError:
         return value.lower()
-
-
-@pytest.mark.skipif(not real_data.DATA.is_dir(), reason="real intelligence is not at ../shared/data")
-@pytest.mark.parametrize("unmarked", [pytest.param(None, marks=LONG), "TLP:GREEN"])
-def test_real_intelligence_is_accounted_for(tmp_path: Path, servers: None, unmarked: str | None) -> None:
-    """Everything offered is stored or has a reason; without a default it is held, with one it is read exactly once."""
-    offered = real_data.offer(real_data.DATA, small=True)
-    found = real_data.perform(tmp_path, offered, unmarked)
-    assert found.faults == []
-    assert found.held == found.held_wanted
-    assert (sum(found.held.values()) > 1_000) == (unmarked is None)
-    assert (found.readable["circl"] > 1_000) == (unmarked is not None)

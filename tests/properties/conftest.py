@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.conftest import new_database
+from tests.mould import new_database
 
 MEASURE = 4 if os.environ.get("EXCHANGE_SOAK") else 0.5
 """Of the examples that a law names: few at each change, many by `make soak`."""

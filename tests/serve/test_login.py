@@ -114,7 +114,7 @@ def test_nothing_else_opens(house: House, header: str) -> None:
     assert answer.headers["www-authenticate"] == 'Basic realm="exchange", Bearer'
 
 
-@pytest.mark.parametrize("store_url", ["memory", "postgresql"], indirect=True)
+@pytest.mark.parametrize("backend", ["memory", "postgresql"], indirect=True)
 @pytest.mark.parametrize("header", [basic("a\0b", "x"), basic("ccc", "x\0"), basic("\0", "\0")])
 def test_a_nul_opens_nothing(store: Store, header: str) -> None:
     """No engine is asked for a name that it cannot hold; also where people choose passwords."""
@@ -233,7 +233,7 @@ def test_revoked_and_rotated_on_the_next_request(house: House) -> None:
     refused(ask(house, f"Bearer {secret}"), 401)
 
 
-@pytest.mark.parametrize("store_url", ["file", "postgresql"], indirect=True)
+@pytest.mark.parametrize("backend", ["file", "postgresql"], indirect=True)
 def test_revoked_by_another_process(store: Store) -> None:
     """The same on every engine, when the change comes over a connection that is not ours."""
     house = House(store)

@@ -153,3 +153,17 @@ def test_who_came_later_is_told_nothing_of_what_was_once_named(memory: Store) ->
     # Who had it under its own id is told so over TAXII by that id (R8).
     assert told({name: text for name, text in found.items() if name not in TAXII}) == set()
     assert frames(house) == ["Ours"]
+
+
+@pytest.mark.parametrize("attribution", ["named", "anonymous"])
+def test_r13_our_own_event_does_not_name_the_one_that_it_extends(memory: Store, attribution: str) -> None:
+    """An id inside stands under our event's label; but where producers are hidden, theirs is not told."""
+    house = house_of(memory, under(attribution))
+    own = event(attribute("own.example", 0x2001), uuid=OURS, info="Ours", extends_uuid=EVENT)
+    own["Orgc"] = {"id": "1", "name": "CERT-QC", "uuid": NODE.partition("--")[2]}
+    assert Misp(house, "maison").push(own).status_code == 200
+    house.tick(seconds=5)
+    found = {name: text for name, text in pages(house, "ccc").items() if name not in TAXII}
+    assert any("own.example" in text for text in found.values())
+    assert any(EVENT in text for text in found.values()) == (attribution == "named")
+    assert Misp(house, "maison").get(f"/events/view/{OURS}").json["Event"]["extends_uuid"] == EVENT

@@ -233,7 +233,7 @@ def test_r27_what_comes_together_is_committed_together(store: Store, monkeypatch
     assert house.reads() == [("ccc", "objects?limit=1", 1)] * 6
 
 
-@pytest.mark.parametrize("store_url", ["file", "postgresql"], indirect=True)
+@pytest.mark.parametrize("backend", ["file", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("error", "status"), [(StoreBusy("store.busy", seconds=2), 503), (StoreError("store.failed", detail="x"), 500)]
 )

@@ -13,7 +13,7 @@ from exchange.model import lineage, marking
 from exchange.model.lights import Pfc
 from exchange.model.marking import Label, Tlp
 from exchange.model.party import Peer, Receive, Send, Target, Terms
-from exchange.policy import Names, Rules, alteration, closure, cutting, transform, unnaming
+from exchange.policy import Names, Rules, alteration, clauses, closure, cutting, transform, unnaming
 from exchange.policy.transform import Limit
 from exchange.policy.verdict import FOREVER, Decision
 from exchange.serve import Visitor
@@ -64,8 +64,10 @@ def altering_terms() -> Terms:
     clear = replace(peers["ccc"].targets[0], id="clear", url="http://taxii.ccc.example/api1/")
     peers["ccc"] = replace(peers["ccc"], targets=(*peers["ccc"].targets, clear))
     hidden = Send(ceiling=Tlp.AMBER, attribution="anonymous", granular="remove", personal="allowed")
-    stripped = Send(ceiling=Tlp.AMBER, granular="remove", confidence=50, unrated=True)
-    redacted = Send(ceiling=Tlp.AMBER, redact=frozenset({"name", "description"}), personal="hold")
+    stripped = Send(
+        ceiling=Tlp.AMBER, granular="remove", confidence=50, unrated=True, no_misp=frozenset({"type:comment"})
+    )
+    redacted = Send(ceiling=Tlp.AMBER, redact=frozenset({"name", "description"}), personal="hold", approvals=2)
     agreements = (
         agreement("avec-ccc", "ccc", receive=Receive(ceiling=Tlp.RED), send=redacted),
         agreement(
@@ -284,6 +286,13 @@ ALTERED: dict[str, tuple[Spoil, set[str]]] = {
     "no lineage token": (_no_lineage, {"lineage"}),
     "parts go onward": (_parts_go_onward, {"onward"}),
 }
+
+
+def _called_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clauses, "called", lambda *_: "")
+
+
+ALTERED["whatever MISP calls it goes"] = (_called_anything, {"misp"})
 
 
 @pytest.mark.parametrize("name", ALTERED)

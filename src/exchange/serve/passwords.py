@@ -7,6 +7,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import cache
 from threading import BoundedSemaphore, Lock
 
 from argon2 import PasswordHasher
@@ -32,6 +33,12 @@ def hashed(password: str) -> str:
     return hasher.hash(password)
 
 
+@cache
+def _of_nobody() -> str:
+    """The hash of a password that nobody knows; it is the same for every application of this process."""
+    return hasher.hash(secrets.token_hex(16))
+
+
 class Passwords:
     """Checks a password against the hashes of its account; what was right is not worked out again for a while.
 
@@ -43,7 +50,7 @@ class Passwords:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, tuple[str, datetime]] = OrderedDict()
         self._lock = Lock()
-        self._nobody = hasher.hash(secrets.token_hex(16))
+        self._nobody = _of_nobody()  # not at the first request: that would take twice the time
 
     def remembered(self, account: str, password: str, hashes: Collection[str], now: datetime) -> str | None:
         """The hash that the password was found to fit a while ago, else None. Costs nothing."""

@@ -32,18 +32,19 @@ from exchange.store import (
     sources,
     statements,
     traits,
+    widenings,
     withdrawals,
 )
 from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.references import Neighbours
 from exchange.store.statements import Held, Worth, indexed
-from exchange.sync import doubts, lineage
+from exchange.sync import doubts, lineage, widened
 from exchange.sync.deletion import given_again, withdraw_deleted
 from exchange.sync.erased import blank, without_erased
 from exchange.sync.intake import Intake, Outcome, sort
 from exchange.sync.listing import Lister
-from exchange.sync.meanings import defined
+from exchange.sync.meanings import defined, told
 from exchange.sync.membership import events_of
 from exchange.sync.recalled import back, recalled
 from exchange.sync.subjects import horizon_at
@@ -165,7 +166,8 @@ def _take(
     lister = Lister(tx, rules, now, reader=(peer, posted))
     times = Counter(item.stix_id for item in held)
     gone = recalled(tx, source_key, peer, page, known, at, again=again)
-    gone += lineage.returned(tx, page.objects, peer, at)
+    # What we widen ourselves bears our own token, and has not come back from anybody.
+    gone += [] if widenings.is_ours(source_key) else lineage.returned(tx, page.objects, peer, at)
     named = {item.seq: {value for _, value in new.object.values} for item, new in zip(held, news, strict=True)}
     later = {*gone, *removals.catch(tx, held, named, at)}
     alone = [
@@ -181,8 +183,11 @@ def _take(
         taken = {outcome.id for outcome in intake.outcomes if outcome.success}
         changed |= dict.fromkeys((*deleted, *given_again(tx, source_key, peer, taken)))
     changed |= dict.fromkeys((*gone, *back(tx, source_key, peer, page)))
+    meant = told(tx, page, source_key)
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake, horizon_at(now)))
-    changed |= dict.fromkeys(lineage.owed(tx, rules, news))
+    changed |= dict.fromkeys(judge_around(tx, rules, source_key, meant))
+    changed |= dict.fromkeys(lineage.named(tx, rules, source_key, peer, news, held[0].seq - 1) if held else ())
+    changed |= dict.fromkeys(widened.named(tx, rules, source_key, news, now))
     changed |= dict.fromkeys(sorted(_copies(tx, lister, known, held, peer)))
     lister.relist(changed, fresh)
     return intake, lister
@@ -214,6 +219,16 @@ def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: Intake, hori
     return changed + judge(tx, rules, references.dependants(tx, source_key, ids, refs))
 
 
+def judge_around(tx: Connection, rules: Rules, source_key: str, seqs: Sequence[int]) -> list[str]:
+    """Judge these statements of a source, which state something else than before, and what rests on them; their ids."""
+    if not seqs:
+        return []
+    changed = judge(tx, rules, seqs)
+    return changed + judge(
+        tx, rules, references.dependants(tx, source_key, set(changed), references.referred(tx, seqs))
+    )
+
+
 def judge(tx: Connection, rules: Rules, seqs: Sequence[int]) -> list[str]:
     """Work out what these statements are worth (RULES R10 and R11) and write it down; gives their ids."""
     found = statements.by_seq(tx, seqs)
@@ -236,7 +251,7 @@ def worths(tx: Connection, rules: Rules, found: Sequence[Held]) -> list[Worth]:
         for held in subjects:
             mine, near = own[held.seq], around.get(held.seq)
             if near is not None and (near.ends or near.referrers):
-                label, basis = _among(rules, held, mine, near, default)
+                label, basis = worth_among(rules, held, mine, near, default)
             else:
                 if mine not in plain:
                     plain[mine] = resolve(mine, ends=(), referrers=(), default=default)
@@ -245,7 +260,9 @@ def worths(tx: Connection, rules: Rules, found: Sequence[Held]) -> list[Worth]:
     return made
 
 
-def _among(rules: Rules, held: Held, own: Label, near: Neighbours, default: Tlp | None) -> tuple[Label | None, Basis]:
+def worth_among(
+    rules: Rules, held: Held, own: Label, near: Neighbours, default: Tlp | None
+) -> tuple[Label | None, Basis]:
     """What it is worth beside what its source says of its ends, its content and its referrers."""
     ends = [rules.understood(held.peer, end) for end in near.ends]
     label, basis = resolve(

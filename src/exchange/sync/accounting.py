@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy import RowMapping
 
 from exchange.model.party import Terms
-from exchange.store import Store, derived, ledgers, offers
+from exchange.store import Store, derived, ledgers, offers, widenings
 from exchange.store.clock import micros, moment
 from exchange.store.ledgers import Fault, Heads, Walk
 from exchange.store.offers import Span
@@ -108,8 +108,11 @@ def _with_originals(store: Store, found: Iterable[Entry]) -> Iterator[Entry]:
         yield from _original(some, known)
 
 
-def handed_over(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
-    """What was handed over, and what became of it; `named`: object by object."""
+def handed_over(store: Store, asked: Asked, *, named: bool, stix_ids: Collection[str] = ()) -> Iterator[Entry]:
+    """What was handed over, and what became of it; `named`: object by object; `stix_ids`: of these, at most a
+    thousand.
+    """
+    wanted = sorted(stix_ids) or [asked.object] * bool(asked.object)
     with store.reading() as tx:
         found = (
             Entry(
@@ -125,7 +128,7 @@ def handed_over(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
                 agreement=row["agreement"],
                 seq=row["seq"],
             )
-            for row in offers.handed(tx, peer=asked.peer, since=asked.since, until=asked.until, stix_id=asked.object)
+            for row in offers.handed(tx, peer=asked.peer, since=asked.since, until=asked.until, stix_ids=wanted)
         )
         yield from found if named else _together(found)
 
@@ -220,33 +223,22 @@ def _values(given: Mapping[str, list[str]], name: str) -> set[str]:
     return {value for text in given.get(name, ()) for value in text.split(",") if value}
 
 
-def offered_to(store: Store, asked: Asked) -> Iterator[Entry]:
-    """Where the one object that is asked for was ever listed, to whom."""
+def offered_to(store: Store, asked: Asked, stix_ids: Collection[str] = ()) -> Iterator[Entry]:
+    """Where the one object that is asked for, or each of `stix_ids`, was ever listed, to whom."""
     with store.reading() as tx:
-        for offer in offers.offered(tx, asked.object):
+        for offer in offers.offered(tx, stix_ids or [asked.object]):
             for peer in offer.members:
-                entry = Entry(
-                    at=moment(offer.added), outcome="offered", peer=peer, account="", channel=offer.channel, count=1,
-                    object=asked.object, version=offer.version, type=offer.type, agreement=offer.agreement,
-                    seq=offer.seq,
-                )  # fmt: skip
                 if asked.covers(peer, offer.added):
-                    yield entry
+                    yield Entry(
+                        at=moment(offer.added), outcome="offered", peer=peer, account="", channel=offer.channel,
+                        count=1, object=offer.stix_id, version=offer.version, type=offer.type,
+                        agreement=offer.agreement, seq=offer.seq,
+                    )  # fmt: skip
 
 
 COLUMNS = (
-    "time",
-    "outcome",
-    "peer",
-    "account",
-    "channel",
-    "object",
-    "version",
-    "type",
-    "agreement",
-    "exact",
-    "original",
-)
+    "time", "outcome", "peer", "account", "channel", "object", "version", "type", "agreement", "exact", "original",
+)  # fmt: skip
 
 
 def as_csv(found: Iterable[Entry]) -> Iterator[str]:
@@ -340,6 +332,8 @@ class Verified:
     handed: int
     fetched: int
     anchors: int
+    widened: int
+    """Rows of what persons said of widening."""
     older: int
     last: datetime | None
     """When the last anchor was dropped."""
@@ -350,18 +344,20 @@ class Verified:
 
 def verify(store: Store) -> Verified:
     """Follow every chain and every anchor from the first row to the last."""
-    handed, fetched = Walk(), Walk()
+    handed, fetched, widened = Walk(), Walk(), Walk()
     with store.reading() as tx:
         anchors, seen = ledgers.walk_anchors(tx)
         handed.missing = {head for head in seen if head[0] == ledgers.HANDED}
-        fetched.missing = seen - handed.missing
+        widened.missing = {head for head in seen if head[0] == widenings.CHAIN}
+        fetched.missing = seen - handed.missing - widened.missing
         ledgers.walk_handed(tx, handed)
+        widenings.walk(tx, widened)
         secret, last = ledgers.secret_of(tx), ledgers.last_anchor(tx)
     with store.noted() as tx:
         ledgers.walk_fetched(tx, secret, fetched)
     gone = [
         Fault(code="ledger.missing", ledger=name, number=0, at=0)
-        for name, walk in ((ledgers.HANDED, handed), ("fetched", fetched))
+        for name, walk in ((ledgers.HANDED, handed), ("fetched", fetched), (widenings.CHAIN, widened))
         for _ in walk.missing
     ]
     return Verified(
@@ -371,7 +367,8 @@ def verify(store: Store) -> Verified:
         older=handed.unlinked + fetched.unlinked,
         last=None if last is None else moment(last["at"]),
         head="" if last is None else bytes(last["link"]).hex(),
-        faults=(*handed.faults, *fetched.faults, *anchors.faults, *gone),
+        widened=widened.rows,
+        faults=(*handed.faults, *fetched.faults, *widened.faults, *anchors.faults, *gone),
     )
 
 
@@ -380,14 +377,17 @@ def anchor(store: Store, now: datetime) -> str:
     with store.reading() as tx:
         before = ledgers.last_anchor(tx)
         number, head = ledgers.head_of_handed(tx)
+        widened = widenings.head(tx)  # in hexadecimal, so nothing else in the heads is like it
     if before is not None and micros(now) - before["at"] < EVERY * 1_000_000:
         return ""
     with store.noted() as tx:
         reads, links = ledgers.heads_of_reads(tx, 0 if before is None else before["reads"])
-    if before is not None and (reads, number) == (before["reads"], before["handed"]):
+    if before is not None and (reads, number) == (before["reads"], before["handed"]) and widened in before["heads"]:
         return ""
     if head:
         links[ledgers.HANDED] = head
+    if widened:
+        links[widenings.CHAIN] = widened
     if not links:
         return ""
     with store.writing() as tx:

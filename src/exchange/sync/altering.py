@@ -26,6 +26,7 @@ from exchange.store.derived import Derived
 from exchange.store.listings import Listed
 from exchange.store.statements import Held, New
 from exchange.store.work import NODE
+from exchange.sync.producers import Producers
 from exchange.sync.subjects import Judged, creator
 from exchange.sync.view import minted
 
@@ -33,7 +34,12 @@ NO_EVENT = 0
 UNKNOWN = "transform.producer_unknown"
 MISP = "transform.misp"
 OTHER_FORM = "version.other_form"
+NAMED_LATER = "transform.named_later"
+"""It showed a producer by a name that was told, or written down, after it was made."""
 Wanted = Iterable[tuple[Held, Transform]]
+_Key = tuple[int, str]
+"""A statement and a form."""
+_Made = dict[str, object] | Refused | None
 
 
 def worth(item: Judged, transform: Transform | None) -> Label | None:
@@ -45,15 +51,20 @@ class Forms:
     """The altered objects of one transaction."""
 
     def __init__(self, tx: Connection, rules: Rules, now: datetime, misp: frozenset[str]) -> None:
-        """`misp`: the channels of MISP targets, which carry nothing that was altered."""
+        """`misp`: the channels of MISP targets, which carry nothing of a producer who is hidden."""
         self._tx, self._rules, self._now, self._misp = tx, rules, micros(now), misp
         self._any = derived.any_made(tx)
         self._made: dict[tuple[int, str], Held | str] = {}
         """(statement, form) → what goes in its place, which may be itself; or why nothing does."""
         self._origins: dict[int, tuple[int, str]] = {}
-        self._known: dict[tuple[str, str, str], Names | None] = {}
+        self._producers = Producers(tx, rules)
         self._bodies: dict[int, bytes] = {}
         self._items: dict[int, Held] = {}
+        self._stale: set[int] = set()
+        """What stood of these shows somebody by a name that was not known when it was made."""
+        self._expected: list[tuple[Held, Transform]] = []
+        self._together: dict[tuple[str, str], set[str]] = {}
+        """(source, recipients) → what of it is being made in another form."""
         self.dry = False
         """Nothing is made; what was not made before counts as something else than what stands."""
 
@@ -78,9 +89,17 @@ class Forms:
         """The statement for which this row stands, and its id."""
         return self._origins.get(row.seq, (row.seq, row.stix_id))
 
+    def why_not(self, row: Listed) -> str:
+        """Why this row gives way to another form of the same statement."""
+        return NAMED_LATER if row.seq in self._stale else OTHER_FORM
+
     def made(self, seq: int) -> Held:
         """The statement of ours with this number, which was made or found in this transaction."""
         return self._items[seq]
+
+    def expect(self, wanted: Wanted) -> None:
+        """To be made with what is made next: what is made together knows of each other (RULES R14)."""
+        self._expected += wanted
 
     def prepare(self, whom: Sequence[Audience], groups: Iterable[Sequence[Judged]]) -> None:
         """Make what goes to somebody in another form, of those that may have to."""
@@ -144,7 +163,7 @@ class Forms:
         if isinstance(found, str) or audience.channel not in self._misp:
             return found
         # Of a producer who is hidden nothing at all: it would stand in an event, which is somebody's.
-        return MISP if transform.anonymous or found.seq != held.seq else found
+        return MISP if transform.anonymous else found
 
     def _body(self, seq: int) -> bytes:
         if seq not in self._bodies:
@@ -155,22 +174,22 @@ class Forms:
         """The second gate on names: whether the producer of `held` shows nowhere in the statement that is listed."""
         if transform is None or not transform.anonymous:
             return True
-        names = self._names(held)
+        names = self._producers.names(held)
         return names is not None and gate_names(self._body(seq), names.parts, names.words)
 
     # --- making ------------------------------------------------------------------------------------------------------
 
     def _make(self, wanted: Wanted) -> None:
-        """Make what was not made before."""
+        """Make what was not made before, or shows by now who must not be shown."""
         todo = {
             (held.seq, transform.form): (held, transform)
-            for held, transform in wanted
+            for held, transform in (*self._expected, *wanted)
             if (held.seq, transform.form) not in self._made
         }
+        self._expected = []
         if not todo:
             return
-        if self._any:
-            self._find(todo)
+        times = self._find(todo) if self._any else {}
         rest = {key: pair for key, pair in todo.items() if key not in self._made}
         if self.dry:
             self._made |= dict.fromkeys(rest, OTHER_FORM)
@@ -178,31 +197,76 @@ class Forms:
         given = statements.bodies(self._tx, {seq for seq, _ in rest})
         kept: list[Derived] = []
         news: dict[str, list[tuple[tuple[int, str], New]]] = {}
-        for key, (held, transform) in rest.items():
-            made = self._applied(held, transform, orjson.loads(given[held.seq]))
+        for key, made in self._all_applied(rest, given).items():
+            held, transform = rest[key]
             if isinstance(made, dict):
                 # Each source of statements has one of ours, so that nobody's version stands in another's way (R5).
-                source = f":made/{held.source}/{transform.form}"
+                source = f":made/{held.source}/{transform.form}" + (f"/{times[key]}" if times.get(key) else "")
                 news.setdefault(source, []).append((key, _new(held, made)))
                 continue
             self._made[key] = held if made is None else made.code
-            kept.append(Derived(held.seq, transform.form, held.stix_id, None, "" if made is None else made.code, ""))
+            kept.append(self._row(held, transform, None, "" if made is None else made.code))
         for source, pairs in news.items():
             stored = statements.add_all(
-                self._tx, [new for _, new in pairs], [NO_EVENT] * len(pairs),
+                self._tx, [new for _, new in pairs], [_event(*rest[key]) for key, _ in pairs],
                 source=source, peer=NODE, posted="", document=None, now=self._now,
             )  # fmt: skip
             for (key, new), item in zip(pairs, stored, strict=True):
-                held, _ = rest[key]
+                held, transform = rest[key]
                 self._keep(key, held.stix_id, item)
                 self._bodies[item.seq] = new.object.body
-                kept.append(Derived(*key, held.stix_id, item.seq, "", self._token(held.stix_id)))
+                kept.append(self._row(held, transform, item.seq, ""))
         derived.keep(self._tx, kept)
         self._any = True
 
-    def _find(self, todo: Mapping[tuple[int, str], tuple[Held, Transform]]) -> None:
-        """What was made of these before."""
-        rows = {key: row for key, row in derived.of(self._tx, {seq for seq, _ in todo}).items() if key in todo}
+    def _all_applied(
+        self, rest: Mapping[_Key, tuple[Held, Transform]], given: Mapping[int, bytes]
+    ) -> dict[_Key, _Made]:
+        """What comes of each. What refers to another of them is made again, until nothing changes."""
+        documents = {key: orjson.loads(given[held.seq]) for key, (held, _) in rest.items()}
+        references = {key: stix.references(document) - {document["id"]} for key, document in documents.items()}
+        made: dict[_Key, _Made] = {}
+        todo = set(rest)
+        while todo:
+            made |= {key: self._applied(*rest[key], documents[key]) for key in todo}
+            new: dict[tuple[str, str], set[str]] = {}
+            for key in todo:
+                held, transform = rest[key]
+                whose = held.source, transform.recipients
+                if isinstance(made[key], dict) and held.stix_id not in self._together.setdefault(whose, set()):
+                    self._together[whose].add(held.stix_id)
+                    new.setdefault(whose, set()).add(held.stix_id)
+            todo = {
+                key
+                for key, (held, transform) in rest.items()
+                if (ids := new.get((held.source, transform.recipients))) and not ids.isdisjoint(references[key])
+            }
+        return made
+
+    def _row(self, held: Held, transform: Transform, seq: int | None, code: str) -> Derived:
+        return Derived(
+            of=held.seq, form=transform.form, stix_id=held.stix_id, seq=seq, code=code,
+            token="" if seq is None else self._token(held.stix_id), source=held.source, creator=creator(held),
+            names=self._producers.digest(held) if transform.anonymous else "",
+        )  # fmt: skip
+
+    def _find(self, todo: Mapping[tuple[int, str], tuple[Held, Transform]]) -> dict[tuple[int, str], int]:
+        """What was made of these before and may stand; how often each of the others was made before."""
+        there = derived.of(self._tx, {seq for seq, _ in todo})
+        rows = {key: row for key, row in there.items() if key in todo}
+        hidden = [(row, todo[key][0]) for key, row in rows.items() if todo[key][1].anonymous]
+        bodies = statements.bodies(self._tx, self._producers.unread(hidden))
+        good, bad = self._producers.vouched(hidden, bodies)
+        if not self.dry:
+            derived.vouch(self._tx, [(row, digest) for row, digest in good if digest])
+        for row in bad:
+            del rows[row.of, row.form]
+            if not row.code:
+                self._stale.add(row.of if row.seq is None else row.seq)
+            if not self.dry:
+                derived.set_aside(self._tx, row)
+        if not self.dry:
+            statements.supersede(self._tx, [row.seq for row in bad if row.seq is not None])
         seqs = {row.seq for row in rows.values() if row.seq is not None}
         items = {item.seq: item for item in statements.by_seq(self._tx, seqs)}
         for key, row in rows.items():
@@ -210,20 +274,21 @@ class Forms:
                 self._made[key] = row.code or todo[key][0]
             else:
                 self._keep(key, row.stix_id, items[row.seq])
+        before = [*there.values()]
+        gone = {(row.of, row.form) for row in bad if row.seq is not None}
+        return {key: derived.times(before, *key) + (key in gone) for key in todo.keys() - rows.keys()}
 
     def _keep(self, key: tuple[int, str], stix_id: str, item: Held) -> None:
         self._made[key] = self._items[item.seq] = item
         self._origins[item.seq] = (key[0], stix_id)
 
-    def _applied(
-        self, held: Held, transform: Transform, document: dict[str, object]
-    ) -> dict[str, object] | Refused | None:
-        names = self._names(held) if transform.anonymous else Names()
+    def _applied(self, held: Held, transform: Transform, document: dict[str, object]) -> _Made:
+        names = self._producers.names(held) if transform.anonymous else Names()
         if names is None:
             return Refused(UNKNOWN)
         refs = stix.references(document)
         recipients = transform.recipients
-        minted_ids = self._minted(refs, recipients)
+        minted_ids = self._minted(held, refs, recipients)
         making = Making(
             mint=lambda stix_id: self._mint(recipients, stix_id),
             node=self._rules.terms.node_identity,
@@ -235,12 +300,12 @@ class Forms:
         )
         return apply(document, transform, making)
 
-    def _minted(self, refs: frozenset[str], recipients: str) -> frozenset[str]:
-        """Which of these the same recipients get under a new id."""
-        if not self._any or not refs:
-            return frozenset()
-        rows = derived.by_id(self._tx, refs)
-        return frozenset(row.stix_id for row in rows if row.form.startswith(f"{recipients}."))
+    def _minted(self, held: Held, refs: frozenset[str], recipients: str) -> frozenset[str]:
+        """Which of these the same recipients get under a new id, by what the same source says of them (RULES R14)."""
+        together = refs & self._together.get((held.source, recipients), set())
+        rows = derived.by_id(self._tx, refs) if self._any and refs else []
+        mine = (row for row in rows if row.source == held.source)
+        return together.union(row.stix_id for row in mine if row.form.startswith(f"{recipients}."))
 
     def _stays(self, held: Held, refs: frozenset[str]) -> frozenset[str]:
         """Which of these tell of nobody who is hidden, by what the same source says of them (RULES R10)."""
@@ -254,33 +319,6 @@ class Forms:
         ours = (ref for ref in refs if ref.startswith("identity--") and not self._rules.names_others(ref, held.peer))
         return frozenset((*plain, *ours))
 
-    def _names(self, held: Held) -> Names | None:
-        """By what the producer of `held` is known, and whoever gave it; None: it is named by an id alone, whose name
-        nobody has told, so nobody can take it out.
-        """
-        whose = creator(held)
-        key = (held.source, held.peer, whose)
-        if key not in self._known:
-            self._known[key] = self._found_names(held, whose)
-        return self._known[key]
-
-    def _found_names(self, held: Held, whose: str) -> Names | None:
-        ids, names, contacts = [whose] if whose else [], [], []
-        peers = [self._rules.terms.peers.get(each) for each in dict.fromkeys((self._rules.owner(whose), held.peer))]
-        told = not whose or (peers[0] is not None and self._rules.owner(whose) != "")
-        for peer in peers:
-            if peer is not None and not peer.home:
-                ids += peer.identities
-                names.append(peer.name)
-                contacts.append(peer.contact)
-        stated = [item for item in statements.held(self._tx, ids).get(whose, ()) if item.source == held.source]
-        for body in statements.bodies(self._tx, [item.seq for item in stated]).values():
-            identity = orjson.loads(body)
-            names.append(str(identity.get("name", "")))
-            contacts.append(str(identity.get("contact_information", "")))
-            told = True
-        return Names.of(ids, names, contacts) if told else None
-
     def _mint(self, recipients: str, stix_id: str) -> str:
         kind, _, _ = stix_id.partition("--")
         return f"{kind}--{minted(self._secret, f'form|{recipients}|{stix_id}')}"
@@ -293,12 +331,15 @@ class Forms:
         return bytes.fromhex(audiences.note(self._tx, NODE_SECRET))
 
 
+def _event(held: Held, transform: Transform) -> int:
+    """The number of the MISP event in which it stands: that of the original, unless it would tell whose it is."""
+    return NO_EVENT if transform.anonymous else held.event
+
+
 def _new(held: Held, made: dict[str, object]) -> New:
     """The statement of ours. It states no fact of its own and has no values: whatever is asked for by those is the
     original's to answer.
     """
-    item = replace(
-        stix.parse(orjson.dumps(made), stix20=False), values=(), names=(), aliases=(), event="", attributes=0
-    )
+    item = replace(stix.parse(orjson.dumps(made), stix20=False), values=(), names=(), aliases=(), event="")
     item = replace(item, fact=item.id)
     return New(object=item, label=item.label, basis=Basis.STATED, newest=held.newest, touch=False, waiting=False)

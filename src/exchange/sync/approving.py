@@ -16,13 +16,14 @@ from sqlalchemy import Connection, RowMapping
 from exchange.model.marking import Label
 from exchange.policy import Rules
 from exchange.policy.lifting import CEILING, CONFIRMED, PERSONAL
-from exchange.store import Store, approvals, reviews, statements
+from exchange.store import Store, approvals, reviews, statements, widenings
 from exchange.store.approvals import Word
 from exchange.store.clock import micros
 from exchange.store.statements import Held
 from exchange.sync.accept import require
 from exchange.sync.listing import Lister
 from exchange.sync.subjects import judged
+from exchange.sync.widened import NEWER
 
 _STEP = 200
 """Statements looked at together."""
@@ -109,6 +110,12 @@ def _waiting(tx: Connection, rules: Rules, held: Sequence[Held], now: datetime) 
             )
         )  # fmt: skip
     return found
+
+
+def lapsed(store: Store) -> list[widenings.Word]:
+    """What was widened and went when a newer version of its original came, and nobody has said anything of since."""
+    with store.reading() as tx:
+        return widenings.to_look_at(tx, NEWER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,8 +98,8 @@ def _count(look: Look, audience: Audience, held: list[tuple[Class, int]], owned:
         decision = _decided(look.rules, audience, some.of)
         out[some.of] -= some.number
         state = "ended" if some.lapsed else "folded" if some.folded else "listed"
-        agrees = decision.released or decision.reasons == ("agreement.ended",)
-        tally.add(_fate(audience, state, decision, "" if agrees else "trace.still_listed"), some.of.type, some.number)
+        alarm = "" if decision.lets_go else "trace.still_listed"
+        tally.add(_fate(audience, state, decision, alarm), some.of.type, some.number)
     for of, count in out.items():
         decision = _decided(look.rules, audience, of)
         if count > 0 and not decision.released:

@@ -174,7 +174,8 @@ def holds_anything(counted: Counted, *, beside: bool = False) -> bool:
     return bool(counted.attributes or counted.notes or counted.buried or words)
 
 
-def head_of(found: Found, since: int, *, shown: bool) -> Head:
+def head_of(found: Found, since: int, *, shown: bool, hides: bool) -> Head:
+    """`hides`: producers are hidden from who reads it, so the event that it extends is not named: it is somebody's."""
     stix = orjson.loads(found.body)
     label = Label.from_text(found.row.label)
     made, _ = parts(stix, label)
@@ -182,11 +183,12 @@ def head_of(found: Found, since: int, *, shown: bool) -> Head:
     own = str(stix["id"]).partition("--")[2].lower()
     if frame is not None:
         body = frame.body
-        fields = {name: str(body[name]) for name in _FIELDS if body.get(name)}
+        fields = {name: str(body[name]) for name in _FIELDS if body.get(name) and not (hides and name == _EXTENDS)}
         return Head(own, since, shown, label, fields, tuple(body["Tag"]), words=False)
     day = str(stix.get("published") or stix.get("created") or "")[:10]
     fields = {"info": str(stix.get("name") or stix["type"]), "date": day}
     return Head(own, since, shown, label, fields, tuple(tags(label)), words=bool(stix.get("description")))
 
 
-_FIELDS = ("info", "date", "threat_level_id", "analysis", "extends_uuid")
+_EXTENDS = "extends_uuid"
+_FIELDS = ("info", "date", "threat_level_id", "analysis", _EXTENDS)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
+
+from sqlalchemy import Connection
+
+from exchange.model import lineage
+from exchange.store import derived, pushed, statements
+from exchange.store.statements import Held
 
 _SECTIONS = ("Attribute", "Object", "EventReport")
 
@@ -53,3 +59,24 @@ def within_their_walls(event: dict[str, Any]) -> None:
     for entity in entities(event):
         if str(entity.get("distribution")) == "0":
             entity["distribution"] = "1"
+
+
+_SAYING = frozenset({"note", "opinion", "x-misp-galaxy-cluster"})
+
+
+def left_out(stix: Mapping[str, Any]) -> str:
+    """Why nothing of an object goes along: what is said beside an event goes over MISP as it is, or not at all.
+
+    Empty: there is nothing in it that would.
+    """
+    return "transform.misp" if stix["type"] in _SAYING and lineage.tokens(stix) else ""
+
+
+def seen_by(tx: Connection, audience: str, refs: Collection[str]) -> dict[str, Held]:
+    """Id of what was seen → a statement of it, of what stands before this audience, in whatever form."""
+    originals = {ref: ref for ref in refs} | derived.originals(tx, refs)
+    forms = derived.copies(tx, originals.values())
+    held = statements.held(tx, originals.values())
+    there = pushed.still_listed(tx, audience, {*held, *forms})
+    known = {forms.get(stix_id, stix_id) for stix_id in there}
+    return {ref: held[original][0] for ref, original in originals.items() if original in known}

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, RowMapping
 from exchange.errors import UsageError
 from exchange.model.party import Terms
 from exchange.policy import Rules
-from exchange.store import Store, derived, erasures, ledgers, listings, scopes, statements, sweeping
+from exchange.store import Store, derived, erasures, ledgers, listings, scopes, statements, sweeping, widenings
 from exchange.store.clock import micros, moment
 from exchange.store.scopes import Scope
 from exchange.store.work import ERASED, NODE
@@ -55,7 +55,7 @@ def ask(
         require(tx, rules)
         number = erasures.ask(tx, scope, who=who, why=why, basis=basis, now=micros(clock()))
         row = erasures.find(tx, number)
-    why = f"exchange erase {number}"
+    why = reason_of(number)
     done = withdraw_from_all(store, rules, scope, who=who, why=why, clock=clock)
     with store.reading() as tx:
         about = statements.by_seq(tx, _seqs(tx, scope))
@@ -64,6 +64,11 @@ def ask(
         beside = Scope(kind="object", asked=scope.asked, targets=said)
         withdraw_from_all(store, rules, beside, who=who, why=why, clock=clock)
     return Request(number=number, withdrawal=done.number, digest="" if row is None else bytes(row["digest"]).hex())
+
+
+def reason_of(number: int) -> str:
+    """What the withdrawals that were made for a request give as their reason."""
+    return f"exchange erase {number}"
 
 
 def approve(
@@ -124,6 +129,8 @@ def _seqs(tx: Connection, scope: Scope) -> list[int]:
         seqs += [each.seq for each in held]
         ids |= {each.stix_id for each in held if each.type != ERASED}
     copies = derived.made_of(tx, seqs)
+    widened = [each for group in statements.held(tx, widenings.made_of(tx, ids)).values() for each in group]
+    copies |= {each.seq for each in widened} | derived.made_of(tx, [each.seq for each in widened])
     ids |= {each.stix_id for each in statements.by_seq(tx, copies) if each.type != ERASED}
     found, about = {*seqs, *copies}, ids
     while about:  # of what is said of it alone, and of our notices about that, too
@@ -166,6 +173,7 @@ def _destroy(
     events = [int(number) for number in scope.targets] if scope.kind == "event" else []
     with store.writing() as tx, sweeping.overwriting(tx):
         require(tx, rules)
+        widenings.forget(tx, ids)
         erasures.scrub(tx, ids, scope.targets if scope.kind == "value" else (), events)
         erasures.scrub_texts(tx, needles)
     with store.noting() as tx, sweeping.overwriting(tx):

@@ -27,13 +27,15 @@ def levels_of(label: Label | None) -> tuple[str, ...]:
 
 
 def axes_of(label: Label | None) -> dict[str, str]:
-    """What else a label says, by name: unnamed, encrypted, limited (empty each), since, until, confidence."""
+    """What else a label says, by name: unnamed, encrypted, limited (empty each), since, until, confidence, kinds."""
     if label is None:
         return {}
     found = {name: "" for name in ("unnamed", "encrypted", "limited") if getattr(label, name)}
     instants = {"since": label.since, "until": label.until}
     found |= {name: at.strftime("%Y-%m-%d %H:%M UTC") for name, at in instants.items() if at is not None}
-    return found if label.confidence is None else {**found, "confidence": str(label.confidence)}
+    if label.confidence is not None:
+        found["confidence"] = str(label.confidence)
+    return {**found, "kinds": ", ".join(sorted(label.kinds))} if label.kinds else found
 
 
 def events_of(tx: Connection, asked: str, ids: Sequence[str]) -> list[Event]:

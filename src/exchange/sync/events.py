@@ -35,7 +35,7 @@ from exchange.errors import StoreError
 from exchange.model.marking import Label, of_tags, says
 from exchange.model.schema import observable_types
 from exchange.policy import Audience, Rules, gate_event
-from exchange.store import audiences, views
+from exchange.store import audiences, repointed, views
 from exchange.store.audiences import NODE_SECRET
 from exchange.store.views import Row
 from exchange.sync import stand_ins
@@ -134,6 +134,7 @@ def document(tx: Connection, view: View, row: EventRow, now: int, *, only: Colle
         for seen in sightings(tx, view, [row], now):
             inside.setdefault(str(seen["attribute_uuid"]), []).append(seen)
         draft.sight(inside)
+    moved = repointed.moved(tx, view.number, now, (row.group[0], *row.guests))
     for found, stix, times in _members(tx, view, row, now, only):
         label = Label.from_text(found.label)
         made, lost = _parts(stix, label, row, view)
@@ -143,12 +144,20 @@ def document(tx: Connection, view: View, row: EventRow, now: int, *, only: Colle
             continue
         draft.lost.update(each.code for each in lost)
         for part in made:
-            draft.take(part, label, times)
+            draft.take(_pointing(part, moved) if moved else part, label, times)
     for uuid in draft.stopped:
         log.error("gate.stopped", source=view.flavour, audience=view.audience, id=uuid)
     if draft.lost:
         log.info("convert.lost", audience=view.audience, id=row.uuid, counts=dict(draft.lost))
     return Document(draft)
+
+
+def _pointing(part: Part, moved: Mapping[str, str]) -> Part:
+    """`part`, with what it refers to under the uuid that this audience has it under."""
+    for each in part.body.get("ObjectReference") or ():
+        uuid = str(each.get("referenced_uuid")).lower()
+        each["referenced_uuid"] = moved.get(uuid, each.get("referenced_uuid"))
+    return part
 
 
 def _mint(view: View, row: EventRow) -> Any:

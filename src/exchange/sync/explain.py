@@ -208,7 +208,7 @@ def _explained(
 
 
 def _noticed(held: Held, rules: Rules, history: Sequence[Mapping[str, Any]]) -> tuple[Answer, ...]:
-    """A notice of ours is for one audience alone, whatever is decided of other objects."""
+    """A notice of ours is for those to whom it is listed alone, whatever is decided of other objects."""
     members = {audience.key: audience.members for audience in rules.audiences}
     return tuple(
         Answer(
@@ -268,7 +268,7 @@ def unmade(decision: Decision, standing: Mapping[str, Any] | None, made: Derived
     hidden = decision.transform is not None and decision.transform.anonymous
     if made.seq is None and made.code:
         return (made.code,)
-    if misp and (hidden or made.seq is not None):
+    if misp and hidden:
         return ("transform.misp",)
     if made.seq is None:
         return ()
@@ -299,7 +299,7 @@ def alarm_of(decision: Decision, standing: Mapping[str, Any] | None, more: Seque
     """A code where the stored listing is not what the same rules would make of it now; empty: both agree."""
     if standing is None:
         return "trace.not_listed" if decision.released and not more else ""
-    if decision.released or decision.reasons == ("agreement.ended",):
+    if decision.lets_go:
         return ""
     # What has just grown old is taken out by the next round; readers get it until then.
     return "trace.overdue" if decision.reasons[0].startswith("expiry") else "trace.still_listed"

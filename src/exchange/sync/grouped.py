@@ -49,6 +49,8 @@ _TOLERANCE = 300
 """Seconds by which a creator's clock may be ahead (RULES R5)."""
 _MAY_BE_SIGHTINGS = ("sighting--", "opinion--", "note--")
 _UNDEFINED, _COMPLETED = "4", "2"
+_SOMEBODY = "identity--"
+"""A creator that is neither we nor our house."""
 """MISP's threat level and analysis, where the creator says none."""
 
 
@@ -186,7 +188,8 @@ class Grouped:
         ):
             counted, told = self._groups.get((number, False)), frame.row
             if counted is not None and not hides(told.agreement, told.creator, told.peer):
-                counted.head = head_of(frame, since, shown=frame.row.shown(now))
+                hidden = hides(told.agreement, _SOMEBODY, told.peer)
+                counted.head = head_of(frame, since, shown=frame.row.shown(now), hides=hidden)
         self._until = min((counted.until for counted in self._groups.values()), default=FOREVER)
 
     def _name(self, tx: Connection, now: int) -> None:

@@ -25,13 +25,13 @@ from exchange.model.envelope import Outgoing, PeerClient, Receipt
 from exchange.model.marking import Label, Tlp
 from exchange.model.party import Target
 from exchange.policy import Audience, gate, gate_event
-from exchange.store import accounts, aliases, audiences, listings, pushed, sources, statements
+from exchange.store import accounts, aliases, audiences, listings, pushed, sources
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
 from exchange.store.pushed import Had, Owed, Pushed, Stands
 from exchange.store.views import Group
 from exchange.sync import events
-from exchange.sync.entities import entities, rename, tag_names, uuids, whole, within_their_walls
+from exchange.sync.entities import entities, left_out, rename, seen_by, tag_names, uuids, whole, within_their_walls
 from exchange.sync.framing import unframed
 from exchange.sync.grouped import Latest
 from exchange.sync.pull import LEASE, Work, peer_of
@@ -241,6 +241,7 @@ class _Composing:
         found, lost = parts(stix, Label.from_text(stand.label))
         code = lost[0].code if lost else ""
         if not found:
+            code = code or left_out(stix)
             step.settled.append((parcel, "lost", code) if code else (parcel, "known", "push.nothing_of_its_own"))
             return
         if found[0].kind == "sighting" and not found[0].event:
@@ -262,14 +263,13 @@ class _Composing:
 
     def _beside(self, step: _Step, about: Sequence[tuple[Parcel, list[Part], str]]) -> None:
         """A sighting goes to the event of what was seen, wherever whoever saw it has it."""
-        targets = statements.held(self.tx, {ref for _, _, ref in about})
-        listed = pushed.still_listed(self.tx, self.audience.key, targets)
-        self._shown(targets[ref][0].event for ref in listed)
+        there = seen_by(self.tx, self.audience.key, {ref for _, _, ref in about})
+        self._shown(target.event for target in there.values())
         for parcel, found, ref in about:
-            if ref not in listed:
+            if ref not in there:
                 step.settled.append((parcel, "lost", "push.seen_is_not_there"))
                 continue
-            bundle = step.bundle(self._number(targets[ref][0].event, targets[ref][0].peer))
+            bundle = step.bundle(self._number(there[ref].event, there[ref].peer))
             bundle.parcels.append(parcel)
             bundle.parts += found
 

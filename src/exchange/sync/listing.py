@@ -9,27 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any
 
 import structlog
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from exchange.model.marking import Label
-from exchange.policy import Audience, Rules, bounds, stamp, stamped, strictest, within
+from exchange.policy import Asked, Audience, Rules, stamp, stamped, strictest, within
 from exchange.store import audiences, blocks, classes, listings, notices, pushed, statements
 from exchange.store.clock import AHEAD, following, micros
 from exchange.store.listings import Listed
 from exchange.store.statements import Held
-from exchange.sync import folding
+from exchange.sync import folding, sittings, widened
 from exchange.sync.ageing import Ageing
-from exchange.sync.altering import OTHER_FORM, Forms, worth
+from exchange.sync.altering import Forms, worth
 from exchange.sync.changes import NOT_YET, Changes, mark_latest
 from exchange.sync.notices import THEIRS, Notices
-from exchange.sync.rows import Place, grade_of, in_form, row_of, until
-from exchange.sync.subjects import OPINION, OWNER, Judged, creator, deleting, horizon_at, judged, recalling
+from exchange.sync.rows import Place, classed, in_form, read_past, row_of, until
+from exchange.sync.subjects import OPINION, OWNER, Judged, deleting, judged, recalling
 
 log = structlog.get_logger()
+
+_Places = tuple[Audience, Sequence[Place | None]]
+"""What an audience gets of each class; None: nothing."""
 
 
 class Lister:
@@ -39,7 +41,7 @@ class Lister:
         self.tx = tx
         self.rules = rules
         self.now = now
-        self._bounds = bounds(rules.terms.agreements)
+        self._asked = Asked(rules.terms.agreements)
         rows = audiences.everyone(tx)
         self.audiences = [a for a in rules.audiences if a.key in rows and not rows[a.key].retired]
         self.numbers = {key: row.number for key, row in rows.items()}
@@ -62,7 +64,8 @@ class Lister:
         `fresh`: statements that were stored just now, with their bytes, each the only one about its id. What is listed
         gets its dates in the order in which it came, whoever else has stated the same ids (RULES R14).
         """
-        held = notices.others(statements.held(self.tx, self._forms.originals(stix_ids)))
+        ids = widened.with_lapsed(self.tx, self.rules, self.now, self._forms.originals(stix_ids))
+        held = notices.others(statements.held(self.tx, ids))
         standing = [*listings.standing(self.tx, held), *self._forms.standing(held)] if held else []
         shown = {self._forms.origin(row)[1] for row in standing}
         single = [group[0] for stix_id, group in held.items() if len(group) == 1 and stix_id not in shown]
@@ -71,7 +74,8 @@ class Lister:
         for item in single:
             del held[item.stix_id]
         self.ageing.look(chain(held.values(), ([item] for item in alone)), bodies)
-        made, begun = self._judge(held, standing, self.audiences), self._begin_alone(alone, self.audiences)
+        of_class, places = self._placed(alone, self.audiences)  # first, so that all forms are made together
+        made, begun = self._judge(held, standing, self.audiences), self._begin_placed(alone, of_class, places)
         self._fold(made, begun, bodies)
         return self._write(made, begun)
 
@@ -127,51 +131,32 @@ class Lister:
                 folding.fold(self.tx, number, changes, bodies, micros(self.now), most=folding.MOST // folds)
 
     def _begin_alone(self, alone: Sequence[Held], whom: Sequence[Audience]) -> dict[str, list[Listed]]:
-        """The short way, for what is the only statement about its id and stands nowhere yet.
+        """The short way, for what is the only statement about its id and stands nowhere yet."""
+        return self._begin_placed(alone, *self._placed(alone, whom))
 
-        It is decided by class, for equal subjects get equal decisions (RULES R35); only the rows are made one by one.
-        """
-        classes: dict[tuple[Any, ...], int] = {}
-        first: list[Judged] = []
-        of_class = []
-        horizon = horizon_at(self.now)
-        grades: dict[Label | None, tuple[Any, ...]] = {}
-        for item in alone:
-            by = creator(item)
-            grade = grades.get(item.label)
-            if grade is None:
-                grade = grades[item.label] = grade_of(item.label, self._bounds)
-            key = (
-                grade,
-                item.type,
-                item.peer,
-                item.posted,
-                self.rules.owner(by),
-                item.waiting or item.version > horizon,
-                item.revoked,
-                item.withdrawn,
-                item.copied,
-                item.doubt,
-                item.parts,
-                item.personal,
-                self.rules.names_others(by, item.peer),
-                item.approved,
-            )
-            index = classes.get(key)
-            if index is None:
-                index = classes[key] = len(first)
-                first += judged(self.rules, [item], self.now)
-            of_class.append(index)
+    def _placed(self, alone: Sequence[Held], whom: Sequence[Audience]) -> tuple[list[int], list[_Places]]:
+        """The class of each, and what each audience gets of the classes; what goes in another form is to be made."""
+        first, of_class = classed(alone, self._asked, self.rules, self.now)
+        found = ((audience, self._places(first, audience)) for audience in whom)
+        of_audience: list[_Places] = [(audience, places) for audience, places in found if places is not None]
+        for _, places in of_audience:
+            if _alters(places):
+                pairs = ((item, places[index]) for item, index in zip(alone, of_class, strict=True))
+                self._forms.expect([(item, place.transform) for item, place in pairs if place and place.transform])
+        return of_class, of_audience
+
+    def _begin_placed(
+        self, alone: Sequence[Held], of_class: Sequence[int], of: Sequence[_Places]
+    ) -> dict[str, list[Listed]]:
+        """Their rows: decided by class, for equal subjects get equal decisions (RULES R35), and made one by one."""
         marks: list[int] = []
         begun: dict[str, list[Listed]] = {}
-        for audience in whom:
-            places = self._places(first, audience)
-            if places is not None:
-                if any(place is not None and place.transform is not None for place in places):
-                    begun[audience.key] = self._altered_rows(audience, alone, of_class, places)
-                else:
-                    marks = marks or self._marks(alone)
-                    begun[audience.key] = self._rows(audience, alone, of_class, places, marks)
+        for audience, places in of:
+            if _alters(places):
+                begun[audience.key] = self._altered_rows(audience, alone, of_class, places)
+            else:
+                marks = marks or self._marks(alone)
+                begun[audience.key] = self._rows(audience, alone, of_class, places, marks)
         return begun
 
     def _places(self, first: Sequence[Judged], audience: Audience) -> list[Place | None] | None:
@@ -259,9 +244,9 @@ class Lister:
             decision = self.ageing.decide(item, audience)
             form = forms.get(item.held.seq, item.held)
             # The end of an agreement suspends by `not_after`; renewal resumes the same listing (RULES R19).
-            if decision.released or decision.reasons == ("agreement.ended",):
+            if decision.lets_go:
                 if isinstance(form, str) or form.seq != row.seq:
-                    changes.closed.append((row, form if isinstance(form, str) else OTHER_FORM))
+                    changes.closed.append((row, form if isinstance(form, str) else self._forms.why_not(row)))
                     del rows[version]
                     continue
                 listed = worth(item, decision.transform)
@@ -271,7 +256,7 @@ class Lister:
                     changes.closed.append((row, "label.changed"))
                     del rows[version]
                     continue
-                if self._read_past(audience, row):
+                if read_past(audience, row, micros(self.now), self._past[audience.key]):
                     code = "agreement.resumed" if decision.released else "agreement.ended"
                     changes.closed.append((row, code))
                     del rows[version]
@@ -284,15 +269,6 @@ class Lister:
             else:
                 changes.closed.append((row, decision.reasons[0]))
                 del rows[version]
-
-    def _read_past(self, audience: Audience, row: Listed) -> bool:
-        """Whether readers may have read on past `row` while no agreement permitted it (RULES R19 and R20).
-
-        Where nothing behind it could be read either, nobody's mark has moved: then it resumes as it stands.
-        """
-        if row.not_after > micros(self.now) or audience.pushes:
-            return False
-        return row.added < self._past[audience.key].get(row.not_after, 0)
 
     def _begin(
         self, audience: Audience, group: Sequence[Judged], forms: Mapping[int, Held | str], rows: dict[str, Listed],
@@ -350,18 +326,22 @@ class Lister:
         now, moved = micros(self.now), 0
         rows: list[tuple[Listed, int]] = []
         advanced: dict[str, int] = {}
+        given: dict[int, tuple[int, int]] = {}
+        changed = False
         told = self._notices.of(self.audiences, made, alone)
+        closed = [pair for changes in made.values() for pair in changes.closed]
+        deleting = {self.numbers[each.key] for each in self.audiences if each.channel in self._deleting}
+        # Before they are closed: that withdraws what waits, and nothing tells then that it was on its way (RULES R8).
+        pushed.owe(self.tx, [(r.audience, r.added) for r, code in closed if r.audience in deleting and code != THEIRS])
+        listings.close(self.tx, closed, now)
         for audience in self.audiences:
             key, changes = audience.key, made.get(audience.key)
             begun = alone.get(key, [])
             if changes is not None:
                 begun = [*begun, *changes.begun]
-                if audience.channel in self._deleting:
-                    owed = [(row.audience, row.added) for row, code in changes.closed if code != THEIRS]
-                    pushed.owe(self.tx, owed)
-                listings.close(self.tx, changes.closed, now)
                 if listings.adjust(self.tx, changes.stay, changes.before):
                     audiences.note_change(self.tx)
+                    changed = True
                 moved += len(changes.closed)
             moved -= len(told.get(key, ()))
             begun = self._in_order(begun, told.get(key, ()))
@@ -372,6 +352,7 @@ class Lister:
                 last = following(last, now)
                 dates.append(last)
             advanced[key] = self.last_added[key] = last
+            given[self.numbers[key]] = last, len(begun)
             rows += zip(begun, dates, strict=True)
             if audience.pushes:
                 # An opinion would stand as the newest version at a partner that does not know the owner's.
@@ -382,6 +363,8 @@ class Lister:
                 named = ((self._forms.origin(row)[1], row.version) for row in begun)
                 self.listed |= dict(zip(named, dates, strict=True))
         listings.begin(self.tx, rows)
+        if rows or moved or changed:
+            sittings.record(self.tx, self.rules, self.now, given)
         gone = (row for changes in made.values() for row, _ in changes.closed)
         turned = (row for changes in made.values() for row in changes.turned())
         self.ageing.owe(chain((row for row, _ in rows), gone, turned))
@@ -389,12 +372,16 @@ class Lister:
         return moved + len(rows)
 
     def _in_order(self, begun: Sequence[Listed], told: Sequence[Listed]) -> list[Listed]:
-        """In which order these get their dates: as they came, then the notices."""
-        return [*sorted(begun, key=lambda row: row.seq), *told]
+        """In which order these get their dates: as they came, whenever they were altered (R14), then the notices."""
+        return [*sorted(begun, key=lambda row: self._forms.origin(row)[0]), *told]
 
     def _advance(self, advanced: Mapping[str, int]) -> None:
         """Move the marks of these audiences; where they are far ahead the clock has stepped back (RULES R20)."""
         audiences.advance(self.tx, advanced)
-        ahead = max(advanced.values(), default=0) - micros(self.now)
-        if ahead > AHEAD:
+        if (ahead := max(advanced.values(), default=0) - micros(self.now)) > AHEAD:
             log.error("clock.stepped_back", seconds=round(ahead / 1_000_000, 1))
+
+
+def _alters(places: Sequence[Place | None]) -> bool:
+    """Whether something goes in another form."""
+    return any(place is not None and place.transform is not None for place in places)

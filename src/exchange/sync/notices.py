@@ -1,21 +1,23 @@
 """Whoever had an object and may no longer have it is told, by a note of ours (RULES R8).
 
-Those who read over TAXII, and TAXII targets; MISP has tombstones and deletions of its own. A notice is listed to that
-one audience, beside the decision: the one exception (docs/decisions/0020), for it says nothing but what they had. It
-stands until the object is listed to them again. All versions that went make one notice, of the newest; its id is an
-HMAC of audience and object (R15), so a second withdrawal is the next version of the same note.
+Those who read over TAXII, and TAXII targets; MISP has tombstones and deletions of its own. A notice is listed beside
+the decision: the one exception (docs/decisions/0020), for it says nothing but what they had. It stands until the object
+is listed to them again. All versions that went make one notice, of the newest.
+
+What goes at one instant from several audiences is said once, and listed to each of them (docs/decisions/0031): the id
+of the note is an HMAC of what it says and of that instant (R15), so nothing of it tells who else was told (R14). A push
+target, where closing shows nothing, has a note of its own for each object, of which every word is the next version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
 
 import orjson
 import structlog
-from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from exchange.model import recall, stix
@@ -62,8 +64,8 @@ class Notices:
         self._tx, self._rules, self._now = tx, rules, now
         self._numbers, self._since = numbers, dict(since)
         self._misp = recalling(rules)
-        self.about: dict[int, Listed] = {}
-        """Number of a notice → the row that went, or came again."""
+        self.about: dict[tuple[int, int], Listed] = {}
+        """(audience, number of a notice) → the row that went, or came again."""
 
     def of(
         self, whom: Sequence[Audience], made: Mapping[str, Changes], alone: Mapping[str, Sequence[Listed]]
@@ -109,29 +111,38 @@ class Notices:
         self, whom: Sequence[Audience], made: Mapping[str, Changes], alone: Mapping[str, Sequence[Listed]]
     ) -> list[_Due]:
         """Close the notices about what is listed again; a target that holds one is told that it no longer holds."""
-        begun: dict[tuple[int, str], tuple[Audience, Listed]] = {}
+        begun: list[tuple[Audience, Listed]] = []
         for audience in whom:
             for row in (*alone.get(audience.key, ()), *(made[audience.key].begun if audience.key in made else ())):
                 if not row.folded and (not audience.pushes or (row.latest and row.rank > OPINION)):
-                    begun[row.audience, row.stix_id] = audience, row
-        found = notices.told(self._tx, {stix_id for _, stix_id in begun})
-        mine = {key: told for key, told in found.items() if key in begun and told.action == "withdrawn"}
-        rows = self._close([(begun[key][0], key[1]) for key in mine])
-        notices.keep(self._tx, [told._replace(action=notices.OVER) for told in mine.values()])
-        pushed = {key: (row.audience, row.added) for key, row in rows.items() if begun[key][0].pushes}
+                    begun.append((audience, row))
+        said = notices.about(self._tx, dict.fromkeys(row.stix_id for _, row in begun))
+        if not said:
+            return []
+        about = {each.stix_id for each in said}
+        again = {(row.audience, row.stix_id): (audience, row) for audience, row in begun if row.stix_id in about}
+        readers = {place for place, (audience, _) in again.items() if not audience.pushes}
+        self._close(said, readers)
+        return self._over_there(said, {place: each for place, each in again.items() if place not in readers})
+
+    def _over_there(self, said: Sequence[Told], again: Mapping[tuple[int, str], tuple[Audience, Listed]]) -> list[_Due]:
+        """The same at push targets."""
+        last = notices.last_of(said)
+        mine = {place: last[place] for place in again if place in last and last[place].action == "withdrawn"}
+        rows = self._close(mine.values(), mine)
+        notices.over(self._tx, mine.values())
+        pushed = {place: (row.audience, row.added) for place, row in rows.items()}
         held = notices.sent(self._tx, pushed.values())
-        return [_Due(*begun[key], "restored") for key, place in pushed.items() if place in held]
+        return [_Due(*again[place], "restored") for place, at in pushed.items() if at in held]
 
-    def _close(self, about: Sequence[tuple[Audience, str]]) -> dict[tuple[int, str], Listed]:
-        """Close what stands of the notices to these audiences about these objects: (audience, object) → its row."""
-        places = {self._note(audience, stix_id): (audience, stix_id) for audience, stix_id in about}
-        rows = listings.standing(self._tx, places)
-        listings.close(self._tx, [(row, OVER) for row in rows], micros(self._now))
-        return {(row.audience, places[row.stix_id][1]): row for row in rows}
-
-    def _note(self, audience: Audience, stix_id: str) -> str:
-        """The id of the notice; it tells nothing, and nobody can make it in advance (RULES R15)."""
-        return "note--" + minted(self._secret, f"recall|{audience.key}|{stix_id}")
+    def _close(self, said: Iterable[Told], places: Collection[tuple[int, str]]) -> dict[tuple[int, str], Listed]:
+        """Close what stands of these notices at `places`, (audience, object): its row there."""
+        ids = {stix_id for _, stix_id in places}
+        about = {each.seq: each.stix_id for each in said if each.stix_id in ids}
+        rows = notices.open_rows(self._tx, about, {number for number, _ in places}) if about else []
+        found = {place: row for row in rows if (place := (row.audience, about[row.seq])) in places}
+        listings.close(self._tx, [(row, OVER) for row in found.values()], micros(self._now))
+        return found
 
     @cached_property
     def _secret(self) -> bytes:
@@ -141,62 +152,105 @@ class Notices:
 
     def _listed(self, due: Sequence[_Due]) -> dict[str, list[Listed]]:
         """Store the notes, and give the row of each; their dates are those of the listing."""
-        known = notices.told(self._tx, {each.row.stix_id for each in due})
-        before = {key: told for key, told in known.items() if key[0] in {each.row.audience for each in due}}
-        self._close([(d.audience, d.row.stix_id) for d in due if (d.row.audience, d.row.stix_id) in before])
-        bodies = statements.bodies(self._tx, [told.seq for told in before.values()])
+        known = notices.any_made(self._tx)
+        said = notices.about(self._tx, dict.fromkeys(each.row.stix_id for each in due)) if known else []
+        if said:
+            self._close(said, {(each.row.audience, each.row.stix_id) for each in due})
         held = {each.seq: each for each in statements.by_seq(self._tx, {each.row.seq for each in due})}
-        news: list[New] = []
-        kept: list[_Due] = []
-        for each in due:
-            last = before.get((each.row.audience, each.row.stix_id))
-            note = self._written(each, held[each.row.seq], None if last is None else bodies[last.seq])
-            if note is not None:
-                news.append(
-                    New(object=note, label=note.label, basis=Basis.STATED, newest=True, touch=False, waiting=False)
-                )
-                kept.append(each)
-        stored = self._store(news, [told.seq for told in before.values()])
-        told = [Told(d.row.audience, d.row.stix_id, item.seq, d.action) for d, item in zip(kept, stored, strict=True)]
-        notices.keep(self._tx, told)
+        there = [each for each in due if each.audience.pushes]
+        readers = [each for each in due if not each.audience.pushes] if there else due
+        pairs = [*self._to_readers(readers, held, said), *self._to_targets(there, held, said)]
         rows: dict[str, list[Listed]] = {}
-        for each, item in zip(kept, stored, strict=True):
+        for each, item in pairs:
             rows.setdefault(each.audience.key, []).append(_row(each.row, item))
-            self.about[item.seq] = each.row
+            self.about[each.row.audience, item.seq] = each.row
         return rows
 
-    def _written(self, due: _Due, held: Held, last: bytes | None) -> StixObject | None:
-        """The note, judged by the second gate; None: that stopped it, which is an alarm."""
+    def _to_readers(
+        self, due: Sequence[_Due], held: Mapping[int, Held], said: Sequence[Told]
+    ) -> Iterator[tuple[_Due, Held]]:
+        """One note for all that are to be told the same, and who gets it."""
+        notes: dict[tuple[int, str, int], str] = {}
+        news: dict[str, tuple[StixObject, Told] | None] = {}
+        for each in due:
+            row = each.row
+            key = (row.seq, row.label, 0 if row.version else row.added)
+            if key not in notes:
+                made = self._written(each, held[row.seq])
+                notes[key] = made.id
+                if made.id not in news:
+                    news[made.id] = (made, Told(row.stix_id, 0, 0, each.action)) if self._passes(made, each) else None
+        stored = {item.stix_id: item for item in statements.by_seq(self._tx, {told.seq for told in said})}
+        fresh = [pair for note_id, pair in news.items() if pair is not None and note_id not in stored]
+        stored |= {item.stix_id: item for item in self._store(fresh)}
+        for each in due:
+            row = each.row
+            note_id = notes[row.seq, row.label, 0 if row.version else row.added]
+            if news[note_id] is not None:
+                yield each, stored[note_id]
+
+    def _to_targets(
+        self, due: Sequence[_Due], held: Mapping[int, Held], said: Sequence[Told]
+    ) -> Iterator[tuple[_Due, Held]]:
+        """The next version of the note of each."""
+        last = notices.last_of(said) if due else {}
+        before = {place: last[place] for each in due if (place := (each.row.audience, each.row.stix_id)) in last}
+        bodies = statements.bodies(self._tx, [told.seq for told in before.values()])
+        statements.supersede(self._tx, [told.seq for told in before.values()])
+        going: list[_Due] = []
+        fresh: list[tuple[StixObject, Told]] = []
+        for each in due:
+            place = each.row.audience, each.row.stix_id
+            made = self._written(each, held[each.row.seq], bodies[before[place].seq] if place in before else None)
+            if self._passes(made, each):
+                going.append(each)
+                fresh.append((made, Told(each.row.stix_id, 0, each.row.audience, each.action)))
+        yield from zip(going, self._store(fresh), strict=True)
+
+    def _written(self, due: _Due, held: Held, last: bytes | None = None) -> StixObject:
+        """The note; `last`: what was said before in the same."""
         made = modified = self._now
         if last is not None:
             before = orjson.loads(last)
             made = datetime.fromisoformat(before["created"])
             modified = max(modified, datetime.fromisoformat(before["modified"]) + timedelta(milliseconds=1))
-        row = due.row
+        row, label = due.row, Label.from_text(due.row.label)
         version = (
             stix.spelt(row.version, held.precision)
             if row.version
             else moment(row.added).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         )
-        note = recall.notice(
+        whose = f"{due.audience.key}|{row.stix_id}"
+        if not due.audience.pushes:
+            whose = f"{row.stix_id}|{version}|{','.join(recall.marks(label))}|{micros(self._now)}"
+        return recall.notice(
             Recall(stix_id=row.stix_id, version=version, action=due.action),
-            note_id=self._note(due.audience, row.stix_id),
+            # It tells nothing, and nobody can make it in advance (RULES R15).
+            note_id="note--" + minted(self._secret, f"recall|{whose}"),
             author=self._rules.terms.node_identity,
             created=_millis(made),
             modified=_millis(modified),
-            label=Label.from_text(row.label),
+            label=label,
         )
-        if not gate_notice(note.body):
-            log.error("gate.stopped", source=NOTICES, audience=due.audience.key, id=row.stix_id)
-            return None
-        return note
 
-    def _store(self, news: Sequence[New], before: Sequence[int]) -> list[Held]:
-        statements.supersede(self._tx, before)
-        return statements.add_all(
+    def _passes(self, note: StixObject, due: _Due) -> bool:
+        """Whether the second gate lets it go; that it does not is an alarm."""
+        if gate_notice(note.body):
+            return True
+        log.error("gate.stopped", source=NOTICES, audience=due.audience.key, id=due.row.stix_id)
+        return False
+
+    def _store(self, made: Sequence[tuple[StixObject, Told]]) -> list[Held]:
+        news = [
+            New(object=note, label=note.label, basis=Basis.STATED, newest=True, touch=False, waiting=False)
+            for note, _ in made
+        ]
+        stored = statements.add_all(
             self._tx, news, [notices.NO_EVENT] * len(news),
             source=NOTICES, peer=notices.PEER, posted="", document=None, now=micros(self._now),
         )  # fmt: skip
+        notices.keep(self._tx, [told._replace(seq=i.seq) for (_, told), i in zip(made, stored, strict=True)])
+        return stored
 
 
 def _millis(at: datetime) -> str:
@@ -205,10 +259,9 @@ def _millis(at: datetime) -> str:
 
 def _row(of: Listed, item: Held) -> Listed:
     """The row of a notice about what stood in the row `of`, under the same label and agreement."""
-    return replace(
-        of, added=NOT_YET, seq=item.seq, type=item.type, rank=OWNER, latest=True, folded=False, not_after=FOREVER,
-        block=item.block, start=item.start, stop=item.stop, stix_id=item.stix_id, version=item.version, fact=None,
-        expires=None,
+    return Listed(
+        of.audience, NOT_YET, item.seq, item.type, OWNER, of.label, True, False, of.agreement, FOREVER, None,
+        item.block, item.start, item.stop, None, item.stix_id, item.version,
     )  # fmt: skip
 
 

@@ -18,10 +18,12 @@ from exchange.store import classes, folds, listings, notices, statements
 from exchange.store.clock import micros
 from exchange.store.listings import Listed
 from exchange.store.statements import Held
+from exchange.sync.altering import NAMED_LATER
 from exchange.sync.changes import Changes
 from exchange.sync.listing import Lister
 
 _Name = tuple[str, str]
+_NONE: Mapping[int, Mapping[str, str]] = {}
 _FEW = 8
 """Audiences up to which each is asked for its rows by itself."""
 
@@ -67,14 +69,31 @@ class _Pass(Lister):
 class Taking(_Pass):
     """Takes from the audiences `whose` what they may no longer have, with all that follows from it for its ids."""
 
-    def take(self, stix_ids: Iterable[str]) -> int:
-        """The number of rows that were listed or closed."""
+    def take(self, stix_ids: Iterable[str], refused: Mapping[int, Mapping[str, str]] = _NONE) -> int:
+        """`refused`: numbers of statements that are alone about their ids → who may no longer have them, by key, and
+        why: that is decided, and not looked at again. The number of rows that were listed or closed.
+        """
+        self._anchors: dict[tuple[int, str], int] = {}
+        plain = {item.seq: item for item in statements.by_seq(self.tx, refused)}
+        rest = [a for a in self._whose if a.fold or a.pushes]  # other rows depend on theirs
+        keys = {a.key for a in rest}
+        others = [plain[seq].stix_id for seq, codes in refused.items() if not keys.isdisjoint(codes)]
+        made = self._taken(stix_ids, self._whose)
+        for key, changes in (self._taken(others, rest) if others else {}).items():
+            _merge(made.setdefault(key, Changes()), changes)
+        self._fold(made, {}, {})
+        numbers = {self.numbers[a.key]: a.key for a in self._whose if a.key not in keys}
+        for row in listings.of_statements(self.tx, plain):
+            key = numbers.get(row.audience, "")
+            code = refused[row.seq].get(key)
+            if code is not None:
+                made.setdefault(key, Changes()).closed.append((row, code))
+        return self._write(made, {})
+
+    def _taken(self, stix_ids: Iterable[str], whom: Sequence[Audience]) -> dict[str, Changes]:
         held = notices.others(statements.held(self.tx, dict.fromkeys(stix_ids)))
         self.ageing.look(held.values(), {})
-        self._anchors: dict[tuple[int, str], int] = {}
-        made = self._judge(held, self._standing(held, self._whose), self._whose)
-        self._fold(made, {}, {})
-        return self._write(made, {})
+        return self._judge(held, self._standing(held, whom), whom)
 
     def _narrow(self, changes: Changes) -> None:
         lost = _lost(changes, micros(self.now))
@@ -92,7 +111,7 @@ class Taking(_Pass):
 
     def _in_order(self, begun: Sequence[Listed], told: Sequence[Listed]) -> list[Listed]:
         def place(row: Listed) -> tuple[int, bool, int]:
-            about = self._notices.about.get(row.seq)
+            about = self._notices.about.get((row.audience, row.seq))
             seq, stix_id = self._forms.origin(row if about is None else about)
             return self._anchors.get((row.audience, stix_id), seq), about is not None, seq
 
@@ -150,7 +169,8 @@ class Giving(_Pass):
 def _lost(changes: Changes, now: int) -> set[str]:
     """The ids of which something goes for good, or rests from now on."""
     begun = {(row.stix_id, row.version) for row in changes.begun}
-    gone = {row.stix_id for row, _ in changes.closed if (row.stix_id, row.version) not in begun}
+    # What shows somebody in its old bytes goes first, even where it comes again in other ones.
+    gone = {r.stix_id for r, code in changes.closed if (r.stix_id, r.version) not in begun or code == NAMED_LATER}
     rests = {name[0] for name, row in changes.stay.items() if row.not_after <= now < changes.before[name].not_after}
     return gone | rests
 

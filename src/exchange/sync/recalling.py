@@ -14,12 +14,13 @@ from itertools import chain
 from exchange.model.party import Terms
 from exchange.store import Store, derived, notices, scopes
 from exchange.store.clock import moment
+from exchange.store.columns import chunks
 from exchange.store.scopes import Scope
 from exchange.sync import accounting
 from exchange.sync.accounting import Asked, Entry
 
-_STEP = 200
-"""Statements looked at together."""
+_STEP = 1_000
+"""Statements looked at together: each page that was fetched of them is looked at once or twice."""
 NOTICE, TOLD, TAKEN = "notice", "told", "taken"
 """A notice was listed to them; they have fetched it; their server took it."""
 _OF_NOTICES = frozenset({NOTICE, TOLD, TAKEN})
@@ -48,10 +49,15 @@ def entries(store: Store, scope: Scope) -> Iterator[Entry]:
 
 
 def _given(store: Store, stix_ids: Collection[str]) -> Iterator[Entry]:
-    for stix_id in stix_ids:
-        asked = Asked(object=stix_id)
-        yield from accounting.offered_to(store, asked)
-        yield from accounting.handed_over(store, asked, named=True)
+    """Of each what was offered and handed over; then what was fetched of any."""
+    for ids in chunks(stix_ids):
+        found: dict[str, list[Entry]] = {stix_id: [] for stix_id in ids}
+        for entry in chain(
+            accounting.offered_to(store, Asked(), ids),
+            accounting.handed_over(store, Asked(), named=True, stix_ids=ids),
+        ):
+            found[entry.object].append(entry)
+        yield from chain.from_iterable(found.values())
     yield from accounting.delivered(store, set(stix_ids), Asked())
 
 
@@ -59,22 +65,26 @@ def _noticed(store: Store, stix_ids: Collection[str]) -> Iterator[Entry]:
     """What was told about these objects, and to whom it came."""
     with store.reading() as tx:
         told = notices.history(tx, stix_ids)
+    dates: dict[str, list[int]] = {}
+    for row in told:
+        dates.setdefault(row["key"], []).append(row["added"])
+    with store.noted() as tx:
+        came = {key: notices.readers(tx, key, added) for key, added in dates.items()}
     for row in told:
         said = {
             "channel": row["channel"], "count": 1, "object": row["stix_id"], "version": row["version"], "type": "note",
         }  # fmt: skip
         for peer in json.loads(row["members"]):
             yield Entry(at=moment(row["added"]), outcome=NOTICE, peer=peer, account="", **said)
-        with store.noted() as tx:
-            fetched = notices.readers(tx, row["key"], row["added"])
-        for peer, account, at in fetched:
+        for peer, account, at in came[row["key"]].get(row["added"], ()):
             yield Entry(at=moment(at), outcome=TOLD, peer=peer, account=account, **said)
-    for note, stix_id in {row["note"]: row["stix_id"] for row in told}.items():
-        for entry in accounting.handed_over(store, Asked(object=note), named=True):
+    about = {row["note"]: row["stix_id"] for row in told}
+    for notes in chunks(about):
+        for entry in accounting.handed_over(store, Asked(), named=True, stix_ids=notes):
             if entry.outcome == "accepted":
                 yield Entry(
                     at=entry.at, outcome=TAKEN, peer=entry.peer, account="", channel=entry.channel, count=1,
-                    object=stix_id, version=entry.version, type="note",
+                    object=about[entry.object], version=entry.version, type="note",
                 )  # fmt: skip
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exchange.model.party import Source, Target
-from exchange.store import removals
+from exchange.store import later, removals
 from exchange.store.clock import micros
 from exchange.store.sources import ASKED, Standing
-from exchange.sync import accounting, expiring, second_look, withdrawing
+from exchange.sync import accounting, afterwards, expiring, second_look, withdrawing
 from exchange.sync.breaker import is_open
 from exchange.sync.probing import probe
 from exchange.sync.reconcile import reconcile
@@ -102,12 +102,14 @@ class Rounds:
             yield "warninglists", partial(_look, schedule, first=first)
 
     def _withdrawing(self, schedule: Schedule) -> Iterator[Job]:
-        """What an operator began and did not end (RULES R31); usually nothing."""
+        """What an operator began and did not end (RULES R31), and what became known later; usually nothing."""
         work = schedule.work
         with work.store.reading() as tx:
-            left = removals.unfinished(tx)
+            left, known = removals.unfinished(tx), later.any_left(tx)
         if left:
             yield "withdrawals", partial(withdrawing.resume, work.store, work.rules(), work.clock, work.stopping)
+        if known:
+            yield "later", partial(afterwards.resume, work.store, work.rules(), work.clock, work.stopping)
 
     def _anchoring(self, schedule: Schedule, now: datetime) -> Iterator[Job]:
         """Every minute (RULES R27); several daemons on one store drop one anchor between them."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from exchange.model.marking import Label
-from exchange.policy import Decision, Transform
+from exchange.policy import Asked, Audience, Decision, Rules, Transform
 from exchange.store.clock import FOREVER, micros
 from exchange.store.listings import Listed
 from exchange.store.statements import Held
 from exchange.sync.altering import worth
 from exchange.sync.changes import NOT_YET
-from exchange.sync.subjects import Judged
+from exchange.sync.subjects import Judged, creator, horizon_at, judged
 
 
 def until(decision: Decision) -> int:
@@ -64,15 +64,46 @@ class Place(NamedTuple):
     transform: Transform | None
 
     def text(self, item: Held) -> str:
-        """The label of the row of `item`, which is as sure as `item` is: a class has any confidence of its grade."""
+        """The label of the row of `item`, as sure as that is and with its kinds: a class has any of its grade."""
         label = self.label
-        if (self.transform is None or self.transform.cut is None) and item.label is not None:
-            label = replace(label, confidence=item.label.confidence)
+        if item.label is not None:
+            label = replace(label, confidence=item.label.confidence, kinds=item.label.kinds)
         return label.to_text()
 
 
-def grade_of(label: Label | None, bounds: Sequence[int]) -> tuple[Any, ...]:
-    """What of a label decides: all of it, but of its confidence only which `bounds` of the agreements it reaches."""
-    if label is None or label.confidence is None:
-        return (label,)
-    return label.spread, bisect_right(bounds, label.confidence)
+def classed(alone: Sequence[Held], asked: Asked, rules: Rules, now: datetime) -> tuple[list[Judged], list[int]]:
+    """One of each class of these, and of each the number of its class: equal subjects get equal decisions (RULES R35).
+
+    Each is the only statement about its id.
+    """
+    classes: dict[tuple[Any, ...], int] = {}
+    first: list[Judged] = []
+    of_class = []
+    horizon = horizon_at(now)
+    grades: dict[Label | None, tuple[Any, ...]] = {}
+    for item in alone:
+        by = creator(item)
+        grade = grades.get(item.label)
+        if grade is None:
+            grade = grades[item.label] = asked.grade(item.label)
+        key = (
+            grade, item.type, item.peer, item.posted, rules.owner(by), item.waiting or item.version > horizon,
+            item.revoked, item.withdrawn, item.copied, item.doubt, item.parts, item.personal,
+            rules.names_others(by, item.peer), item.approved,
+        )  # fmt: skip
+        index = classes.get(key)
+        if index is None:
+            index = classes[key] = len(first)
+            first += judged(rules, [item], now)
+        of_class.append(index)
+    return first, of_class
+
+
+def read_past(audience: Audience, row: Listed, now: int, past: Mapping[int, int]) -> bool:
+    """Whether readers may have read on past `row` while no agreement permitted it (RULES R19 and R20).
+
+    Where nothing behind it could be read either, nobody's mark has moved: then it resumes as it stands.
+    """
+    if row.not_after > now or audience.pushes:
+        return False
+    return row.added < past.get(row.not_after, 0)

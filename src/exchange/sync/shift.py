@@ -7,7 +7,7 @@ another id. What is judged or grows old otherwise than before has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from exchange.sync.subjects import Judged, creator, horizon_at, judged
 
 _REMEMBERED = 20_000
 _UNSTATED = (Basis.DEFAULT, Basis.NONE)
+_ENDED = ("agreement.ended",)
 _Found = tuple[Decision, bool]
 """A decision, and whether the second gate agrees to it."""
 
@@ -33,6 +34,8 @@ class Effect(NamedTuple):
     """They might have it, and may not now, or not at this moment."""
     move: frozenset[str] = frozenset()
     """They may have it as before, under another agreement or until another day."""
+    codes: Mapping[str, str] = {}
+    """Of those that lose it, who is refused it, and why; the others' rows rest, or begin again. Of what is alone."""
 
     @property
     def any(self) -> bool:
@@ -91,7 +94,7 @@ class Shift:
 
         def found() -> Effect:
             each = [self._effect(group, index) for index in range(len(group))]
-            gain, lose, move = (frozenset[str]().union(*kinds) for kinds in zip(*each, strict=True))
+            gain, lose, move = (frozenset[str]().union(*(part[kind] for part in each)) for kind in range(3))
             return Effect(gain, lose, move)
 
         return self._remembered(key, found)
@@ -108,6 +111,7 @@ class Shift:
         """For one of the statements about an id."""
         marks = stamped(group[index].marks)
         gain, lose, move = set(), set(), set()
+        codes: dict[str, str] = {}
         now = judged(self.rules, group, self.now)[index]
         then = [judged(each, group, self.now)[index] for each in self.before]
         for audience in self.rules.audiences:
@@ -125,11 +129,13 @@ class Shift:
             stood = [each for each in before if each is not None and _stands(each)]
             if stood and (not _stands(after) or not after[0].released):
                 lose.add(audience.key)
+                if not after[0].released and after[0].reasons != _ENDED:
+                    codes[audience.key] = after[0].reasons[0]
             if _stands(after) and after[0].released and len(stood) < len(before):
                 gain.add(audience.key)
             elif stood and _stands(after):
                 move.add(audience.key)
-        return Effect(frozenset(gain), frozenset(lose), frozenset(move))
+        return Effect(frozenset(gain), frozenset(lose), frozenset(move), codes)
 
     def _lapsed(self, found: _Found) -> bool:
         """Whether what stands of it may have been read past while no agreement permitted it (RULES R19 and R20)."""
@@ -153,7 +159,7 @@ def _found(rules: Rules, item: Judged, audience: Audience, marks: int | None) ->
 def _stands(found: _Found) -> bool:
     """Whether a row of it is open: one whose agreement has ended rests (RULES R19)."""
     decision, passes = found
-    return passes and (decision.released or decision.reasons == ("agreement.ended",))
+    return passes and (decision.released or decision.reasons == _ENDED)
 
 
 def _ageing(terms: Sequence[Terms]) -> frozenset[str]:

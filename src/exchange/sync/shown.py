@@ -51,7 +51,7 @@ class Said:
     levels: tuple[str, ...]
     """Of the label under which it is judged; empty: none, so it is held."""
     axes: Mapping[str, str]
-    """What else the label says: unnamed, encrypted, limited (empty each), since, until, confidence."""
+    """What else the label says: unnamed, encrypted, limited (empty each), since, until, confidence, kinds."""
     group: int | None
     """How many organisations a MISP sharing group confines it to."""
     basis: str

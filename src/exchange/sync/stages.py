@@ -5,7 +5,7 @@ The notes stand in the store, each written with its step, so that a change goes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -35,8 +35,9 @@ RETIRING = 5_000
 FEWEST = 10
 """Statements of one step at least, however many audiences there are."""
 _ROWS = 10_000
-"""Rows of listings that one step writes at most, about; notices cost ten times as much as other rows."""
-_NOTICES = 500
+"""Rows of listings that one step writes at most, about."""
+_TAKEN = 2_500
+"""Rows that one step takes at most, about; each is closed, and a notice of it is listed."""
 
 
 class Stage(NamedTuple):
@@ -130,14 +131,29 @@ class Affected:
     """Id → what changes for its class."""
     several: set[str] = field(default_factory=set)
     """Those of them that are not alone about their id."""
+    alone: dict[str, int] = field(default_factory=dict)
+    """The others, and their numbers."""
 
 
 def affected(
     tx: Connection, shift: Shift, after: int, last: int, most: int, whose: Collection[str] | None = None
 ) -> Affected:
     """The next of them behind `after`, about `most`; `whose`: only those that these audiences lose."""
-    found = Affected(last=after)
-    members = classes.walk(tx, after, last, 2 * most)
+    found, seen = Affected(last=after), 0
+    while not found.done and seen < max(_LOOK, 2 * most):
+        members = classes.walk(tx, found.last, last, 2 * most)
+        seen += len(members)
+        found.done = len(members) < 2 * most
+        if _look(tx, shift, members, found, most, whose):
+            found.done = False
+            break
+    return found
+
+
+def _look(
+    tx: Connection, shift: Shift, members: Sequence[Member], found: Affected, most: int, whose: Collection[str] | None
+) -> bool:
+    """Add those of `members` to `found` for which something may change; whether `most` are found."""
     several = [member.stix_id for member in members if not member.plain and not shift.special(member)]
     groups = notices.others(statements.held(tx, dict.fromkeys(several)))
     for member in members:
@@ -152,12 +168,17 @@ def affected(
             found.special.append(member.stix_id)
         elif effect.any if whose is None else not effect.lose.isdisjoint(whose):
             found.effects[member.stix_id] = effect
-            if not member.plain:
+            if member.plain:
+                found.alone[member.stix_id] = member.seq
+            else:
                 found.several.add(member.stix_id)
         if len(found.special) + len(found.effects) >= most:
-            return found
-    found.done = len(members) < 2 * most
-    return found
+            return True
+    return False
+
+
+_LOOK = 2_000
+"""Statements that one look goes through before it rests."""
 
 
 def _reader(tx: Connection, member: Member) -> Any:
@@ -213,7 +234,7 @@ def _judged(store: Store, shift: Shift, stage: Stage, _: Collection[str], __: da
 
 
 def _taken(store: Store, shift: Shift, stage: Stage, shut: Collection[str], now: datetime) -> _Step:
-    most = max(FEWEST, min(STEP, _NOTICES // max(1, len(shut))))
+    most = max(FEWEST, min(STEP, _TAKEN // max(1, len(shut))))
     with store.reading() as tx:
         found = affected(tx, shift, stage.after, stage.upto, most, shut)
     moved = 0
@@ -221,9 +242,26 @@ def _taken(store: Store, shift: Shift, stage: Stage, shut: Collection[str], now:
         with store.writing() as tx:
             require(tx, shift.rules)
             step = Taking(tx, shift.rules, now, (stage.after, found.last), shut)
-            moved = step.take((*found.special, *found.effects))
+            refused = _refused(tx, shift, found.alone, shut)
+            done = {stix_id for stix_id, seq in found.alone.items() if seq in refused}
+            others = (stix_id for stix_id in (*found.special, *found.effects) if stix_id not in done)
+            moved = step.take(others, refused)
             put(tx, stage._replace(after=found.last))
     return moved, stage._replace(after=found.last), found.done
+
+
+def _refused(
+    tx: Connection, shift: Shift, alone: Mapping[str, int], shut: Collection[str]
+) -> dict[int, Mapping[str, str]]:
+    """Of these statements, as they are now: those of which the class says all, and who is refused them, and why."""
+    refused: dict[int, Mapping[str, str]] = {}
+    for member in classes.again(tx, alone.values()):
+        if member.plain and not shift.special(member):
+            effect = shift.of(member, _reader(tx, member))
+            lose = effect.lose.intersection(shut)
+            if lose <= effect.codes.keys():
+                refused[member.seq] = {key: effect.codes[key] for key in lose}
+    return refused
 
 
 def _given(store: Store, shift: Shift, stage: Stage, _: Collection[str], now: datetime) -> _Step:

@@ -17,6 +17,7 @@ from exchange.policy import Audience, Basis, Decision, Rules, Subject
 from exchange.policy.audience import target_channel
 from exchange.store.removals import is_removed
 from exchange.store.statements import Held
+from exchange.store.widenings import is_over
 from exchange.store.withdrawals import is_deleted, is_notice, is_returned
 
 TOLERANCE = timedelta(minutes=5)
@@ -88,6 +89,8 @@ def _barred(held: Held, revocation: Held | None, *, opinion: bool) -> str:
         return "lineage.returned"
     if is_removed(held):
         return "withdrawn.operator"
+    if is_over(held):
+        return "widening.over"
     if is_deleted(held):
         return "withdrawn.at_source"
     if held.touch:

@@ -18,7 +18,7 @@ from exchange.policy.verdict import end_of
 from exchange.store import Store, ages, audiences, classes, listings, pushed, removals, sources
 from exchange.store.audiences import EPOCH, NODE_SECRET, AudienceRow
 from exchange.store.clock import micros
-from exchange.sync import stages
+from exchange.sync import sittings, stages, widened
 from exchange.sync.accept import STEP, require
 from exchange.sync.listing import Lister
 from exchange.sync.notices import close_above
@@ -61,8 +61,10 @@ def follow(store: Store, rules: Rules, now: datetime) -> int:
             audiences.set_note(tx, NODE_SECRET, secrets.token_hex(32))
         audiences.set_note(tx, EPOCH, rules.epoch)
         stages.begin(tx, rules)
-        # What was listed by the old terms while the losers were looked for.
-        return Lister(tx, rules, now).relist(again) if again else 0
+        sittings.follow(tx, rules, now)
+        # What was listed by the old terms while the losers were looked for, and what nobody may widen any more.
+        changed = (*again, *widened.lapse(tx, rules, now))
+        return Lister(tx, rules, now).relist(changed) if changed else 0
 
 
 def _losers(store: Store, shift: Shift) -> set[str] | None:
@@ -172,4 +174,6 @@ def pursue(store: Store, rules: Rules, clock: Clock) -> int:
         audiences.reopen(tx)
         removals.keep_shut(tx)
         stages.end(tx, rules)
+        stricter = widened.lapse(tx, rules, clock())
+        changed += Lister(tx, rules, clock()).relist(stricter) if stricter else 0
     return changed

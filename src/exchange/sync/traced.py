@@ -42,7 +42,7 @@ class Origin:
     label: str
     """The levels under which it is judged, after the versions and the owner that govern it; empty: none."""
     axes: Mapping[str, str]
-    """What else that label says: unnamed, encrypted, limited (empty each), since, until, confidence."""
+    """What else that label says: unnamed, encrypted, limited (empty each), since, until, confidence, kinds."""
     reach: str
     """How far MISP's distribution lets it go, by its own words; empty: without limit."""
     organisations: int | None

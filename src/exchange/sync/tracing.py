@@ -180,7 +180,7 @@ def _case(look: Look, item: Judged, audience: Audience) -> Case:
     rows = look.history.get((place.number, item.held.seq), []) if place is not None else []
     standing = next((row for row in rows if row["closed"] is None), None)
     if item.held.source == NOTICES:
-        # A notice is for one audience alone, whatever is decided of other objects (RULES R8).
+        # A notice is for those alone to whom it is listed, whatever is decided of other objects (RULES R8).
         verdict = Verdict.RELEASE if standing is not None else Verdict.DENY
         under = "" if standing is None else str(standing["agreement"])
         return Case(item, audience, verdict, standing is not None, ("recall.notice",), under, standing, (), "")

@@ -7,12 +7,28 @@ from datetime import UTC, datetime, time, timedelta
 from random import Random
 
 from exchange.model.party import Terms
-from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, PERSON, Case, Move, Thing
+from exchange.sync.proof.words import (
+    AHEAD,
+    CONTAINERS,
+    IDENTITY,
+    LINKS,
+    MARKS,
+    PERSON,
+    Case,
+    Move,
+    Thing,
+    Word,
+    id_of,
+    name_of,
+)
 
 _PLAIN = ("tlp:clear", "tlp:green", "tlp:amber", "tlp:amber+strict", "tlp:red")
 _KINDS = ("indicator", "indicator", "malware", "domain-name")
 _HOLDING = (*LINKS, *CONTAINERS)
 _THINGS = 6
+TELLER = 50
+"""The number of the producer whose names are told."""
+_NAMED, _LET_GO, _HALF, _PERSONAL = 0.3, 0.25, 0.5, 0.3
 
 
 class Chance:
@@ -21,6 +37,9 @@ class Chance:
     def __init__(self, terms: Terms, now: datetime, seed: int) -> None:
         self.terms = terms
         self.random = Random(seed)  # noqa: S311 (cases to try, no secret)
+        self._besides = Random(f"{seed} besides")  # noqa: S311
+        """For what is added to a case: what is in it without that stays as it is."""
+        self._persons = Random(f"{seed} persons")  # noqa: S311
         self.givers = sorted(terms.peers)
         self.moments = moments(terms, now)
         self.identities = sorted(
@@ -30,6 +49,9 @@ class Chance:
             if identity.startswith("identity--")
         )
         self.orgs = sorted({i.removeprefix("identity--").lower() for p in terms.peers.values() for i in p.identities})
+
+        self.called = called(terms)
+        self._asked = 0.15 if len(self.called) > len(called_by_nobody()) else 0.05
 
     def case(self) -> Case:
         """A few things, said by one or two givers, in some order, at one of the moments that matter."""
@@ -44,15 +66,80 @@ class Chance:
         if self._odds(0.5):  # two givers take turns; the pages of each stay in order
             order.sort(key=lambda at: (self.random.random(), at))
             order = _steady(order, moves)
-        return Case(moves=tuple(moves[at] for at in order), at=self.random.choice(self.moments))
+        arranged = [moves[at] for at in order]
+        if self._besides.random() < _NAMED:
+            arranged = self._telling(arranged)
+        if self._besides.random() < _LET_GO:
+            arranged = self._let_go(arranged)
+        if self._persons.random() < _PERSONAL:
+            arranged = self._of_persons(arranged)
+        return Case(moves=tuple(arranged), at=self.random.choice(self.moments))
+
+    def _of_persons(self, moves: list[Move]) -> list[Move]:
+        """The same, in which one giver writes of a person wherever there is room, and nothing keeps half of it in."""
+        giver = self._persons.choice(moves).giver
+        return [
+            replace(move, things=tuple(self._of_person(each) for each in move.things)) if move.giver == giver else move
+            for move in moves
+        ]
+
+    def _of_person(self, thing: Thing) -> Thing:
+        text = f"Write to {PERSON}"
+        if thing.kind == IDENTITY:  # its creator is its id
+            return thing
+        if thing.kind in _HOLDING or self._persons.random() < _HALF:
+            return replace(thing, text=text)
+        marks = (self._persons.choice(_PLAIN[:2]),)
+        return Thing(number=thing.number, kind=thing.kind, version=thing.version, marks=marks, text=text)
+
+    def _telling(self, moves: list[Move]) -> list[Move]:
+        """The same with a producer whose names are told before, between or after what shows them."""
+        chance = self._besides
+        stranger = id_of(TELLER, IDENTITY)
+        whose = chance.choice([*self.identities, stranger])
+        by = chance.choice(moves)
+        found = []
+        for move in moves:
+            things = tuple(
+                replace(each, creator=whose, text=f"Seen by {name_of(TELLER, chance.randint(0, 3))}")
+                if (move.giver, move.posted) == (by.giver, by.posted) and each.kind != "domain-name"
+                and chance.random() < _HALF else each
+                for each in move.things
+            )  # fmt: skip
+            found.append(replace(move, things=things))
+        for version in range(chance.randint(1, 3)):
+            told = self._identity(whose, version)
+            found.insert(
+                chance.randint(0, len(found)), Move(giver=by.giver, things=(told,), last=False, posted=by.posted)
+            )
+        return [*found, Move(giver=by.giver, things=(), posted=by.posted)]
+
+    def _identity(self, whose: str, version: int) -> Thing:
+        marks = (self._besides.choice(("tlp:clear", "tlp:green", "tlp:amber")),)
+        return Thing(number=TELLER, kind=IDENTITY, creator=whose, version=version, marks=marks)
+
+    def _let_go(self, moves: list[Move]) -> list[Move]:
+        """The same with persons who let something go, at some time."""
+        chance = self._besides
+        numbers = sorted({thing.number for move in moves for thing in move.things})
+        whom = ["", "", *(a.id for a in self.terms.agreements), *(f"peer:{each}" for each in self.givers)]
+        for _ in range(chance.randint(1, 3) if numbers else 0):
+            said, at = chance.choice(whom), chance.randrange(len(moves))
+            number = chance.choice(numbers)
+            words = [Word(number, said, who) for who in ("marie", "jean")[: chance.randint(1, 2)]]
+            moves[at] = replace(moves[at], words=(*moves[at].words, *words))
+        return moves
 
     def others(self, case: Case, giver: str) -> Move:
         """What another giver says of the same things and of others, all at once."""
-        kinds = {thing.number: thing.kind for move in case.moves for thing in move.things}
+        said = [thing for move in case.moves for thing in move.things]
+        kinds = {thing.number: thing.kind for thing in said if thing.kind != IDENTITY}
         more = dict(kinds) if self._odds(0.7) else {}
         extra = {len(kinds) + 100 + n: self.random.choice(_KINDS) for n in range(2)}
         known = {**kinds, **extra}
         things = [self._thing(number, known, creator=False) for number in (*more, *extra)]
+        # What another one calls a producer is no name here (R14).
+        things += [self._identity(whose, 3) for whose in sorted({t.creator for t in said if t.kind == IDENTITY})]
         return Move(giver=giver, things=tuple(things))
 
     def _kinds(self) -> dict[int, str]:
@@ -82,6 +169,7 @@ class Chance:
             text=self._text() if self._odds(0.25) else "",
             confidence=self.random.choice((0, 50, 100)) if self._odds(0.15) and kind != "domain-name" else None,
             unnamed=self._odds(0.04),
+            misp=self._called() if self._odds(self._asked) else (),
         )
 
     def _newer(self, thing: Thing) -> Thing:
@@ -104,6 +192,10 @@ class Chance:
 
     def _creator(self) -> str:
         return self.random.choice(self.identities) if self.identities else ""
+
+    def _called(self) -> tuple[str, ...]:
+        """What MISP calls it: of what agreements ask for, and of what nobody does."""
+        return tuple(self.random.sample(self.called, self.random.randint(1, 2)))
 
     def _orgs(self) -> tuple[str, ...]:
         return tuple(self.random.sample(self.orgs, self.random.randint(0, min(3, len(self.orgs)))))
@@ -129,6 +221,17 @@ def _steady(order: list[int], moves: list[Move]) -> list[int]:
     for at in sorted(order):
         waiting.setdefault(moves[at].giver, []).append(at)
     return [waiting[moves[at].giver].pop(0) for at in order]
+
+
+def called_by_nobody() -> tuple[str, ...]:
+    """What MISP calls things that no agreement speaks of."""
+    return ("type:comment", "category:Other", "name:annotation")
+
+
+def called(terms: Terms) -> tuple[str, ...]:
+    """What MISP calls things, as the agreements ask for it, and what none of them does."""
+    asked = {word for a in terms.agreements if a.send is not None for word in (*a.send.misp, *a.send.no_misp)}
+    return (*sorted(word.replace("template:", "name:") for word in asked), *called_by_nobody())
 
 
 def moments(terms: Terms, now: datetime) -> list[datetime]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import product
 
 from exchange.model.party import Terms
+from exchange.sync.proof.chance import called
 from exchange.sync.proof.words import AHEAD, Case, Move, Thing
 
 _TLP = ("", "tlp:clear", "tlp:green", "tlp:amber", "tlp:amber+strict", "tlp:red")
@@ -50,6 +51,11 @@ def labels(orgs: Sequence[str]) -> list[Thing]:
     return [*made, Thing(number=0, marks=("tlp:clear",), version=AHEAD)]
 
 
+def named(terms: Terms) -> list[Thing]:
+    """Whatever MISP calls a thing and the agreements ask for, and a thing of that name that nobody asks for."""
+    return [Thing(number=0, marks=("tlp:clear",), misp=(word,)) for word in called(terms)]
+
+
 def classes(terms: Terms) -> list[str]:
     """One STIX type for each class that the terms tell apart."""
     filters = [a.send.types for a in terms.agreements if a.send is not None and a.send.types is not None]
@@ -66,7 +72,7 @@ def cases(terms: Terms, at: datetime) -> Iterator[Case]:
     Of givers that stand under the same agreements one says it all, the others the levels of TLP.
     """
     orgs = sorted({i.removeprefix("identity--").lower() for p in terms.peers.values() for i in p.identities})
-    everything, like = labels(orgs[:_MOST_ORGS]), set()
+    everything, like = [*labels(orgs[:_MOST_ORGS]), *named(terms)], set()
     for giver in sorted(terms.peers):
         kind = _kind(terms, giver)
         said = [each for each in everything if kind not in like or _plain(each)]
@@ -74,7 +80,7 @@ def cases(terms: Terms, at: datetime) -> Iterator[Case]:
         things = [
             Thing(
                 number=number, kind=kind, marks=each.marks, parts=each.parts, reach=each.reach, iep=each.iep,
-                draft=each.draft, orgs=each.orgs, version=0 if kind == _UNVERSIONED else each.version,
+                draft=each.draft, orgs=each.orgs, misp=each.misp, version=0 if kind == _UNVERSIONED else each.version,
             )
             for number, (kind, each) in enumerate(product(classes(terms), said))
         ]  # fmt: skip

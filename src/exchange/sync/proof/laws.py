@@ -16,13 +16,14 @@ from exchange.sync.proof.chance import after_all
 from exchange.sync.proof.oracle import Oracle, kinds_of
 from exchange.sync.proof.record import Record, Room, Statement, levels
 from exchange.sync.proof.stage import Opener, Stage, said_of
-from exchange.sync.proof.words import Case, Move, id_of, said, says, trail, value_of
+from exchange.sync.proof.words import Case, Move, id_of, kind_of, said, says, trail, value_of
 
 PERMITTED = "permitted"
 """R17: what leaves is permitted by everything committed before it left. Its parts count what each of them keeps in."""
 PARTS = (
     "unmarked", "unknown", "ceiling", "pfc", "pap", "reach", "group", "draft", "type", "returns", "onward",
-    "agreement", "ended", "future", "confidence", "encrypted", "dialect", "named", "person", "redact",
+    "agreement", "ended", "future", "confidence", "misp", "encrypted", "dialect", "named", "person",
+    "redact",
 )  # fmt: skip
 MARKS, GATES, STRICTER, TRACE, LINEAGE, IDS = "marks", "gates", "stricter", "trace", "lineage", "ids"
 LAWS = (PERMITTED, *PARTS, MARKS, LINEAGE, IDS, GATES, STRICTER, TRACE)
@@ -65,13 +66,13 @@ class Court:
             stage.play(move, kinds)
             record.add(move)
             if every_step or at == len(case.moves) - 1:
-                leak = self._compare(stage, record, case, kinds)
+                leak = self.compare(stage, record, case, kinds)
                 if leak is not None:
                     return leak
         over, before = after_all(self.terms, case.at), self.counts["released"] - released
         for adopted in (False, True):
             stage.set_clock(over, adopted=adopted)
-            leak = self._compare(stage, record, case, kinds, only_seen=True)
+            leak = self.compare(stage, record, case, kinds, only_seen=True)
             if leak is not None:
                 return leak
             self.counts["ended"] += before
@@ -115,7 +116,7 @@ class Court:
         self.stage.begin(case.at)
         return self.stage
 
-    def _compare(
+    def compare(
         self, stage: Stage, record: Record, case: Case, kinds: Mapping[int, str], *, only_seen: bool = False
     ) -> Leak | None:
         """What each room sees beside what the oracle forbids it. `only_seen`: without counting what is kept in."""
@@ -129,10 +130,13 @@ class Court:
             leak = self._made(items, record, case, kinds, room, oracle.class_of(room), classes)
             if leak is not None:
                 return leak
-            seen = {said_of(item): item for item in items}
+            seen: dict[str, list[Mapping[str, Any] | None]] = {}
+            for each in items:
+                seen.setdefault(said_of(each), []).append(each)
             self.counts["released"] += len(items)
-            for statement in record.statements.values():
-                item = seen.get(statement.trail)
+            nothing: list[Mapping[str, Any] | None] = [None]
+            shown = ((each, item) for each in record.statements.values() for item in seen.get(each.trail, nothing))
+            for statement, item in shown:
                 if item is None and only_seen:
                     continue
                 laws = oracle.forbids(record, statement, room, item)
@@ -143,7 +147,7 @@ class Court:
                 self.counts.update(FORMS if altered.tokens(item) else ())
                 if laws:
                     return self._leak(PERMITTED, tuple(sorted(laws)), case, room, item["id"])
-                if not self._marked(statement, item):
+                if not self._marked(record, statement, item):
                     return self._leak(MARKS, (), case, room, item["id"])
         return None
 
@@ -166,6 +170,8 @@ class Court:
             if own:
                 continue
             self.counts[IDS] += 1
+            if any(item["id"] == act.made for acts in record.acts.values() for act in acts):
+                continue  # a statement of ours, of which everybody knows the one id
             if classes.setdefault(item["id"], class_) != class_:
                 return self._leak(IDS, (), case, room, item["id"])
             if said_of(item) in trails:
@@ -180,9 +186,13 @@ class Court:
                 return self._leak(PERMITTED, tuple(laws), case, room, item["id"])
         return None
 
-    def _marked(self, statement: Statement, item: Mapping[str, Any]) -> bool:
-        """Whether what leaves says all the levels that came with what is in it, or stricter ones (pain 44)."""
+    def _marked(self, record: Record, statement: Statement, item: Mapping[str, Any]) -> bool:
+        """Whether what leaves says all the levels that came with what is in it, or stricter ones (pain 44); or what a
+        person widened says the level that was named then.
+        """
         self.counts[MARKS] += 1
+        if any(altered.levels_left(item) == {act.level} for act in record.acts.get(statement.trail, ())):
+            return {name for name in statement.thing.marks if name[:4] == "pap:"} <= altered.marks_left(item)
         names = altered.marks_left(item)
         gone = altered.gone(statement.thing, item)
         given = {*statement.thing.marks, *(mark for mark in statement.thing.parts if mark not in gone)}
@@ -240,7 +250,7 @@ class Court:
 
 def _things(case: Case, items: Iterator[Mapping[str, Any]]) -> set[str]:
     """What is seen, by the ids of which it was made: one of two givers may stand for both, in a form of its own."""
-    known = {trail(said(each, move)): id_of(each.number, each.kind) for move in case.moves for each in move.things}
+    known = {trail(said(each, move)): id_of(each.number, kind_of(each)) for move in case.moves for each in move.things}
     return {known.get(said_of(item), str(item.get("value", item["id"]))) for item in items}
 
 

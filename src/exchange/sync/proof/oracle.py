@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from exchange.model.party import Agreement, Peer, Receive, Send, Terms
 from exchange.sync.proof import altered
-from exchange.sync.proof.record import TLP, Record, Room, Statement, Worth, levels
-from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, Case, Thing
+from exchange.sync.proof.record import TLP, Act, Record, Room, Statement, Worth, levels
+from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, Case, Thing, called, kind_of
 
 Item = Mapping[str, Any]
 """What left, as a reader has it."""
@@ -34,6 +34,7 @@ class _Way:
     """Of its chain: it governs the older ones (R8)."""
     room: Room
     item: Item | None
+    record: Record
     whole: Statement | None = None
     """What it was before parts of it were removed."""
 
@@ -77,13 +78,57 @@ class Oracle:
         if thing.version == AHEAD:
             return frozenset({"future"})
         newest = record.of(source, thing.number) or statement
-        laws = self._under_any(record, _Way(statement, newest, room, item))
+        laws = self._under_any(record, _Way(statement, newest, room, item, record))
+        if (
+            laws
+            and item is not None
+            and any(
+                not frozenset(self._beyond_act(record, act, statement, room, item))
+                for act in record.acts.get(statement.trail, ())
+            )
+        ):
+            return frozenset()
         gone = frozenset[str]() if item is None else altered.gone(thing, item)
         if not laws or not gone:
             return laws
         less = _without(statement, gone)
         above = less if newest is statement else _without(newest, frozenset(newest.thing.parts))
-        return self._under_any(record, _Way(less, above, room, item, whole=statement))
+        return self._under_any(record, _Way(less, above, room, item, record, whole=statement))
+
+    def _beyond_act(self, record: Record, act: Act, statement: Statement, room: Room, item: Item) -> Iterator[str]:
+        """Why what left is not what a person widened (decision 0032), or may not go to this room all the same."""
+        if record.of(statement.source, statement.thing.number) is not statement:
+            yield "act"  # it was for the version that it named, as it was said then
+        worths = self.worths(record, statement)
+        if all(_is_more(each, act.worth) for each in worths):  # of several referrers the least restrictive (R11)
+            yield "act"
+        giver = self.terms.peers.get(statement.giver)
+        whose = statement.thing.creator
+        ours = (
+            giver is not None
+            and giver.home
+            and bool(whose)
+            and not altered.is_hidden(self.terms, statement.thing, statement.giver)
+        )
+        if act.right == "creator" and not ours:
+            yield "act"
+        if act.right == "pfc":
+            if not self.terms.acts_for_mcn or not _is_ministerial(act):
+                yield "act"
+            yield from altered.shows_anybody(
+                self.terms, statement.thing, statement.giver, item, lambda ids: record.told(statement.source, ids),
+                ours=ours,
+            )  # fmt: skip
+        if not altered.tokens(item) or altered.levels_left(item) != {act.level}:
+            yield "marks"
+        if room.members == (statement.giver,) and giver is not None and not giver.home:
+            yield "returns"
+        homes = [peer.id for peer in self.terms.peers.values() if peer.home]
+        kept = frozenset(name for name in act.worth.names if not name.startswith(("tlp:", "pfc:")))
+        worth = act.worth._replace(names=kept | {act.level})
+        as_ours = replace(statement, giver=homes[0] if homes else "", posted="", worth=worth)
+        thing = replace(as_ours.thing, creator=self.terms.node_identity)
+        yield from self._clash(worth, _Way(replace(as_ours, thing=thing), as_ours, room, item, record))
 
     def may_have_some(self, record: Record, statement: Statement, room: Room) -> bool:
         """Whether the room may have the statement, or what is left of it without some of its parts."""
@@ -95,10 +140,10 @@ class Oracle:
 
     def _under_any(self, record: Record, way: _Way) -> frozenset[str]:
         """What forbids it whichever it is worth of what it may be."""
-        worths, newest = self._worths(record, way.statement), way.newest
+        worths, newest = self.worths(record, way.statement), way.newest
         if not worths:
             return frozenset({"unmarked"})
-        governing = [Worth()] if newest is way.statement or record.waits(newest) else self._worths(record, newest)
+        governing = [Worth()] if newest is way.statement or record.waits(newest) else self.worths(record, newest)
         if not governing:
             return frozenset({"unmarked"})
         laws: frozenset[str] = frozenset()
@@ -110,7 +155,7 @@ class Oracle:
                 laws |= found
         return laws
 
-    def _worths(self, record: Record, statement: Statement) -> list[Worth]:
+    def worths(self, record: Record, statement: Statement) -> list[Worth]:
         """What it may be worth (R10 to R13), none: nothing says so (R11)."""
         source, thing = statement.source, statement.thing
         own = self._understood(statement.giver, statement.worth)
@@ -179,15 +224,28 @@ class Oracle:
             return
         if way.whole is not None:  # all of it came in, whatever is removed before it goes on
             level = max(level, *levels(way.whole.worth.names, listed=listed))
-        received = [a.receive for a in self._begun(giver.id) if a.receive]
-        if giver.home:
-            return
+        if not giver.home:
+            yield from self._of_reception(level, way)
+
+    def _of_reception(self, level: int, way: _Way) -> Iterator[str]:
+        """What we agreed to take; persons may let go what is above its level, and nothing else of it."""
+        thing = way.statement.thing
+        received = [a.receive for a in self._begun(way.statement.giver) if a.receive]
+        if level < TLP["red"] and all(self._let_go(way, member) for member in way.room.members):
+            level = 0
         if not received:
             yield "agreement"
         elif not any(level <= int(each.ceiling) for each in received):
             yield "ceiling"
-        elif not any(level <= int(each.ceiling) and not set(_unfit(each, statement.thing)) for each in received):
-            yield from (law for each in received for law in _unfit(each, statement.thing))
+        elif not any(level <= int(each.ceiling) and not set(_unfit(each, thing)) for each in received):
+            yield from (law for each in received for law in _unfit(each, thing))
+
+    def _let_go(self, way: _Way, member: str) -> bool:
+        """Whether as many persons let it go for this member as the most careful of its agreements asks for (R21)."""
+        named = [a for a in self.terms.agreements if a.send is not None and member in a.parties]
+        asked = max((a.send.approvals for a in named if a.send is not None), default=1)
+        for_whom = ["", *(a.id for a in named), *((f"peer:{member}",) if way.room.members == (member,) else ())]
+        return any(way.record.persons(way.newest, whom) >= asked for whom in for_whom)
 
     def _of_member(self, worth: Worth, way: _Way, member: Peer) -> Iterator[str]:
         statement, room = way.statement, way.room
@@ -257,6 +315,7 @@ class Oracle:
         if max(levels(worth.names, listed=send.pfc), default=99) > int(send.ceiling):
             yield "ceiling"
         yield from _unfit(send, thing)
+        yield from _uncalled(send, thing)
         if "pfc:vert" in worth.names and not send.pfc:
             yield "pfc"
         if send.encrypted and _in_clear(way.room.url):
@@ -264,7 +323,31 @@ class Oracle:
         if worth.unnamed and send.attribution != "anonymous" and altered.is_hidden(self.terms, thing, giver):
             yield "named"
         if way.item is not None and not own:  # who reads back what they wrote has it as it was (R3)
-            yield from altered.breaks(self.terms, agreement, thing, giver, way.item)
+            source, seen = way.statement.source, all(self._let_go(way, member) for member in way.room.members)
+            yield from altered.breaks(
+                self.terms, agreement, thing, giver, way.item, lambda ids: way.record.told(source, ids), seen=seen
+            )
+
+
+def _is_more(worth: Worth, then: Worth) -> bool:
+    """Whether it keeps out anybody, or says anything, that `then` did not."""
+    higher = any(
+        max(levels(worth.names, listed=listed), default=-1) > max(levels(then.names, listed=listed), default=-1)
+        for listed in (False, True)
+    )
+    said_ = {name for name in worth.names if not name.startswith("tlp:")} - then.names
+    said_ -= {"pfc:libre", "pfc:ambre", "pfc:ambre+strict", "pfc:rouge"}
+    joined = then.with_(worth)
+    return higher or bool(said_) or joined._replace(names=then.names) != then
+
+
+def _is_ministerial(act: Act) -> bool:
+    """Whether the ministry's right reaches over it: PFC:AMBRE or its STRICT, with nothing stricter beside."""
+    names = act.worth.names
+    of_pfc = max(levels((n for n in names if n.startswith("pfc:")), listed=True), default=-1)
+    of_tlp = max(levels((n for n in names if n.startswith("tlp:")), listed=True), default=-1)
+    strict = "pfc:vert" in names and act.level != "pfc:vert"
+    return of_pfc in (TLP["amber"], TLP["amber+strict"]) and of_tlp <= of_pfc and not strict
 
 
 def _unfit(clause: Receive | Send, thing: Thing) -> Iterator[str]:
@@ -275,6 +358,14 @@ def _unfit(clause: Receive | Send, thing: Thing) -> Iterator[str]:
         unsure = not clause.unrated if thing.confidence is None else thing.confidence < clause.confidence
         if unsure:
             yield "confidence"
+
+
+def _uncalled(send: Send, thing: Thing) -> Iterator[str]:
+    """What MISP calls it, and is not to go."""
+    for word in called(thing):
+        alike = {each for each in send.misp if each.split(":")[0] == word.split(":")[0]}
+        if word in send.no_misp or (alike and word not in alike):
+            yield "misp"
 
 
 def _of_dialect(worth: Worth, member: Peer) -> Iterator[str]:
@@ -296,5 +387,5 @@ def _without(statement: Statement, marks: frozenset[str]) -> Statement:
 
 
 def kinds_of(case: Case) -> Mapping[int, str]:
-    """Number → type of everything in the case."""
-    return {thing.number: thing.kind for move in case.moves for thing in move.things}
+    """Number → type of everything in the case, of identities their id."""
+    return {thing.number: kind_of(thing) for move in case.moves for thing in move.things}

@@ -7,7 +7,20 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exchange.model.party import Collection
-from exchange.sync.proof.words import AHEAD, CONTAINERS, Move, Thing, said, source_of, trail
+from exchange.sync.proof.words import (
+    AHEAD,
+    CONTAINERS,
+    IDENTITY,
+    Move,
+    Thing,
+    Word,
+    id_of,
+    kind_of,
+    name_of,
+    said,
+    source_of,
+    trail,
+)
 
 TLP = {"clear": 0, "green": 1, "amber": 2, "amber+strict": 3, "red": 4}
 _PFC = {"libre": 0, "vert": 1, "ambre": 2, "ambre+strict": 3, "rouge": 4}
@@ -39,6 +52,11 @@ class Worth(NamedTuple):
     def says(self) -> bool:
         """Whether it says who may have it: PAP does not."""
         return self.iep or any(not name.startswith("pap:") for name in self.names)
+
+
+def bare(identity: str) -> str:
+    """The uuid of an identity, as it is compared."""
+    return identity.removeprefix("identity--").lower()
 
 
 def levels(names: Iterable[str], *, listed: bool) -> Iterator[int]:
@@ -80,15 +98,35 @@ class Statement:
         return trail(self.said)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What a person widened: a statement as it was then, to a level, by a right (decision 0032)."""
+
+    statement: Statement
+    worth: Worth
+    """What it was worth then."""
+    level: str
+    """Of TLP or PFC, as `tlp:green`."""
+    right: str
+    made: str
+    """The id of the new object."""
+
+
 @dataclass(slots=True)
 class Record:
     """Everything that was committed so far."""
 
     statements: dict[str, Statement] = field(default_factory=dict)
+    acts: dict[str, list[Act]] = field(default_factory=dict)
+    """Trail of a statement → what persons widened of it; in a play of `policy prove` nobody does."""
     _newest: dict[tuple[str, int], Statement] = field(default_factory=dict)
     _referring: dict[tuple[str, int], set[int]] = field(default_factory=dict)
     _open: dict[str, set[str]] = field(default_factory=dict)
     """Source → what an unfinished drain of it has brought that is decided when that is complete (R11)."""
+
+    _told: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    """Source → identity, as `bare` writes it → the names that it was ever given there."""
+    _approved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
     def add(self, move: Move) -> None:
         """What a move brought; a repetition only tightens, but publishes what it calls published (R10)."""
@@ -107,11 +145,35 @@ class Record:
                 self._newest[source, thing.number] = made
             if not worth.says or thing.kind in CONTAINERS:
                 waiting.add(key)
+            if thing.kind == IDENTITY:
+                names = self._told.setdefault(source, {}).setdefault(bare(id_of(thing.number, kind_of(thing))), set())
+                names.add(name_of(thing.number, thing.version))
             for ref in thing.refs:
                 self._referring.setdefault((source, ref), set()).add(thing.number)
 
         if move.last:
             waiting.clear()
+        self.let_go(move.words)
+
+    def let_go(self, words: Iterable[Word]) -> None:
+        """What persons said: of the newest version of each source, and of no other."""
+        for word in words:
+            for (_, number), newest in self._newest.items():
+                if number == word.number:
+                    self._approved.setdefault((newest.said, word.whom), set()).add(word.who)
+
+    def persons(self, statement: Statement, whom: str) -> int:
+        """How many let it go, for these."""
+        return len(self._approved.get((statement.said, whom), ()))
+
+    def told(self, source: str, ids: Iterable[str]) -> dict[str, set[str]]:
+        """Of each of these identities that the source told anything of: by which names."""
+        known = self._told.get(source, {})
+        return {each: known[each] for each in ids if each in known}
+
+    def widen(self, act: Act) -> None:
+        """What a person did."""
+        self.acts.setdefault(act.statement.trail, []).append(act)
 
     def waits(self, statement: Statement) -> bool:
         """Whether it is not decided yet, so that it governs no version before it."""

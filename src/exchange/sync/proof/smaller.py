@@ -69,6 +69,6 @@ def _plainer(thing: Thing) -> Iterator[Thing]:
         replace(thing, version=plain.version), replace(thing, creator=plain.creator), replace(thing, reach=plain.reach),
         replace(thing, iep=plain.iep), replace(thing, draft=plain.draft), replace(thing, orgs=plain.orgs),
         replace(thing, text=plain.text), replace(thing, confidence=plain.confidence),
-        replace(thing, unnamed=plain.unnamed),
+        replace(thing, unnamed=plain.unnamed), replace(thing, misp=plain.misp),
     )  # fmt: skip
     yield from (each for each in less if each != thing)

@@ -11,8 +11,10 @@ import orjson
 from exchange.model.party import Terms
 from exchange.policy import Rules
 from exchange.store import Store, audiences, listings, micros, tables
+from exchange.store.approvals import APPROVED
 from exchange.store.audiences import NODE_SECRET
 from exchange.sync.accept import accept
+from exchange.sync.approving import Said, say
 from exchange.sync.proof.record import Room
 from exchange.sync.proof.words import SAID, Move, id_of, page, source_of, trail
 from exchange.sync.terms import adopt
@@ -50,7 +52,8 @@ class Stage:
 
     def __init__(self, store: Store, terms: Terms, opener: Opener, at: datetime) -> None:
         self.store, self.terms, self.at, self.rules = store, terms, at, Rules(terms, at)
-        self.reader = opener(store, lambda: self.rules, lambda: self.at)
+        self._opener = opener
+        self.reader = self._opened()
         self.stopped: list[tuple[str, str]] = []
         """(id, audience) that the second gate refused although it had been released."""
 
@@ -59,7 +62,12 @@ class Stage:
         self.at, self.rules, self.stopped = at, Rules(self.terms, at), []
         _emptied(self.store)
         adopt(self.store, self.rules, at)
+        self.reader = self._opened()
         self.reader.admit(sorted(self.terms.peers))
+
+    def _opened(self) -> Reader:
+        """A reader that remembers nothing: what a node keeps in memory is of a store that nobody empties."""
+        return self._opener(self.store, lambda: self.rules, lambda: self.at)
 
     def ask(self, peer: str, path: str) -> Answer:
         """What the peer is answered."""
@@ -74,6 +82,11 @@ class Stage:
             brought = page(part, kinds, self.at)
             done = accept(self.store, self.rules, brought, source_of(move), move.giver, self.at, posted=move.posted)
             self.stopped += done.stopped
+        for word in move.words:
+            kind = kinds.get(word.number)
+            if kind is not None:
+                said = Said(stix_id=id_of(word.number, kind), verdict=APPROVED, who=word.who, why="-", whom=word.whom)
+                say(self.store, self.rules, said, lambda: self.at)
 
     def set_clock(self, at: datetime, *, adopted: bool) -> None:
         """It is `at` now; `adopted`: and the terms of that day are those that the store follows."""

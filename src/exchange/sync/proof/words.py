@@ -76,8 +76,19 @@ class Thing:
     text: str = ""
     """Free text in it: about a person, or by a producer."""
     confidence: int | None = None
+    misp: tuple[str, ...] = ()
+    """What MISP calls it: `type:…`, `category:…`, `name:…` (of an object's template)."""
     unnamed: bool = False
     """Its producer must not be named (`tlp:ex:chr`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A person lets a thing go, as far as it is held: for whom (an agreement, `peer:ID`, or empty), and who says so."""
+
+    number: int
+    whom: str
+    who: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +100,8 @@ class Move:
     last: bool = True
     posted: str = ""
     """The channel to which it is posted; empty: we pulled it."""
+    words: tuple[Word, ...] = ()
+    """What persons let go once it has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +122,28 @@ def source_of(move: Move) -> str:
     return f"{move.giver}/{move.posted or 'proof'}"
 
 
+def called(thing: Thing) -> tuple[str, ...]:
+    """What MISP calls it, in the words of agreements; an observable has no place to say it."""
+    words = () if thing.kind == "domain-name" else thing.misp
+    return tuple(word.replace("name:", "template:") for word in words)
+
+
 def id_of(number: int, kind: str) -> str:
-    """The id of a thing: whoever states it, it is the same one."""
-    return f"{kind}--{number:08x}-0000-4000-8000-000000000000"
+    """The id of a thing: whoever states it, it is the same one. `kind` of an identity may be its id."""
+    return kind if "--" in kind else f"{kind}--{number:08x}-0000-4000-8000-000000000000"
+
+
+def kind_of(thing: Thing) -> str:
+    """By what `id_of` knows it: an identity is its own creator."""
+    return thing.creator if thing.kind == IDENTITY and thing.creator else thing.kind
+
+
+def name_of(number: int, version: int) -> str:
+    """By what an identity is known, by this version of it."""
+    return f"Vigie{number}v{version}"
+
+
+IDENTITY = "identity"
 
 
 def stamp(version: int, at: datetime) -> str:
@@ -144,14 +176,15 @@ def _object(thing: Thing, move: Move, kinds: Mapping[int, str], at: datetime) ->
 def written(thing: Thing, move: Move, kinds: Mapping[int, str], at: datetime) -> dict[str, Any]:
     """The thing in STIX 2.1."""
     made: dict[str, Any] = {
-        "type": thing.kind, "spec_version": "2.1", "id": id_of(thing.number, thing.kind),
+        "type": thing.kind, "spec_version": "2.1", "id": id_of(thing.number, kind_of(thing)),
         SAID: said(thing, move), **_content(thing, [id_of(ref, kinds.get(ref, "indicator")) for ref in thing.refs], at),
     }  # fmt: skip
     if thing.kind != "domain-name":
         made |= {"created": stamp(0, at), "modified": stamp(thing.version, at)}
-        if thing.creator:
+        if thing.creator and thing.kind != IDENTITY:
             made["created_by_ref"] = thing.creator
-        made["labels"] = [trail(made[SAID])]
+        names = (word.partition(":") for word in thing.misp)
+        made["labels"] = [trail(made[SAID]), *(f'misp:{what}="{name}"' for what, _, name in names)]
         if thing.confidence is not None:
             made["confidence"] = thing.confidence
     if thing.kind in _DESCRIBED and (thing.text or thing.parts):
@@ -199,7 +232,12 @@ def said(thing: Thing, move: Move) -> str:
 
 def _content(thing: Thing, refs: list[str], at: datetime) -> dict[str, Any]:
     name, since = f"n{thing.number}", stamp(0, at)
+    if thing.kind in CONTAINERS:
+        more = {"published": since} if thing.kind == "report" else {"context": "suspicious-activity"}
+        return {"name": name, "object_refs": refs, **more}
     match thing.kind:
+        case "identity":
+            return {"name": name_of(thing.number, thing.version), "identity_class": "organization"}
         case "indicator":
             pattern = f"[domain-name:value = '{name}.example']"
             return {"pattern": pattern, "pattern_type": "stix", "valid_from": since, "name": name}
@@ -211,13 +249,7 @@ def _content(thing: Thing, refs: list[str], at: datetime) -> dict[str, Any]:
             return {"relationship_type": "related-to", "source_ref": refs[0], "target_ref": refs[-1]}
         case "sighting":
             return {"sighting_of_ref": refs[0]}
-        case "note":
-            return {"content": name, "object_refs": refs}
-        case "opinion":
-            return {"opinion": "agree", "object_refs": refs}
-        case "report":
-            return {"name": name, "published": since, "object_refs": refs}
-        case "grouping":
-            return {"name": name, "context": "suspicious-activity", "object_refs": refs}
+        case "note" | "opinion":
+            return {**({"content": name} if thing.kind == "note" else {"opinion": "agree"}), "object_refs": refs}
         case _:
             return {"name": name}
