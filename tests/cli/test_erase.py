@@ -70,7 +70,9 @@ def test_no_byte_of_it_is_left_and_the_chain_verifies(marie: Person, monkeypatch
     assert marie.asks("ledger", "verify")["faults"] == []
     assert "Attestation d’effacement 1" in done["text"]["fr"]
     assert "Attestation of erasure 1" in done["text"]["en"]
-    assert "A-2.1, s. 28" in marie.types("erase", "--attestation", "1").stdout
+    told = marie.types("erase", "--attestation", "1").stdout
+    assert "A-2.1, s. 28" in told and "\ufffd" not in told
+    assert told.split("\n\n") == [f"{done['text'][each]}" for each in ("en", "fr")] + [""]
     assert not [word for word in SECRETS if word in json.dumps(done)]
 
 
@@ -107,7 +109,11 @@ def test_what_waits_is_listed_and_may_be_taken_back(marie: Person, monkeypatch: 
     for language, words in (("fr", "attend une approbation"), ("en", "waits for approval")):
         monkeypatch.setattr(terminal, "LANGUAGE", language)
         assert words in marie.types("erase", "--list").stdout
-    marie.types("erase", "--drop", str(number))
+    monkeypatch.setattr(terminal, "LANGUAGE", "en")
+    standing = [each["id"] for each in marie.asks("withdraw", "--list")]
+    assert len(standing) == 2  # of the object, and of what is said of it alone
+    told = marie.types("erase", "--drop", str(number)).stdout
+    assert [each for each in standing if f"`exchange withdraw --undo {each} --why …`" not in told] == []
     monkeypatch.setenv("SUDO_USER", "luc")
     marie.types("erase", "--approve", str(number), code=64)
     assert [each["state"] for each in marie.asks("erase", "--list")] == ["dropped"]

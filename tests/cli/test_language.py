@@ -80,6 +80,11 @@ def test_help_is_in_french(line: str) -> None:
     assert english_in(done.stdout) == []
 
 
+def test_how_a_day_is_written_is_told_where_only_a_day_will_do() -> None:
+    told = exchange("ledger", "--help").stdout
+    assert told.count("AAAA-MM-JJ ") == 2 and "MOMENT" not in told and "YYYY" not in told
+
+
 def test_no_command_is_the_help(tmp_path: Path) -> None:
     """It is a wrong line, and nothing is said twice."""
     done = exchange()

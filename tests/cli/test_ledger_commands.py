@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import msgspec
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from exchange.cli import ledger, terminal
+from exchange.model.marking import Label
 from exchange.serve.ledger import Ledger
 from exchange.store import audiences, micros, open_store, statements, tables
 from exchange.store.ledgers import hand
@@ -81,6 +83,13 @@ def test_the_register_is_a_page_to_print(person: Person, monkeypatch: pytest.Mon
         assert "<script" not in page and "A-2.1, art. 68" in page
     lines = person.types("register", "--csv").stdout.splitlines()
     assert len(lines) == 3 and "indicator 1" in lines[1]
+    assert "indicator" not in person.types("register", "--to", "2020-01-01").stdout
+    monkeypatch.setattr(terminal.out, "width", 80)
+    told = person.types("register").stdout
+    assert "\nSOC (soc)\n" in told and "A-2.1, art. 68" in told
+    assert ITEM["id"] in person.types("recall", ITEM["id"]).stdout
+    for command in ("register", "ledger"):
+        person.types(command, "--from", "2026-11-22", "--to", "2026-11-21", code=64)
 
 
 def test_a_page_holds_no_markup_of_others(person: Person) -> None:
@@ -92,6 +101,21 @@ def test_a_page_holds_no_markup_of_others(person: Person) -> None:
         )  # fmt: skip
     page = person.types("register", "--html").stdout
     assert "<b>" not in page and "<i>" not in page
+
+
+def test_what_reads_alike_is_counted_together(person: Person) -> None:
+    """A stored label says more than its levels, such as what MISP calls the thing: one line for all of them."""
+    person.imports(ITEM, indicator("second.invalid"))
+    with closing(open_store(person.database)) as store, store.writing() as tx:
+        row = tables.listing.c
+        one = tx.execute(select(row.seq).order_by(row.seq).limit(1)).scalar_one()
+        label = tx.execute(select(row.label).limit(1)).scalar_one()
+        kinds = Label.from_text(label)
+        other = msgspec.structs.replace(kinds, kinds=frozenset({"type:domain"})).to_text()
+        tx.execute(update(tables.listing).where(row.seq == one).values(label=other))
+    assert [each["count"] for each in person.asks("audience", "soc")["visible"]] == [1, 1]
+    lines = [line.split() for line in person.types("audience", "soc").stdout.splitlines() if "indicator" in line]
+    assert [line[-1] for line in lines] == ["2"]
 
 
 def test_what_a_partner_can_see(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,3 +130,22 @@ def test_what_a_partner_can_see(person: Person, monkeypatch: pytest.MonkeyPatch)
         text = person.types("audience", "soc").stdout
         assert word in text and "TLP:GREEN" in text
     assert "2026-11-22" in person.types("audience", "soc", "--at", "noon", code=64).stderr
+
+
+def test_decisions_are_made_again(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R27: what stands comes out, by the terms of the applied configuration; what was changed by hand is named."""
+    person.imports(ITEM)
+    found = person.asks("ledger", "replay")
+    assert found["rows"] and (found["mismatches"], found["unreplayable"], found["unproved"]) == ([], {}, 0)
+    for language, words in (("fr", "Rien ne diffère"), ("en", "Nothing differs")):
+        monkeypatch.setattr(terminal, "LANGUAGE", language)
+        assert words in person.types("ledger", "replay").stdout
+    with closing(open_store(person.database)) as store, store.writing() as tx:
+        tx.execute(update(tables.listing).values(agreement="faux"))
+        terms = tx.execute(tables.followed.select()).first()
+        assert terms is not None
+        tx.execute(update(tables.followed).values(terms=terms.terms.replace("test", "x"), epoch="0" * 32))
+    text = person.types("ledger", "replay", "--peer", "soc", code=1).stdout
+    assert "applied" in text
+    assert person.types("ledger", "replay", "--object", ITEM["id"], "--to", "2020-01-01", code=1).stdout
+    assert person.types("ledger", "replay", "--peer", "nobody", code=64).stderr

@@ -9,7 +9,7 @@ import pytest
 
 from exchange.cli import review, terminal
 from exchange.model.marking import Tlp
-from exchange.store import audiences, micros, open_store, pages
+from exchange.store import audiences, micros, open_store, pages, reviews
 from tests.cli.test_commands import COLLECTION, Person
 from tests.world import NOW, indicator
 
@@ -48,8 +48,9 @@ def test_what_waits_is_told_and_decided(person: Person) -> None:
     assert address["matches"][0]["relation"] == "inside"
     assert read(person) == {indicator("bad.invalid")["id"]}
     done = person.asks("review", "release", KNOWN["id"], "--why", "ours", "--who", "Marie")
+    assert done["who"] == f"Marie ({terminal.responsible()})"
     assert [item["id"] for item in done["statements"]] == [KNOWN["id"]]
-    assert (done["verdict"], done["who"], done["why"]) == ("released", "Marie", "ours")
+    assert (done["verdict"], done["why"]) == ("released", "ours")
     assert read(person) == {indicator("bad.invalid")["id"], KNOWN["id"]}
     person.types("review", "refuse", "--value", "198.51.100.0/25", "--why", "documentation")
     assert person.asks("review", "list") == {"total": 0, "entries": []}
@@ -60,7 +61,7 @@ def test_what_waits_is_told_and_decided(person: Person) -> None:
     (notice,) = read(person) - {indicator("bad.invalid")["id"]}
     assert notice.startswith("note--")  # whoever had it is told that it was withdrawn (RULES R8)
     shown = person.types("review", "show", "example[.]com").stdout
-    assert shown.index("Marie released") < shown.rindex("refused “")
+    assert shown.index(f"Marie ({terminal.responsible()}) released") < shown.rindex("refused “")
     (answer,) = person.asks("why", KNOWN["id"])["statements"][0]["answers"]
     assert answer["reasons"] == ["doubt.refused"]
 
@@ -131,9 +132,10 @@ def test_two_persons_let_it_go(person: Person, monkeypatch: pytest.MonkeyPatch) 
     found = person.asks("review", "queue", "--code", "receive.ceiling")
     (entry,) = found["entries"]  # TLP:RED is for its recipients alone
     assert (entry["id"], entry["asked"], entry["readers"]) == (ABOVE["id"], 2, ["soc"])
-    assert {(each["code"], each["count"]) for each in found["counts"]} == {
-        ("receive.ceiling", 1), ("doubt.warninglist", 2),
-    }  # fmt: skip
+    assert [(each["code"], each["count"]) for each in found["counts"]] == [("receive.ceiling", 1)]
+    every = person.asks("review", "queue")["counts"]
+    assert {(each["code"], each["count"]) for each in every} == {("receive.ceiling", 1), ("doubt.warninglist", 2)}
+    assert person.asks("review", "queue", "--peer", "soc")["counts"] == []
     for who in ("marie", "marie", "luc"):
         assert ABOVE["id"] not in read(person)
         monkeypatch.setenv("SUDO_USER", who)
@@ -146,20 +148,31 @@ def test_two_persons_let_it_go(person: Person, monkeypatch: pytest.MonkeyPatch) 
     assert len(person.asks("review", "queue", "--code", "receive.ceiling")["entries"]) == 1
 
 
-def test_a_value_too_takes_two_persons(person: Person) -> None:
-    """The release of a value is for everybody, so the most careful agreement holds."""
+def test_a_value_too_takes_two_persons(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The release of a value is for everybody, so the most careful agreement holds; one login is one person, whatever
+    names it types."""
+    monkeypatch.setattr(terminal, "_LOGIN", Path("/nowhere"))
     four_eyes(person)
-    person.types("review", "release", KNOWN["id"], "--why", "ours", "--who", "Marie")
-    assert KNOWN["id"] not in read(person)
-    person.types("review", "release", KNOWN["id"], "--why", "ours", "--who", "Luc")
+    for login, name in (("marie", "Marie"), ("marie", "Luc"), ("marie", "marie"), ("luc", "Marie")):
+        assert KNOWN["id"] not in read(person)
+        monkeypatch.setenv("SUDO_USER", login)
+        person.types("review", "release", KNOWN["id"], "--why", "ours", "--who", name)
     assert KNOWN["id"] in read(person)
+
+
+@pytest.mark.parametrize(
+    ("who", "login"),
+    [("marie", "marie"), ("Marie Roy (mroy)", "mroy"), ("a (b) (c)", "c"), ("Marie (Roy", "Marie (Roy")],
+)
+def test_whose_login_a_record_names(who: str, login: str) -> None:
+    assert reviews.login_of(who) == login
 
 
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("fr", ["irait à soc; approuvé 0 fois, 1 personnes requises", "2 de circl, le premier il y a"]),
-        ("en", ["would go to soc; approved 0 times, 1 persons needed", "2 of circl, the first"]),
+        ("fr", ["irait à : soc; approbations : 0 sur 1", "2 de circl, le premier il y a"]),
+        ("en", ["would go to: soc; approvals: 0 of 1", "2 of circl, the first"]),
     ],
 )
 def test_the_queue_speaks_both_languages(

@@ -202,6 +202,20 @@ def test_an_agreement(write):
     assert treaty.receive.unmarked is None
     assert treaty.send.types == {"indicator", "sighting"}
     assert treaty.send.onward is False
+    assert (treaty.send.misp, treaty.send.no_misp) == (frozenset(), frozenset())
+
+
+def test_what_misp_calls_things(write):
+    said = 'misp_types = ["domain"]\nmisp_templates = ["domain-ip"]\nno_misp_categories = ["Person"]\n'
+    asked = AGREED + ("" if "[send]" in AGREED else '[send]\nceiling = "TLP:GREEN"\n') + said
+    settings = load(
+        write(
+            {"peers/circl.toml": MISP.format(identities=f'"{CIRCL}"', orgs="", role=""), "agreements/circl.toml": asked}
+        )
+    )
+    (send,) = [a.send for a in settings.terms.agreements if a.id == "circl"]
+    assert send.misp == {"type:domain", "template:domain-ip"}
+    assert send.no_misp == {"category:Person"}
 
 
 def test_an_absent_inbound_ceiling_is_clear(write):

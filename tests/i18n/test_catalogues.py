@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import get_args
@@ -35,6 +36,8 @@ REASON_ROOMS = ("convert", "peers", "policy", "sync")
 FILE_NAMES = {"manifest.json", "manifest.json.gz"}
 # Names that `text` and the errors take for themselves.
 RESERVED = {"code", "language"}
+OF_THE_LOG = {"level", "timestamp", "event"}
+"""What every line of the log has besides: a text of ours that needs one of these would be left unsaid."""
 MESSAGE_ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_]+)+")
 BEGINNING = re.compile(r"[a-z]+\.([a-z_]+\.?)*")
 
@@ -104,7 +107,8 @@ FORMED = {
     "cli.ledger.": {"offered", "delivered", "accepted", "refused", "recalled", "notice", "told", "taken"},
     "cli.erase.state_": {"asked", "approved", "erased", "dropped"},
     "cli.plan.turn_": set(get_args(Turning)),
-    "cli.ledger.name.": {"handed", "fetched", "anchor"},
+    "cli.widen.state_": {"asked", "widened", "ended"},
+    "cli.ledger.name.": {"handed", "fetched", "anchor", "widened"},
     "register.": {"recipient", "nature", "purpose", "basis", "reason", "period", "how"},
     "cli.profile.": set(FACTS),
     "cli.prove.law.": set(LAWS),
@@ -149,7 +153,7 @@ def error_names(trees: dict[Path, ast.Module]) -> set[str]:
         derived = {
             node.name
             for tree in trees.values()
-            for node in ast.walk(tree)
+            for node in nodes(tree)
             if isinstance(node, ast.ClassDef) and any(last_name(base) in own for base in node.bases)
         }
         if derived <= own:
@@ -163,7 +167,7 @@ def last_name(node: ast.expr) -> str:
 
 def calls(tree: ast.Module, names: set[str]) -> Iterator[tuple[ast.Call, str]]:
     """Calls that take a message id, each with every literal id that it is given."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if not isinstance(node, ast.Call):
             continue
         keyword = next((each.value for each in node.keywords if each.arg == "code"), None)
@@ -189,29 +193,34 @@ def given_fields(call: ast.Call) -> frozenset[str] | None:
     return frozenset(name for name in names if name)
 
 
+@cache
 def trees() -> dict[Path, ast.Module]:
+    """The whole source: only whoever runs these tests reads it, not everyone who collects them."""
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
 
 
-TREES = trees()
+@cache
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """All that is in it; it is searched for many things."""
+    return list(ast.walk(tree))
 
 
 def foreign(tree: ast.Module) -> set[str]:
     """Names of ours that a module takes from SQLAlchemy instead, whose `text` is no message."""
     return {
         alias.asname or alias.name
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy")
         for alias in node.names
     }
 
 
 def uses() -> list[Use]:
-    names = CALLS | error_names(TREES)
+    names = CALLS | error_names(trees())
     found = []
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         # A function of that name that a module makes for itself may give more fields than its callers do.
-        own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        own = {node.name for node in nodes(tree) if isinstance(node, ast.FunctionDef)}
         for call, code in calls(tree, names - foreign(tree)):
             given = None if last_name(call.func) in own else given_fields(call)
             found.append(Use(f"{path.relative_to(SOURCE)}:{call.lineno}", code, given))
@@ -222,8 +231,8 @@ def columns() -> list[Use]:
     """The message ids that stand as titles of a table's columns."""
     return [
         Use(f"{path.relative_to(SOURCE)}:{call.lineno}", code, frozenset())
-        for path, tree in TREES.items()
-        for call in ast.walk(tree)
+        for path, tree in trees().items()
+        for call in nodes(tree)
         if isinstance(call, ast.Call) and last_name(call.func) == "show_table" and isinstance(call.args[0], ast.Tuple)
         for title in call.args[0].elts
         for code in literals(title)
@@ -232,7 +241,7 @@ def columns() -> list[Use]:
 
 def events(tree: ast.Module) -> Iterator[tuple[ast.Call, str | None]]:
     """Calls that log an event, each with its name; None: it is put together."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if not isinstance(node, ast.Call) or not node.args:
             continue
         functions = [node.func.body, node.func.orelse] if isinstance(node.func, ast.IfExp) else [node.func]
@@ -248,10 +257,11 @@ def _logs(function: ast.Attribute) -> bool:
     return last_name(owner) in {"log", "logger"} and function.attr in LEVELS | {"record"}
 
 
+@cache
 def logged() -> list[Use]:
     """Every event that is logged, under the message id of its sentence."""
     found = [Use("put together", f"log.{event}", frozenset(given)) for event, given in FORMED_EVENTS.items()]
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for call, event in events(tree):
             if event is not None:
                 found.append(Use(f"{path.relative_to(SOURCE)}:{call.lineno}", f"log.{event}", given_fields(call)))
@@ -260,10 +270,10 @@ def logged() -> list[Use]:
 
 def beginnings() -> Iterator[tuple[str, str]]:
     """Where the source puts a message id together, and the beginning that stands there."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         if path.relative_to(SOURCE).parts[0] == "config":
             continue  # keys of the configuration are put together there, and no message ids
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             first = None
             if isinstance(node, ast.JoinedStr) and len(node.values) > 1:
                 first = node.values[0]
@@ -273,17 +283,18 @@ def beginnings() -> Iterator[tuple[str, str]]:
                 yield f"{path.relative_to(SOURCE)}:{node.lineno}", str(first.value)
 
 
-EVENTS = logged()
-USES = uses() + columns() + EVENTS
+@cache
+def all_uses() -> list[Use]:
+    return uses() + columns() + logged()
 
 
 def all_literals(*rooms: str) -> dict[str, str]:
     """Every string of the source, or of some of its rooms, and one place where it stands."""
     return {
         node.value: f"{path.relative_to(SOURCE)}:{node.lineno}"
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         if not rooms or path.relative_to(SOURCE).parts[0] in rooms
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 
@@ -309,6 +320,11 @@ def test_every_text_can_be_shown(language, room):
                 assert MESSAGE_ID.fullmatch(message.id), f"{language}: {message.id} is no stable message id"
 
 
+@pytest.mark.parametrize("language", i18n.LANGUAGES)
+def test_no_line_of_the_log_needs_what_the_log_itself_fills(language):
+    assert {code for code, text in EVERY["log.po"][language].items() if fields(text) & OF_THE_LOG} == set()
+
+
 def test_a_message_id_stands_in_one_catalogue_only():
     owner: dict[str, str] = {}
     for room in ROOMS:
@@ -324,21 +340,21 @@ def test_tlp_labels_are_the_same_in_every_language():
 
 
 def test_every_message_id_in_the_source_has_its_text():
-    missing = sorted(f"{use.place}: {use.code}" for use in USES if use.code not in KNOWN)
+    missing = sorted(f"{use.place}: {use.code}" for use in all_uses() if use.code not in KNOWN)
     assert not missing, "no text for\n" + "\n".join(missing)
 
 
 def test_every_use_gives_the_fields_that_its_text_shows():
     lacking = sorted(
         f"{use.place}: {use.code} lacks {sorted(absent)}"
-        for use in USES
+        for use in all_uses()
         if use.given is not None and use.code in KNOWN and (absent := fields(KNOWN[use.code]) - use.given)
     )
     assert not lacking, "\n".join(lacking)
 
 
 def test_every_reason_has_its_text():
-    names = {use.code.removeprefix("log.") for use in EVENTS} | FILE_NAMES
+    names = {use.code.removeprefix("log.") for use in logged()} | FILE_NAMES
     missing = sorted(
         f"{place}: {code}"
         for code, place in all_literals(*REASON_ROOMS).items()
@@ -365,7 +381,7 @@ def test_every_message_id_that_is_put_together_has_its_text():
 def test_events_are_put_together_in_few_places():
     forming = {
         path.relative_to(SOURCE).as_posix()
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for _, event in events(tree)
         if event is None
     }
@@ -373,7 +389,7 @@ def test_events_are_put_together_in_few_places():
 
 
 def test_no_text_is_dead():
-    used = all_literals().keys() | {use.code for use in USES}
+    used = all_literals().keys() | {use.code for use in all_uses()}
     used |= {f"{begin}{end}" for begin, ends in FORMED.items() for end in ends}
     dead = sorted(code for room in ALL_USED for code in EVERY[room]["fr"] if code not in used)
     assert not dead, f"no use for {dead}"
@@ -389,9 +405,9 @@ problem("a.b" if x else "a.c", file, key, **fields); log.info("sync.started"); R
     names = CALLS | error_names({Path("x.py"): tree})
     assert "Own" in names
     assert {code for _, code in calls(tree, names)} == {"peer.own", "request.gone", "a.b", "a.c", "store.row"}
-    assert len({use.code for use in USES if use.code.startswith("config.")}) > 70
-    assert len({use.code for use in USES if use.code.startswith("cli.")}) > 70
-    assert {"log.sync.ready", "log.gate.stopped", "log.pull.day_full", "log.push.waiting"} <= {e.code for e in EVENTS}
+    assert len({use.code for use in all_uses() if use.code.startswith("config.")}) > 70
+    assert len({use.code for use in all_uses() if use.code.startswith("cli.")}) > 70
+    assert {"log.sync.ready", "log.gate.stopped", "log.pull.day_full", "log.push.waiting"} <= {e.code for e in logged()}
     tree = ast.parse(
         """log.info("a.b", x=1); structlog.get_logger().error("c.d"); (log.info if x else log.debug)(f"{v}.e")"""
     )

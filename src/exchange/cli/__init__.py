@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("withdraw", "withdraw", "withdraw"),
     ("recall", "withdraw", "recall"),
     ("erase", "erase", "erase"),
+    ("widen", "widen", "widen"),
     ("agreement", "agreement", "app"),
     ("subscriber", "subscriber", "app"),
     ("register", "ledger", "register"),

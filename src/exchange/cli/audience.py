@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -87,13 +88,13 @@ def _moment(given: str) -> datetime:
 
 
 def _print_counts(counted: Iterable[Seen], settings: Settings) -> None:
-    rows = [
-        (escape(where_of(each.channel, settings)), escape(each.type), escape(label_of(each.label)), str(each.count))
-        for each in counted
-    ]
+    alike: Counter[tuple[str, str, str]] = Counter()
+    for each in counted:  # a stored label says more than its levels: what MISP calls it, for one
+        alike[where_of(each.channel, settings), each.type, label_of(each.label)] += each.count
+    rows = [(*map(escape, named), str(count)) for named, count in alike.items()]
     if rows:
         show_table(("cli.column.where", "cli.column.type", "cli.column.label", "cli.column.count"), rows)
-    tell("cli.audience.sum", n=sum(int(row[-1]) for row in rows))
+    tell("cli.audience.sum", n=alike.total())
 
 
 def label_of(text: str) -> str:

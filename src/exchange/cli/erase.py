@@ -33,7 +33,7 @@ from exchange.cli.withdraw import scope_of
 from exchange.config import Settings
 from exchange.errors import UsageError
 from exchange.i18n import LANGUAGES, text
-from exchange.store import erasures, moment, scopes
+from exchange.store import erasures, moment, removals, scopes
 from exchange.store.scopes import Scope
 from exchange.sync import erasing
 from exchange.sync.terms import adopt
@@ -120,8 +120,11 @@ def _drop(settings: Settings, number: int) -> int:
         if row is None or row["state"] != erasures.ASKED:
             raise UsageError("cli.erase.unknown", number=number)
         erasures.drop(tx, number)
+        standing = removals.of_reason(tx, erasing.reason_of(number))
     log.configure(LANGUAGE)
     log.record("erase.dropped", number=number, who=responsible())
+    for withdrawal in standing:
+        tell("cli.erase.still", number=number, withdrawal=withdrawal)
     return 0
 
 
@@ -149,7 +152,8 @@ def _attest(done: Mapping[str, Any], *, as_json: bool) -> None:
         show_json({**done, "text": words})
         return
     for language in sorted(LANGUAGES, key=lambda each: each != LANGUAGE):
-        out.print(clean(words[language]), soft_wrap=True)
+        for line in words[language].splitlines():
+            out.print(clean(line), soft_wrap=True)
         out.print()
 
 

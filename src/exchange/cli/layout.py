@@ -24,6 +24,7 @@ _AXES = {
     "since": "cli.label.since",
     "until": "cli.label.until",
     "confidence": "cli.label.confidence",
+    "kinds": "cli.label.kinds",
 }
 
 
@@ -39,7 +40,7 @@ def clean(text: str) -> str:
 
 def heading(words: str) -> None:
     """The title of a part."""
-    out.print(f"[bold cyan]{clean(words)}[/]")
+    out.print(f"[bold cyan]{clean(words)}[/]", soft_wrap=True)
 
 
 def grid(rows: Iterable[tuple[str, str]]) -> None:

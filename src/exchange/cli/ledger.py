@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
 from html import escape as html
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from exchange.cli.layout import grid, heading
+from exchange.cli.period import From, ObjectOption, PeerOption, To, asked_of
+from exchange.cli.replay import replay
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     LANGUAGE,
@@ -23,7 +25,6 @@ from exchange.cli.terminal import (
     now,
     opened,
     out,
-    peer_of,
     say,
     show_json,
     show_table,
@@ -31,26 +32,23 @@ from exchange.cli.terminal import (
     where_of,
 )
 from exchange.config import Settings
-from exchange.errors import UsageError
 from exchange.i18n import text
-from exchange.store import micros, moment
+from exchange.store import moment
 from exchange.sync import accounting
-from exchange.sync.accounting import Asked, Communication, Entry
+from exchange.sync.accounting import Communication, Entry
 
 app = typer.Typer(no_args_is_help=False)
+app.command("replay", help=say("cli.ledger.replay.help"))(replay)
 _FIRST = 200
 """Lines that are printed; a file (--csv, --json) holds them all."""
 _COLOURS = {"refused": "red", "offered": "dim"}
-PeerOption = Annotated[str, typer.Option("--peer", help=say("cli.ledger.peer"))]
-From = Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help=say("cli.ledger.from"))]
-To = Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help=say("cli.ledger.to"))]
 
 
 @app.callback(invoke_without_command=True)
 def ledger(
     context: typer.Context,
     peer: PeerOption = "",
-    object_: Annotated[str, typer.Option("--object", metavar="STIX-ID", help=say("cli.ledger.object"))] = "",
+    object_: ObjectOption = "",
     since: From = "",
     until: To = "",
     named: Annotated[bool, typer.Option("--objects", help=say("cli.ledger.objects"))] = False,
@@ -66,7 +64,7 @@ def ledger(
 @guarded
 def _tell_of(folder: Path, wanted: tuple[str, str, str, str], *, named: bool, as_csv: bool, as_json: bool) -> int:
     settings = load(folder)
-    asked = _asked(settings, *wanted)
+    asked = asked_of(settings, *wanted)
     with opened(settings) as store:
         found = accounting.entries(store, asked, named=named or as_csv)
         if as_csv:
@@ -77,29 +75,6 @@ def _tell_of(folder: Path, wanted: tuple[str, str, str, str], *, named: bool, as
             return 0
         _print(found, settings)
     return 0
-
-
-def _asked(settings: Settings, peer: str, since: str, until: str, stix_id: str = "") -> Asked:
-    """Days are those of UTC, both included."""
-    if peer:
-        peer_of(settings, peer)
-    begin, end = _day(since), _day(until)
-    return Asked(
-        peer=peer,
-        object=stix_id.strip(),
-        since=None if begin is None else micros(begin),
-        until=None if end is None else micros(end + timedelta(days=1)),
-    )
-
-
-def _day(given: str) -> datetime | None:
-    if not given:
-        return None
-    try:
-        found = date.fromisoformat(given)
-    except ValueError:
-        raise UsageError("cli.ledger.day", value=given[:40]) from None
-    return datetime(found.year, found.month, found.day, tzinfo=UTC)
 
 
 def _print(found: Iterator[Entry], settings: Settings) -> None:
@@ -145,6 +120,8 @@ def verify(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> in
         show_json(found)
         return 1 if found.faults else 0
     tell("cli.ledger.verified", handed=found.handed, fetched=found.fetched, anchors=found.anchors)
+    if found.widened:
+        tell("cli.ledger.widened", n=found.widened)
     if found.older:
         tell("cli.ledger.older", n=found.older)
     if found.last is not None:
@@ -172,7 +149,7 @@ def register(
 ) -> int:
     """The register of communications (A-2.1, art. 67.3): what went to whom, for what, under which agreement."""
     settings = load(folder)
-    asked = _asked(settings, peer, since, until)
+    asked = asked_of(settings, peer, since, until)
     with opened(settings) as store:
         found = accounting.register(store, settings.terms, asked)
     if as_json:
@@ -182,8 +159,13 @@ def register(
     elif as_csv:
         titles = tuple(text(f"register.{name}", LANGUAGE) for name in _COLUMNS)
         sys.stdout.writelines(accounting.lines((titles, *(_cells(each) for each in found))))
+    elif not found:
+        tell("cli.ledger.nothing")
     else:
-        show_table([f"register.{name}" for name in _COLUMNS], [tuple(map(escape, _cells(each))) for each in found])
+        for each in found:
+            first, *others = zip(_COLUMNS, _cells(each), strict=True)
+            heading(first[1])
+            grid((say(f"register.{name}"), cell) for name, cell in others)
     return 0
 
 

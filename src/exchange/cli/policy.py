@@ -78,8 +78,8 @@ def _quietly() -> Iterator[None]:
 
 
 def _print(found: Proof, seed: int, settings: Settings) -> None:
-    rows = [(escape(say("cli.prove.law." + law)), str(found.counts[law])) for law in proof.LAWS]
-    show_table(("cli.column.law", "cli.column.count"), rows)
+    rows = [(str(found.counts[law]), escape(say("cli.prove.law." + law))) for law in proof.LAWS]
+    show_table(("cli.column.count", "cli.column.law"), rows)
     tell(
         "cli.prove.sum", lattice=found.lattice, cases=found.cases, released=found.counts["released"], seed=seed,
         seconds=round(found.seconds),
@@ -124,6 +124,7 @@ def _told(move: Move) -> list[str]:
         ]
         said += [name for name in ("iep", "draft", "unnamed") if getattr(thing, name)]
         said += [] if thing.confidence is None else [f"confidence={thing.confidence}"]
+        said += thing.misp
         said += [] if thing.orgs is None else [f"orgs={','.join(thing.orgs) or '-'}"]
         posted = f" -> {move.posted}" if move.posted else ""
         lines.append(f"{move.giver}{posted}: {thing.kind} {thing.number}  {' '.join(said) or '-'}")

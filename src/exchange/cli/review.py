@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from exchange import log
+from exchange.cli.audience import label_of
 from exchange.cli.layout import clean
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
@@ -24,7 +25,6 @@ from exchange.cli.terminal import (
     opened,
     out,
     peer_of,
-    person,
     plain,
     responsible,
     rules_of,
@@ -36,10 +36,12 @@ from exchange.cli.terminal import (
 from exchange.config import Settings
 from exchange.errors import UsageError
 from exchange.store import approvals, moment
+from exchange.store.widenings import Word
 from exchange.sync import approving, review
 from exchange.sync.approving import Said
 from exchange.sync.review import Ruling, Waiting
 from exchange.sync.terms import adopt
+from exchange.sync.widened import NEWER
 
 app = typer.Typer(no_args_is_help=True)
 OfSource = Annotated[str, typer.Option("--source", help=say("cli.review.source"), metavar="PEER/SOURCE")]
@@ -148,7 +150,7 @@ def _rule(
     if not why.strip():
         raise UsageError("cli.review.why_empty")
     ruling = Ruling(
-        stix_id=stix_id.strip(), value=value.strip(), source=source, released=released, who=who or person(), why=why
+        stix_id=stix_id.strip(), value=value.strip(), source=source, released=released, who=_speaker(who), why=why
     )
     rules = rules_of(settings)
     with opened(settings) as store:
@@ -174,6 +176,12 @@ def _rule(
             }
         )
     return 0
+
+
+def _speaker(who: str) -> str:
+    """Who decides: the login, behind the name that was typed if it is another; it is logins that are counted."""
+    login, name = responsible(), who.strip()
+    return f"{name} ({login})" if name and name != login else login
 
 
 def _named(held: Any) -> dict[str, Any]:
@@ -222,11 +230,16 @@ def queue(
         peer_of(settings, peer)
     with opened(settings) as store:
         rules = rules_of(settings)
-        counted = approving.counts(store, rules)
+        counted = [
+            each for each in approving.counts(store, rules) if peer in ("", each.peer) and code in ("", each.code)
+        ]
         items = approving.queue(store, rules, now(), peer=peer, code=code, most=most)
+        lapsed = approving.lapsed(store) if not peer and code in ("", NEWER) else []
     if as_json:
         counts = [{**plain(each), "since": moment(each.since)} for each in counted]
-        show_json({"counts": counts, "entries": [_held(item) for item in items]})
+        show_json(
+            {"counts": counts, "entries": [_held(item) for item in items], "widened": [_lapsed(w) for w in lapsed]}
+        )
         return 0
     for each in counted:
         fields = {"count": each.count, "peer": each.peer, "reason": say(each.code)}
@@ -238,9 +251,16 @@ def queue(
         out.print("  " + clean(say(item.code)), soft_wrap=True)
         readers = ", ".join(item.readers) or "–"
         tell("cli.review.asked", readers=readers, said=said, asked=item.asked, ago=ago(moment(held.received)))
-    if not items:
+    for word in lapsed[:most]:
+        tell("cli.review.lapsed", id=word.stix_id, to=label_of(word.level), number=word.act)
+    if not items and not lapsed:
         tell("cli.review.none")
     return 0
+
+
+def _lapsed(word: Word) -> dict[str, Any]:
+    named = {"id": word.stix_id, "version": word.version, "made": word.made, "number": word.act, "reason": word.code}
+    return {**named, "to": label_of(word.level), "since": moment(word.at)}
 
 
 @app.command("approve", help=say("cli.review.approve.help"))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rich.markup import escape
 
+from exchange.cli.audience import label_of
 from exchange.cli.layout import axes, clean, counts, cut, day, grid, heading
 from exchange.cli.terminal import LANGUAGE, ago, now, out, say, show_table, tell, where_of
 from exchange.config import Settings
@@ -110,6 +111,10 @@ _ACTS = {
     "approved": "cli.why.approved",
     "refused": "cli.why.refused",
     "undone": "cli.why.undone",
+    "asked": "cli.why.widen_asked",
+    "widened": "cli.why.widened",
+    "ended": "cli.why.widen_ended",
+    "lapsed": "cli.why.widen_lapsed",
 }
 
 
@@ -118,7 +123,9 @@ def print_acts(acts: Iterable[Act]) -> None:
     for act in acts:
         reason = say(act.code, agreement="") if act.code else ""
         fields = {"who": act.who, "why": act.why or "–", "at": day(act.at), "reason": reason}
-        tell(_ACTS[act.act], number=act.number, version=act.version, **fields)
+        about = {"id": act.stix_id, "made": act.made or "–", "right": act.right}
+        about |= {"before": label_of(act.before), "to": label_of(act.level)}
+        tell(_ACTS[act.act], number=act.number, version=act.version, **fields, **about)
 
 
 def _print_room(room: Room, settings: Settings) -> None:

@@ -50,6 +50,14 @@ VALUES = {
 }
 """Parameter → what to put in its place."""
 
+_FORMS = {
+    "YYYY-MM-DD": "cli.usage.day",
+    "YYYY-MM-DD[THH:MM]": "cli.usage.day_or_moment",
+    "PEER|AGREEMENT": "cli.usage.peer_or_agreement",
+    "STIX-ID": "cli.usage.stix_id",
+}
+"""How a value is written, where that is told in place of what it is."""
+
 _ERRORS = (
     (r"Missing command\.", "cli.usage.no_command"),
     (r"Missing (?:argument|option) '(?P<name>.+?)'\..*", "cli.usage.missing"),
@@ -155,8 +163,8 @@ def _name_values(params: Iterable[Any]) -> None:
     for param in params:
         if isinstance(param, TyperOption) and param.is_flag:
             param.metavar = ""
-        elif param.name in VALUES:
-            param.metavar = say(VALUES[param.name])
+        elif told := _FORMS.get(param.metavar or "", VALUES.get(param.name, "")):
+            param.metavar = say(told)
         if isinstance(param, TyperArgument):
             param.display_type_rich = _no_type  # type: ignore[method-assign]
 

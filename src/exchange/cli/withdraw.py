@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from exchange import log
-from exchange.cli.layout import clean
+from exchange.cli.layout import clean, heading
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     LANGUAGE,
@@ -226,23 +226,27 @@ def _tell_holders(found: list[Holder]) -> None:
 
 
 def _tell_entries(first: list[Any], settings: Settings) -> None:
-    show_table(
-        ("cli.column.at", "cli.column.handed", "cli.column.peer", "cli.column.where", "cli.column.object",
-         "cli.column.version", "cli.column.agreement"),
-        list(_rows(first[:_FIRST], settings)),
-    )  # fmt: skip
+    """A table for each version: its id is as long as half a line of a terminal."""
+    versions: dict[tuple[str, str, str], list[Any]] = {}
+    for entry in first[:_FIRST]:
+        versions.setdefault((entry.object, entry.original, entry.version), []).append(entry)
+    for (known, original, version), entries in versions.items():
+        heading(f"{known}  {version}")
+        if original:
+            out.print("  " + clean(say("cli.ledger.altered", id=original)), soft_wrap=True)
+        show_table(_COLUMNS, list(_rows(entries, settings)))
+        out.print()
     if len(first) > _FIRST:
         tell("cli.recall.more")
-    out.print()
+
+
+_COLUMNS = ("cli.column.at", "cli.column.handed", "cli.column.peer", "cli.column.where", "cli.column.agreement")
 
 
 def _rows(entries: list[Any], settings: Settings) -> Iterator[tuple[str, ...]]:
     for entry in entries:
-        known = clean(entry.object)
-        if entry.original:
-            known += " " + clean(say("cli.ledger.altered", id=entry.original))
         yield (
             entry.at.strftime("%Y-%m-%d %H:%M:%S"), say("cli.ledger." + entry.outcome),
             clean(f"{entry.peer} ({entry.account})" if entry.account else entry.peer),
-            clean(where_of(entry.channel, settings)), known, entry.version, clean(entry.agreement),
+            clean(where_of(entry.channel, settings)), clean(entry.agreement),
         )  # fmt: skip

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from exchange.config.altering import Redacted
 from exchange.config.form import Form
+from exchange.config.misp_words import MispCategory, MispTemplate, MispType, words
 from exchange.config.problems import problem
 from exchange.config.values import Day, Marking, Percent, StixType, TlpLevel, Words
 from exchange.errors import Problem
@@ -44,6 +45,12 @@ class SendTable(Form):
     unrated: bool = Field(default=False, examples=[True])
     encryption: Literal["must", "may"] = Field(default="must", examples=["must"])
     attribution: Literal["named", "anonymous"] = Field(default="named", examples=["anonymous"])
+    misp_types: list[MispType] | None = Field(default=None, min_length=1, examples=[["domain", "ip-dst"]])
+    misp_categories: list[MispCategory] | None = Field(default=None, min_length=1, examples=[["Network activity"]])
+    misp_templates: list[MispTemplate] | None = Field(default=None, min_length=1, examples=[["domain-ip"]])
+    no_misp_types: list[MispType] = Field(default=[], examples=[["target-user"]])
+    no_misp_categories: list[MispCategory] = Field(default=[], examples=[["Person"]])
+    no_misp_templates: list[MispTemplate] = Field(default=[], examples=[["person"]])
     redact: list[Redacted] = Field(default=[], examples=[["description"]])
     granular: Literal["join", "remove"] = Field(default="join", examples=["remove"])
     personal_information: Literal["allowed", "strip", "hold"] | None = Field(default=None, examples=["strip"])
@@ -129,6 +136,8 @@ def build(agreement_id: str, form: AgreementForm) -> Agreement:
             unrated=send.unrated,
             encrypted=send.encryption == "must",
             attribution=send.attribution,
+            misp=words(send, ""),
+            no_misp=words(send, "no_"),
             redact=frozenset(send.redact),
             granular=send.granular,
             personal=send.personal_information,

@@ -37,7 +37,7 @@ _RESTS_ON: Mapping[str, tuple[str, ...]] = {
 
 _FOLDERS = (peer.FOLDER, agreement.FOLDER, collection.FOLDER)
 _TOML = ".toml"
-_ENDINGS = (_TOML, ".toml.sig")
+_ENDINGS = (_TOML, _TOML + approval.ENDING, _TOML + approval.MINISIGN)
 """A signature stands beside what it signs."""
 
 
@@ -133,7 +133,7 @@ def _unapproved(folder: Path, found: Contents, files: terms.Files) -> Iterator[P
         return
 
     def signature(file: str) -> bytes | None:
-        text = found.get(file + approval.ENDING)
+        text = found.get(file)
         return text if isinstance(text, bytes) else None
 
     yield from approval.mistakes(files.agreements, folder / ours.agreements.signers, signature)
@@ -228,6 +228,7 @@ def _build(folder: Path, files: terms.Files) -> Settings:
             node_identity=ours.identity,
             expiry=expiry.build(files.node.form.expiry),
             benign=node.choice(files.node.form.warninglists),
+            acts_for_mcn=files.node.form.pfc.ministry,
             personal=personal.build(files.node.form.personal),
         ),
         folder=folder,

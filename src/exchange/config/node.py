@@ -87,6 +87,12 @@ class AgreementsTable(Form):
     signers: Words | None = Field(default=None, examples=["/etc/exchange/signers"])
 
 
+class PfcTable(Form):
+    """`[pfc]`: what the node may do under the Protocole des feux de circulation."""
+
+    ministry: bool = Field(default=False, examples=[True])
+
+
 class NodeForm(Form):
     """The whole of `exchange.toml`."""
 
@@ -97,6 +103,7 @@ class NodeForm(Form):
     expiry: list[ExpiryTable] = Field(default=[])
     warninglists: WarninglistsTable = WarninglistsTable()
     personal: PersonalTable = PersonalTable()
+    pfc: PfcTable = PfcTable()
     agreements: AgreementsTable = AgreementsTable()
 
 
@@ -140,10 +147,12 @@ def _lists(names: list[str], file: str) -> Iterator[Problem]:
     """Warninglists are named by their folders, each once."""
     known = benign.available()
     for number, name in enumerate(names):
-        place, meant = f"warninglists.lists[{number}]", near(name, known)
+        place = f"warninglists.lists[{number}]"
+        # To compare a name with all the others costs more than to read the whole folder.
+        meant = None if name in known else near(name, known)
         if name in names[:number]:
             yield problem("config.named_twice", file, place, name=shown(name))
-        elif name not in known and meant:
+        elif meant:
             yield problem("config.unknown_warninglist_near", file, place, name=shown(name), near=meant)
         elif name not in known:
             yield problem("config.unknown_warninglist", file, place, name=shown(name), known=listed(known))

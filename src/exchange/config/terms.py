@@ -56,10 +56,10 @@ def _names(files: Files) -> Iterator[Problem]:
     known = {peer.id for peer in files.peers}
     for file, key, names in _lists_of_peers(files):
         for number, name in enumerate(names):
-            place, meant = f"{key}[{number}]", near(name, known)
+            place, meant = f"{key}[{number}]", None if name in known else near(name, known)
             if name in names[:number]:
                 yield problem("config.named_twice", file, place, name=shown(name))
-            elif name not in known and meant:
+            elif meant:
                 yield problem("config.unknown_peer_near", file, place, name=shown(name), near=meant)
             elif name not in known:
                 yield problem("config.unknown_peer", file, place, name=shown(name), known=listed(known))

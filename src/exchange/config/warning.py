@@ -36,6 +36,8 @@ def warnings(settings: Settings, now: datetime) -> tuple[Problem, ...]:
 def _of_node(settings: Settings) -> Iterator[Problem]:
     if not settings.sync.outbound:
         yield problem("config.outbound_off", node.FILE, "sync.outbound")
+    if settings.terms.acts_for_mcn:
+        yield problem("config.acts_for_mcn", node.FILE, "pfc.ministry")
     serve = settings.serve
     if not is_loopback(serve.host) and serve.tls_cert is None:
         yield problem("config.listen_plain", node.FILE, "serve.listen", host=serve.host)

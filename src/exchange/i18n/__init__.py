@@ -20,7 +20,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from exchange.errors import ConfigError, ExchangeError
+from exchange.errors import ConfigError, ExchangeError, Problem
 
 Language = Literal["fr", "en"]
 LANGUAGES: tuple[Language, ...] = ("fr", "en")
@@ -75,11 +75,14 @@ def describe(error: ExchangeError, language: Language) -> str:
     if isinstance(error, ConfigError):
         lines = [text(error.code, language, **error.fields)]
         lines += [
-            f"  {problem.file}: {problem.key}: {text(problem.code, language, **problem.fields)}"
-            for problem in error.problems
+            f"  {_place(problem)}: {text(problem.code, language, **problem.fields)}" for problem in error.problems
         ]
         return "\n".join(lines)
     return text(error.code, language, **error.fields)
+
+
+def _place(problem: Problem) -> str:
+    return problem.file if problem.key == "*" else f"{problem.file}: {problem.key}"
 
 
 def of_terminal(environment: Mapping[str, str] | None = None) -> Language:

@@ -1,0 +1,44 @@
+"""What is asked of the ledgers: of one partner, of one object, of some days."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from exchange.cli.terminal import peer_of, say
+from exchange.config import Settings
+from exchange.errors import UsageError
+from exchange.store import micros
+from exchange.sync.accounting import Asked
+
+PeerOption = Annotated[str, typer.Option("--peer", help=say("cli.ledger.peer"))]
+ObjectOption = Annotated[str, typer.Option("--object", metavar="STIX-ID", help=say("cli.ledger.object"))]
+From = Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help=say("cli.ledger.from"))]
+To = Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help=say("cli.ledger.to"))]
+
+
+def asked_of(settings: Settings, peer: str, since: str, until: str, stix_id: str = "") -> Asked:
+    """Days are those of UTC, both included. UsageError: no day, a period that ends before it begins, no partner."""
+    if peer:
+        peer_of(settings, peer)
+    begin, end = _day(since), _day(until)
+    if begin is not None and end is not None and end < begin:
+        raise UsageError("cli.ledger.backward", since=since, until=until)
+    return Asked(
+        peer=peer,
+        object=stix_id.strip(),
+        since=None if begin is None else micros(begin),
+        until=None if end is None else micros(end + timedelta(days=1)),
+    )
+
+
+def _day(given: str) -> datetime | None:
+    if not given:
+        return None
+    try:
+        found = date.fromisoformat(given)
+    except ValueError:
+        raise UsageError("cli.ledger.day", value=given[:40]) from None
+    return datetime(found.year, found.month, found.day, tzinfo=UTC)
