@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,19 @@ from exchange.model.party import Agreement, Collection, Peer, Receive, Send, Ter
 from exchange.policy import Rules, Subject
 from exchange.store import Store, audiences, open_store
 from exchange.sync.accept import accept
-from exchange.sync.terms import adopt
+from exchange.sync.terms import adopt, follow, pursue
 
 NODE = "identity--5b7f0d1e-2c49-4f6a-9d31-8a0c6e2f4b17"
 SHELF = "0c6b5f0a-6f2d-4c35-9a57-3a5f0e7d9b11"
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+_BEGUN = time.monotonic()
+
+
+def _now() -> datetime:
+    """The clock: it runs as fast as any, whatever day it is."""
+    return START + timedelta(seconds=time.monotonic() - _BEGUN)
+
+
 SHARES = [Tlp.CLEAR] * 3 + [Tlp.GREEN] * 4 + [Tlp.AMBER] * 2 + [Tlp.RED]
 """What each of ten objects is marked with."""
 TWICE = 50
@@ -137,7 +145,7 @@ class Watched:
 
 
 def _changing(store: Store, size: int, count: int) -> None:
-    adopt(store, Rules(_terms(count, 0), START), START)
+    adopt(store, Rules(_terms(count, 0), START), _now())
     listed = _timed("fill, by accept", size, lambda: _fill(store, Rules(_terms(count, 0), START), size))
     print(f"{size:,} objects, {count} audiences, {listed:,} rows listed\n")
     words = f"{'longest ms: CPU':>17}{'wall':>7}{'shut s':>9}{'MB':>8}"
@@ -163,7 +171,7 @@ def _change(store: Store, word: str, terms: Terms) -> None:
     watched = Watched(store)
     rules = Rules(terms, START)
     begun, processor = time.perf_counter(), time.process_time()
-    changed = adopt(store, rules, START)
+    changed = follow(store, rules, _now()) + pursue(store, rules, _now)
     wall, spent = time.perf_counter() - begun, time.process_time() - processor
     watched.end()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -190,7 +198,7 @@ def _fill(store: Store, rules: Rules, size: int) -> int:
         bodies = [_marked(content, index) for index in range(first, min(first + PAGE, size))]
         for peer, some in (("giver", bodies), ("other", bodies[::TWICE])):
             good, _ = sift(some)
-            accept(store, rules, Page(objects=good, last=True), f"{peer}/g", peer, START)
+            accept(store, rules, Page(objects=good, last=True), f"{peer}/g", peer, _now())
     with store.reading() as tx:
         for key, row in audiences.everyone(tx).items():
             number = tx.exec_driver_sql(

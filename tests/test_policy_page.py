@@ -11,6 +11,7 @@ from typing import Any
 
 from exchange.convert.labels import Labels
 from exchange.model.dialect import render, says
+from exchange.model.distribution import of_distribution
 from exchange.model.lights import PAP_IDS, PFC_ID, PFC_IDS, Pap, Pfc
 from exchange.model.marking import (
     TLP_IDS,
@@ -18,7 +19,6 @@ from exchange.model.marking import (
     Reach,
     Tlp,
     ids_of,
-    of_distribution,
     of_ids,
     of_tags,
     parse_tlp,
@@ -219,6 +219,7 @@ WRONG: dict[str, str] = {
     "sharing_group.orgs": "orgs", "sharing_group.server": "servers", "pap.not_carried": "pap",
     "distribution.reach": "reach", "onward.forbidden": "onward", "agreement.none": "agreements",
     "agreement.not_begun": "start", "agreement.ceiling": "sent", "agreement.type": "sent_types",
+    "agreement.misp": "sent_called",
     "personal.review": "personal", "pfc.list": "pfc",
     "agreement.ended": "end", "doubt.warninglist": "doubt",
 }  # fmt: skip
@@ -246,6 +247,7 @@ def decided(wrong: set[str], approved: frozenset[tuple[str, str, int]] = frozens
         send=Send(
             ceiling=unless("sent", Tlp.RED, Tlp.GREEN), pfc=unless("pfc", True, False),
             types=unless("sent_types", None, frozenset({"malware"})), encrypted="sent_hidden" in wrong,
+            no_misp=unless("sent_called", frozenset(), frozenset({"type:domain"})),
             confidence=unless("sent_sure", 50, 51), personal=unless("personal", "allowed", "hold"),
         ),
     )  # fmt: skip
@@ -269,7 +271,7 @@ def decided(wrong: set[str], approved: frozenset[tuple[str, str, int]] = frozens
         servers=unless("servers", None, frozenset({"https://elsewhere.example"})),
         reach=unless("reach", Reach.ALL, Reach.NODE), unnamed="unnamed" in wrong, limited="words" in wrong,
         encrypted="encrypted" in wrong,
-        until=unless("until", None, NOW), confidence=50,
+        until=unless("until", None, NOW), confidence=50, kinds=frozenset({"type:domain"}),
     )  # fmt: skip
     subject = Subject(
         peer=unless("peer", "circl", "ghost"), type="indicator", label=unless("label", label, None),
