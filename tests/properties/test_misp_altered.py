@@ -43,7 +43,6 @@ def personal(each: dict[str, Any]) -> bool:
     return any(secret in f"{each['value']} {each['comment']}" for secret in SECRETS)
 
 
-@pytest.mark.xfail(reason="known: a text inside a MISP object that is to_ids keeps a mailbox")
 @settings(max_examples=5 * MANY, deadline=None, suppress_health_check=[*HealthCheck])
 @given(outside=ATTRIBUTES, inside=ATTRIBUTES, info=WORDS, comment=WORDS)
 def test_nothing_of_who_was_attacked_leaves(outside: Any, inside: Any, info: str, comment: str) -> None:

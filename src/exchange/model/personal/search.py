@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
@@ -13,13 +14,18 @@ from exchange.model.personal import attributes, sides
 from exchange.model.personal.choice import USUAL, Choice
 from exchange.model.personal.finding import Finding, Kind, Step
 from exchange.model.personal.mail import mailboxes
-from exchange.model.personal.sides import CITED, FREE, UNREAD, VALUE, Read, Whole
+from exchange.model.personal.sides import CITED, FREE, THEIRS, UNREAD, VALUE, Read, Whole
 from exchange.model.personal.text import Reader, reader
 
 MOST = 1000
 """Findings of one document; with more, the whole document is one."""
 DEEPEST = 100
 """Levels; what is nested deeper is not read, and is a finding as a whole."""
+_WORDED = re.compile(
+    rf"/\*|(?<![A-Za-z0-9])x[_-]|{'|'.join(sorted(sides.TEXTS))}|extension-definition--"
+    rf"|(?<![a-z0-9-])(?!(?:{'|'.join(sorted(sides.OBSERVABLES))})\s*:)[a-z0-9-]+\s*:\s*[A-Za-z_']"
+)
+"""In every pattern that compares something with a text; what it does not see is read as theirs."""
 
 
 def find(document: Mapping[str, Any], choice: Choice = USUAL) -> tuple[Finding, ...]:
@@ -129,7 +135,7 @@ class _Walk:
 
     def _pattern(self, text: str, path: tuple[Step, ...]) -> Iterator[Finding]:
         """A pattern cannot be cut: one finding says that something is in it."""
-        if self._reader.clean(text):
+        if self._reader.clean(text, worded=bool(_WORDED.search(text))):
             return
         for kind, certain in self._in_pattern(text):
             if kind in self._kinds or kind is Kind.MANY:
@@ -137,12 +143,14 @@ class _Walk:
                 return
 
     def _in_pattern(self, text: str) -> Iterator[tuple[Kind, bool]]:
-        for place, value in _constants(text, self._document):
-            whole = _recipient(place)
-            if whole is not None:
-                yield whole.kind, whole.certain
+        for path, value in _constants(text, self._document):
+            side = _compared(path)
+            if isinstance(side, Whole):
+                yield side.kind, side.certain
             else:
-                for _, _, kind, certain in self._reader.spans(value, free=False):
+                free = side is FREE
+                known = self._about() if free else frozenset()
+                for _, _, kind, certain in self._reader.spans(value, free=free, persons=free, known=known):
                     yield kind, certain
 
     def _about(self) -> frozenset[str]:
@@ -157,9 +165,8 @@ class _Walk:
             # A text that somebody wrote down as an attribute is about nobody: it says what it says of everyone.
             if isinstance(attribute, dict) and _side_of_attribute(attribute) is VALUE:
                 values.append(attribute.get("value"))
-            if isinstance(stix.get("pattern"), str):  # of a sentence in it the mailboxes are those of anybody
-                constants = (value for place, value in _constants(stix["pattern"], stix) if _recipient(place) is None)
-                values += [value for value in constants if not any(map(str.isspace, value.strip()))]
+            if isinstance(stix.get("pattern"), str):
+                values += [value for path, value in _constants(stix["pattern"], stix) if _compared(path) is THEIRS]
             self._known = frozenset(
                 mailbox for value in values if isinstance(value, str) for _, _, mailbox in mailboxes(value)
             )
@@ -179,35 +186,50 @@ def _side_of_attribute(inside: Mapping[str, Any]) -> Read:
     return attributes.of(inside.get("type"), inside.get("category"))
 
 
-def _recipient(place: str) -> Whole | None:
+def _compared(path: pattern.Path | None) -> Read:
+    """How the strings are read with which a pattern compares what is at `path`: a text as in the observable itself."""
+    if path is None:
+        return THEIRS
+    names = [step for step in path.steps if isinstance(step, str)]
+    whole = _recipient(path.type, names)
+    if whole is not None:
+        return whole
+    # What an extension defines has words of its own, also on an observable.
+    kind = "" if any(name.startswith("extension-definition--") for name in names) else path.type
+    holder = names[-2] if len(names) > 1 else ""
+    return FREE if sides.of(kind, holder, names[-1], {names[-1]: None}) is FREE else THEIRS
+
+
+def _recipient(kind: str, names: list[str]) -> Whole | None:
     """What a path of a pattern says of the one who got a message."""
-    steps = place.split(".")
-    if steps[0].startswith(("email-message:to_refs", "email-message:cc_refs", "email-message:bcc_refs")):
-        return Whole(Kind.NAME if steps[-1] == "display_name" else Kind.EMAIL)
-    if place == "email-addr:display_name":
+    if kind == "email-message" and names[0] in ("to_refs", "cc_refs", "bcc_refs"):
+        return Whole(Kind.NAME if names[-1] == "display_name" else Kind.EMAIL)
+    if kind == "email-addr" and names == ["display_name"]:
         return Whole(Kind.NAME, certain=False)
-    if steps[0] == "email-message:additional_header_fields" and sides.names_recipient(steps[-1]):
+    if kind == "email-message" and names[0] == "additional_header_fields" and sides.names_recipient(names[-1]):
         return Whole(Kind.EMAIL)
     return None
 
 
-def _constants(text: str, stix: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _constants(text: str, stix: Mapping[str, Any]) -> Iterator[tuple[pattern.Path | None, str]]:
     """(path, string) of each comparison of a pattern; of what is no STIX pattern the whole, under no path."""
     if stix.get("pattern_type", "stix") != "stix":
-        yield "", text
+        yield None, text
         return
     try:
         tree = pattern.parse(text)
     except ContentError:
-        yield "", text
+        yield None, text
         return
     for comparison in _comparisons(tree):
         operand = comparison.operand
-        place = comparison.path.to_text()
         for constant in operand if isinstance(operand, tuple) else (operand,) if operand is not None else ():
             if constant.kind == "string":
                 matched = comparison.operator == "MATCHES"
-                yield place, constant.text.replace("\\.", ".").replace("\\\\", "\\") if matched else constant.text
+                yield (
+                    comparison.path,
+                    constant.text.replace("\\.", ".").replace("\\\\", "\\") if matched else constant.text,
+                )
 
 
 def _comparisons(tree: pattern.Pattern) -> Iterator[pattern.Comparison]:

@@ -89,6 +89,8 @@ _VALUES: Mapping[str, Mapping[str, Read]] = {
 }  # fmt: skip
 """Observables: what is not named here is read as THEIRS, unless its name begins with `x_` (then it is FREE)."""
 OBSERVABLES = frozenset(_VALUES)
+TEXTS = frozenset(name for table in (_EVERYWHERE, *_VALUES.values()) for name, side in table.items() if side is FREE)
+"""Properties of observables that are read as FREE."""
 
 _THEIR_NAMES = listed(
     """
@@ -112,6 +114,8 @@ _RECIPIENTS = listed(
     """
 )
 """Headers of a message that name who got it (RFC 5322 section 3.6.3, RFC 9228, and custom)."""
+_SENDERS = listed("from reply-to return-path sender x-sender message-id")
+"""Headers that name who sent it (RFC 5322 sections 3.6.2, 3.6.4 and 3.6.7)."""
 _ENVIRONMENT: Mapping[str, Kind] = {
     "username": Kind.ACCOUNT,
     "user": Kind.ACCOUNT,
@@ -154,7 +158,7 @@ def _held(holder: str, name: str, inside: Mapping[str, Any]) -> Read | None:
     """What the property around it says."""
     plain = name.casefold()
     if holder == "additional_header_fields":
-        return Whole(Kind.EMAIL) if names_recipient(name) else THEIRS if plain in ("from", "reply-to") else FREE
+        return Whole(Kind.EMAIL) if names_recipient(name) else THEIRS if plain in _SENDERS else FREE
     if holder == "request_header" and plain in ("authorization", "proxy-authorization", "cookie"):
         return Whole(Kind.ACCOUNT)
     if holder == "external_references" and name == "description":
@@ -170,8 +174,8 @@ def _held(holder: str, name: str, inside: Mapping[str, Any]) -> Read | None:
 
 
 def names_recipient(header: str) -> bool:
-    """Whether a header of this name says who got the message; quoted as in a pattern, or not."""
-    return header.strip("'").casefold() in _RECIPIENTS
+    """Whether a header of this name says who got the message."""
+    return header.casefold() in _RECIPIENTS
 
 
 def _own(kind: str, name: str, stix: Mapping[str, Any]) -> Read | None:

@@ -96,7 +96,7 @@ class Signs:
 
     @cached_property
     def pattern(self) -> _Sight:
-        """In a pattern."""
+        """In a pattern that compares nothing with a free text."""
         return _Sight(*self._inside, *_RECIPIENTS)
 
     @cached_property

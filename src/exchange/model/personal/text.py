@@ -57,9 +57,10 @@ class Reader:
             found = _joined(found + [(*_back(span, at), span[2], span[3]) for span in more])
         return ((0, len(text), Kind.MANY, False),) if found else ()
 
-    def clean(self, text: str) -> bool:
-        """Whether nothing can be found in this pattern, which need not be taken apart then."""
-        return not self._signs.pattern(text)
+    def clean(self, text: str, *, worded: bool) -> bool:
+        """Whether nothing can be found in this pattern, which need not be taken apart then; `worded`: it may compare
+        something with a free text."""
+        return not (self._signs.pattern(text) or (worded and ("@" in text or self._signs.free(text))))
 
     def internal(self, host: str) -> bool:
         """Whether the name `host` is under an internal suffix."""
