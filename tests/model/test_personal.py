@@ -108,6 +108,41 @@ DOCUMENTS: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
         {"type": "indicator", "pattern": "[email-message:additional_header_fields.'To' = 'Bob <bob@ville.example>']"},
         [("email", "pattern")],
     ),
+    *(
+        (f"{place} in a pattern", {"type": "indicator", "pattern": f"[{place} = 'bob@ville.example']"}, found)
+        for places, found in (
+            (
+                (
+                    "email-message:x_misp_text", "email-message:subject", "email-message:body", "file:'x_note'",
+                    "x-ticket:who", "ticket : who", "email-message:received_lines[0]",
+                    "email-message:additional_header_fields.'X-Note'",
+                    "file:extensions.'extension-definition--11111111-1111-4111-8111-111111111111'.about",
+                ),
+                [("email", "pattern")],
+            ),
+            (
+                (
+                    "email-message:additional_header_fields.'Return-Path'", "email-message:message_id",
+                    "file:name", "user-account:account_login", "url:value",
+                ),
+                [],
+            ),
+        )
+        for place in places
+    ),
+    (
+        "a phone in the text of a pattern",
+        {"type": "indicator", "pattern": "[email-message:subject = 'call 418-555-0199']"},
+        [("phone", "pattern")],
+    ),
+    (
+        "whom the pattern is about, in its text too",
+        {
+            "type": "indicator",
+            "pattern": "[email-message:from_ref.value = 'a@evil.example' AND email-message:body = 'I, a@evil.example']",
+        },
+        [],
+    ),
     ("ours", {"type": "indicator", "pattern": "[email-addr:value = 'x@mcn.gouv.qc.ca']"}, [("email", "pattern")]),
     ("a private address", {"type": "indicator", "pattern": "[ipv4-addr:value = '10.1.2.3']"}, [("address", "pattern")]),
     ("a public address", {"type": "indicator", "pattern": "[ipv4-addr:value = '203.0.113.9']"}, []),

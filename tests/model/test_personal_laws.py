@@ -83,7 +83,18 @@ TYPES = st.sampled_from(
 )  # fmt: skip
 PATTERNS = st.builds(
     lambda path, compared, text: f"[{path} {compared} '{text}']".replace("\\", "\\\\"),
-    st.sampled_from(["email-addr:value", "email-message:to_refs[*].value", "url:value", "file:name"]),
+    st.sampled_from(
+        [
+            "email-addr:value",
+            "email-message:to_refs[*].value",
+            "url:value",
+            "file:name",
+            "email-message:subject",
+            "email-message:x_misp_text",
+            "ticket:who",
+            "email-message:additional_header_fields.'X-Note'",
+        ]
+    ),
     st.sampled_from(["=", "MATCHES"]),
     TEXTS.map(lambda text: text.replace("'", "")) | TEXTS.map(lambda text: re.escape(text.replace("'", ""))),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
@@ -21,11 +20,6 @@ MOST = 1000
 """Findings of one document; with more, the whole document is one."""
 DEEPEST = 100
 """Levels; what is nested deeper is not read, and is a finding as a whole."""
-_WORDED = re.compile(
-    rf"/\*|(?<![A-Za-z0-9])x[_-]|{'|'.join(sorted(sides.TEXTS))}|extension-definition--"
-    rf"|(?<![a-z0-9-])(?!(?:{'|'.join(sorted(sides.OBSERVABLES))})\s*:)[a-z0-9-]+\s*:\s*[A-Za-z_']"
-)
-"""In every pattern that compares something with a text; what it does not see is read as theirs."""
 
 
 def find(document: Mapping[str, Any], choice: Choice = USUAL) -> tuple[Finding, ...]:
@@ -135,7 +129,7 @@ class _Walk:
 
     def _pattern(self, text: str, path: tuple[Step, ...]) -> Iterator[Finding]:
         """A pattern cannot be cut: one finding says that something is in it."""
-        if self._reader.clean(text, worded=bool(_WORDED.search(text))):
+        if self._reader.clean(text, worded=sides.worded(text)):
             return
         for kind, certain in self._in_pattern(text):
             if kind in self._kinds or kind is Kind.MANY:

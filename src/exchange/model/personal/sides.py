@@ -89,8 +89,12 @@ _VALUES: Mapping[str, Mapping[str, Read]] = {
 }  # fmt: skip
 """Observables: what is not named here is read as THEIRS, unless its name begins with `x_` (then it is FREE)."""
 OBSERVABLES = frozenset(_VALUES)
-TEXTS = frozenset(name for table in (_EVERYWHERE, *_VALUES.values()) for name, side in table.items() if side is FREE)
-"""Properties of observables that are read as FREE."""
+_TEXTS = sorted(name for table in (_EVERYWHERE, *_VALUES.values()) for name, side in table.items() if side is FREE)
+_WORDED = re.compile(
+    rf"/\*|(?<![A-Za-z0-9])x[_-]|extension-definition--|additional_header_fields|{'|'.join(_TEXTS)}"
+    rf"|(?<![a-z0-9-])(?!(?:{'|'.join(sorted(OBSERVABLES))})\s*:)[a-z0-9-]+\s*:\s*[A-Za-z_']"
+)
+
 
 _THEIR_NAMES = listed(
     """
@@ -152,6 +156,11 @@ def of(kind: str, holder: str, name: str, inside: Mapping[str, Any]) -> Read:
     if kind in OBSERVABLES and not name.startswith("x_"):
         return THEIRS
     return FREE
+
+
+def worded(text: str) -> bool:
+    """Whether a pattern may compare something with a text that is read as FREE; False: it does not."""
+    return bool(_WORDED.search(text))
 
 
 def _held(holder: str, name: str, inside: Mapping[str, Any]) -> Read | None:

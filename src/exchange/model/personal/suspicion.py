@@ -39,6 +39,6 @@ def _of_somebody(body: bytes) -> bool:
 
 def _theirs(kind: Any, name: str, stix: dict[str, Any]) -> bool:
     if kind == "indicator" and name == "pattern":
-        return True
+        return not sides.worded(stix[name])
     side = sides.of(kind, "", name, stix) if isinstance(kind, str) else sides.FREE
     return side is sides.THEIRS or side is sides.UNREAD or (side is sides.VALUE and kind in sides.OBSERVABLES)
