@@ -28,7 +28,7 @@ from exchange.store import Store, audiences, micros, moment, open_store, sources
 from exchange.sync import leases
 from exchange.sync.accept import accept
 from exchange.sync.schedule import HEARTBEAT, Schedule
-from exchange.sync.terms import adopt, follow
+from exchange.sync.terms import adopt, follow, pursue
 from tests.sync.partners import ALERTS, DEPOT, OTHER, Desk, Giver, Taker, with_sources
 from tests.world import NOW, SHARED, World, agreement, indicator, page, terms
 
@@ -86,9 +86,10 @@ def heard() -> Iterator[io.StringIO]:
 
 
 def made(store: Store, partners: Partners, time: Time, given: Terms = TERMS, **more: Any) -> Schedule:
-    """A schedule that follows these terms."""
+    """A schedule that follows these terms; so do the listings already, which it sees to in the background."""
     schedule = Schedule(store, given, partners, clock=time, draw=lambda: 0.0, **more)
     schedule.prepare()
+    wait(list(schedule._busy.values()), PATIENCE)
     return schedule
 
 
@@ -411,12 +412,40 @@ def test_other_terms_are_followed_from_the_next_tick(memory: Store, time: Time) 
     assert listed(memory, time) == [indicator()["id"]]
     schedule.tick()
     assert schedule.sources() == {}
+    wait(list(schedule._busy.values()), PATIENCE)
     assert listed(memory, time) == []
     schedule.follow(wide, outbound=True)
     schedule.tick()
     assert schedule.targets().keys() == {"ccc/depot"}
     finished(schedule)
     assert listed(memory, time) == [indicator()["id"]]
+
+
+def test_terms_that_come_back_before_others_were_pursued_are_pursued(
+    memory: Store, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R19: applied and taken back at once; what was shut for the first is given again for the second."""
+    wide = with_sources(terms(), ALERTS)
+    schedule = made(memory, Partners(ccc=Giver()), time, wide)
+    accept(memory, Rules(wide, NOW), page(indicator()), OTHER.key, "circl", NOW)
+    calls: list[int] = []
+
+    def busy_once(*arguments: Any) -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise StoreBusy("store.busy", seconds=2.0)
+        return pursue(*arguments)
+
+    monkeypatch.setattr("exchange.sync.schedule.pursue", busy_once)
+    narrow = agreement("reseau", "ccc", "cert-ee", "circl", send=Send(ceiling=Tlp.CLEAR))
+    for given in (with_sources(terms(agreements=[narrow]), ALERTS), wide):
+        schedule.follow(given, outbound=True)
+        schedule.tick()
+        wait(list(schedule._busy.values()), PATIENCE)
+    finished(schedule)
+    assert listed(memory, time) == [indicator()["id"]]
+    with memory.reading() as tx:
+        assert all(row.open for row in audiences.everyone(tx).values())
 
 
 def test_what_a_crash_left_waiting_is_settled_at_the_start(memory: Store, time: Time) -> None:

@@ -168,7 +168,7 @@ class Schedule:
         terms = self._next
         fresh = Rules(terms, now)
         if fresh.epoch != self._rules.epoch:
-            self._adopting = True
+            self._adopting, self._pursued = True, ""  # those may be the old ones again, given up half-way to others
             try:
                 follow(self.store, fresh, now)
             finally:
