@@ -28,6 +28,9 @@ def tell(standing: Standing) -> None:
     """Say in the log what runs, and how the folder stands to it."""
     if standing.first:
         logger.info("config.first", version=standing.version)
+    if standing.altered:
+        names = ", ".join(map(str, standing.altered))
+        logger.critical("config.altered", version=standing.version, altered=names)
     if standing.mistakes:
         logger.error("config.last_good", version=standing.version, mistakes=standing.mistakes)
     elif standing.differing:
@@ -40,7 +43,8 @@ class Following:
 
     def __init__(self, store: Store, folder: Path, standing: Standing) -> None:
         self._store, self._folder = store, folder
-        self._version, self._settings = standing.version, standing.settings
+        self._version, self._settings = max(standing.version, *standing.altered, 0), standing.settings
+        self._runs = standing.version
         self._watch: Watch | None = None
 
     def look(self) -> Settings | None:
@@ -51,10 +55,15 @@ class Following:
             if not self._watch.changed():
                 return None
             with self._store.reading() as tx:
-                if configurations.newest_id(tx) == self._version:
+                newest = configurations.newest_id(tx)
+                if newest == self._version:
                     return None
-                applied = configurations.newest(tx)
+                applied = configurations.numbered(tx, newest)
             if applied is None:
+                return None
+            self._version = newest
+            if not applied.intact:  # what runs goes on, and the next start says the same
+                logger.critical("config.altered", version=self._runs, altered=str(newest))
                 return None
             return self._take(applied)
         except ExchangeError as error:
@@ -63,7 +72,6 @@ class Following:
             return None
 
     def _take(self, applied: configurations.Applied) -> Settings | None:
-        self._version = applied.id
         try:
             settings = settings_of(applied, self._folder)
         except ConfigError as error:
@@ -74,7 +82,7 @@ class Following:
         logger.info("config.followed", version=applied.id, who=applied.who, why=applied.why or "–")
         if waiting:
             logger.warning("config.after_restart", tables=waiting)
-        self._settings = settings
+        self._settings, self._runs = settings, applied.id
         return settings
 
     def close(self) -> None:

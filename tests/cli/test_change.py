@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from typer.testing import CliRunner
 from exchange import daemon
 from exchange.cli import app, change
 from exchange.config import applied, load
-from exchange.following import Following
+from exchange.following import Following, tell
 from exchange.model.marking import Tlp
 from exchange.policy import Rules
 from exchange.store import audiences, micros, open_store
@@ -116,6 +118,50 @@ def test_a_folder_with_mistakes_is_not_applied_and_the_last_good_one_goes_on(per
     assert person.asks("migrate")["before"]
     person.types("rollback", "1", "--why", "nothing to do")
     (person.config / NODE).unlink()
+    assert sees(person) == 1
+
+
+def overwrite(person: Person, version: int, old: str, new: str) -> None:
+    """Somebody with a hand in the database changes what was applied."""
+    with closing(sqlite3.connect(person.folder / "exchange.db")) as database, database:
+        change = "UPDATE configuration SET files = replace(files, ?, ?) WHERE id = ?"
+        assert database.execute(change, (old, new, version)).rowcount == 1
+
+
+def test_what_was_written_over_in_the_database_does_not_run(person: Person) -> None:
+    """The last one that is as it was applied runs, and everything says so until another is applied."""
+    given(person)
+    edit(person, SOC, "TLP:GREEN", "TLP:CLEAR")
+    person.types("apply", "--yes")
+    assert sees(person) == 0
+    overwrite(person, 2, "TLP:CLEAR", "TLP:AMBER")
+    store = open_store(f"sqlite:///{person.folder}/exchange.db")
+    with capture_logs() as told:
+        standing = applied.running(store, person.config)
+        tell(standing)
+    store.close()
+    assert (standing.version, standing.altered) == (1, (2,))
+    assert [(line["event"], line["altered"]) for line in told if line["log_level"] == "critical"] == [
+        ("config.altered", "2")
+    ]
+    assert "exchange plan" in person.types("peers").stdout
+    assert [row["intact"] for row in person.asks("versions")] == [True, False]
+    person.types("rollback", "2", "--why", "x", code=64)
+    assert [c["after"] for c in person.asks("plan")["changes"]] == ["TLP:CLEAR"]
+    person.types("apply", "--yes", "--why", "as it was")
+    assert sees(person) == 0
+    assert person.asks("peers")["configuration"]["version"] == 3
+    overwrite(person, 1, "TLP:GREEN", "TLP:AMBER")
+    assert [row["intact"] for row in person.asks("versions")] == [False, False, True]
+
+
+def test_where_no_version_is_as_it_was_applied_nothing_runs_until_one_is(person: Person) -> None:
+    given(person)
+    overwrite(person, 1, "{", "[")
+    for words in (["peers"], ["run"], ["audience", "soc"]):
+        assert "exchange apply" in person.types(*words, code=78).stderr
+    assert sum(change["kind"] == "added" for change in person.asks("plan")["changes"]) == len(FILES)
+    person.types("apply", "--yes", "--why", "again")
     assert sees(person) == 1
 
 

@@ -122,7 +122,7 @@ def versions(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> 
     earlier = {one.id: before.files for before, one in pairwise(found)}
     changed = {one.id: difference(earlier.get(one.id, {}), one.files) for one in found}
     if as_json:
-        fields = ("id", "who", "why", "restored", "digest")
+        fields = ("id", "who", "why", "restored", "digest", "intact")
         rows = [{name: getattr(one, name) for name in fields} | {"at": moment(one.at)} for one in found]
         show_json([{**row, "changes": [_change(c) for c in changed[row["id"]]]} for row in rows])
         return 0
@@ -137,9 +137,11 @@ def versions(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> 
 def _row(one: configurations.Applied, changes: list[Change]) -> tuple[str, ...]:
     why = one.why or ("–" if one.restored is None else "")
     again = "" if one.restored is None else say("cli.versions.restored", version=one.restored) + " "
-    files = ", ".join(dict.fromkeys(change.file for change in changes)) or "–"
+    files = escape(", ".join(dict.fromkeys(change.file for change in changes)) or "–")
+    if not one.intact:
+        files = f"[bold red]{escape(say('cli.versions.altered'))}[/]"
     at = moment(one.at).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return str(one.id), at, escape(one.who), escape(again + why), escape(files)
+    return str(one.id), at, escape(one.who), escape(again + why), files
 
 
 def _opened(folder: Path) -> Store:

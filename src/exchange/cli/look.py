@@ -153,6 +153,9 @@ def _warn_of_ends(certificates: Sequence[Shown], treaties: Sequence[Ending], set
 def _warn_of_files(standing: Standing) -> None:
     """Whether the folder is otherwise than what runs."""
     fields = {"version": standing.version, "mistakes": standing.mistakes, "files": ", ".join(standing.differing)}
+    if standing.altered:
+        words = say("log.config.altered", version=standing.version, altered=", ".join(map(str, standing.altered)))
+        out.print(f"[bold red]{escape(words)}[/]", soft_wrap=True)
     if standing.mistakes:
         out.print(f"[bold red]{escape(say('log.config.last_good', **fields))}[/]", soft_wrap=True)
     elif standing.differing:

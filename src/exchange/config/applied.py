@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
 from exchange.config import node
@@ -48,6 +48,8 @@ class Standing:
     """The files of the folder that are not as applied: changed, added, or gone."""
     mistakes: int = 0
     """How many mistakes the folder has, so that it could not be applied."""
+    altered: tuple[int, ...] = ()
+    """Versions that were applied later and do not run: somebody changed their texts in the database since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class Proposal:
     settings: Settings
     files: Mapping[str, str]
     follows: int
-    """The version that runs; 0: none was applied yet."""
+    """The version that was applied last; 0: none was applied yet."""
     before: Settings | None
     """What runs; None: nothing does, or this release cannot read it."""
     changes: tuple[Change, ...]
@@ -72,11 +74,14 @@ def proposed(store: Store, folder: Path, restores: int | None = None) -> Proposa
     """
     with store.reading() as tx:
         runs = configurations.newest(tx)
+        follows = configurations.newest_id(tx)
         earlier = None if restores is None else configurations.numbered(tx, restores)
     if restores is None:
         settings, files = taken(folder)
     elif earlier is None:
         raise UsageError("cli.rollback.unknown", version=restores)
+    elif not earlier.intact:
+        raise UsageError("cli.rollback.altered", version=restores)
     else:
         settings, files = settings_of(earlier, folder), earlier.files
     before = None
@@ -86,7 +91,7 @@ def proposed(store: Store, folder: Path, restores: int | None = None) -> Proposa
     return Proposal(
         settings=settings,
         files=files,
-        follows=0 if runs is None else runs.id,
+        follows=follows,
         before=before,
         changes=tuple(difference({} if runs is None else runs.files, files)),
         restores=restores,
@@ -142,23 +147,23 @@ def current(folder: Path) -> Settings:
 def running(store: Store, folder: Path) -> Standing:
     """What the node runs on, by its store; raises ConfigError when nothing was applied and the folder is broken."""
     with store.reading() as tx:
-        applied = configurations.newest(tx)
-    return Standing(settings=load(folder), version=0) if applied is None else _standing(applied, folder)
+        applied, altered = _runs(tx)
+    return Standing(settings=load(folder), version=0) if applied is None else _standing(applied, altered, folder)
 
 
 def begin(store: Store, folder: Path, now: datetime, who: str = DAEMON) -> Standing:
     """What the node runs on; where nothing was applied yet, the folder becomes the first version."""
     with store.reading() as tx:
-        applied = configurations.newest(tx)
+        applied, altered = _runs(tx)
     if applied is not None:
-        return _standing(applied, folder)
+        return _standing(applied, altered, folder)
     settings, files = taken(folder)
     with store.writing() as tx:
-        applied = configurations.newest(tx)  # once more: another process may have been faster
+        applied, altered = _runs(tx)  # once more: another process may have been faster
         if applied is None:
             version = configurations.add(tx, files, at=micros(now), who=who)
     if applied is not None:
-        return _standing(applied, folder)
+        return _standing(applied, altered, folder)
     point(folder, settings.store.url, now)
     return Standing(settings=settings, version=version, first=True)
 
@@ -196,7 +201,18 @@ def settings_of(applied: Applied, folder: Path) -> Settings:
         raise ConfigError((said, *error.problems)) from error
 
 
-def _standing(applied: Applied, folder: Path) -> Standing:
+def _runs(tx: Connection) -> tuple[Applied | None, tuple[int, ...]]:
+    """The version that runs, and those after it that are not as they were applied.
+
+    Raises ConfigError where there is none but such: then nobody knows what was wanted, and nothing may leave.
+    """
+    applied, altered = configurations.newest(tx), tuple(configurations.altered(tx))
+    if applied is None and altered:
+        raise ConfigError((problem("config.applied_altered", node.FILE, WHOLE_FILE, version=altered[-1]),))
+    return applied, altered
+
+
+def _standing(applied: Applied, altered: tuple[int, ...], folder: Path) -> Standing:
     mistakes = 0
     try:
         load(folder)
@@ -207,6 +223,7 @@ def _standing(applied: Applied, folder: Path) -> Standing:
         version=applied.id,
         differing=differing(applied.files, folder),
         mistakes=mistakes,
+        altered=altered,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from contextlib import suppress
 from pathlib import Path
 
 from exchange.config.folder import made_of
@@ -18,7 +19,7 @@ _LATELY = 2
 
 def epochs_of(store: Store, folder: Path) -> Epochs:
     """For any instant the epochs of the configurations that may have been followed then. One that this release cannot
-    read tells nothing.
+    read, or that is not as it was applied, tells nothing.
     """
     with store.reading() as tx:
         versions = configurations.every(tx)
@@ -26,10 +27,10 @@ def epochs_of(store: Store, folder: Path) -> Epochs:
 
     def terms(index: int) -> Terms | None:
         if index not in known:
-            try:
-                known[index] = made_of(versions[index].files, folder).terms
-            except ConfigError:
-                known[index] = None
+            known[index] = None
+            if versions[index].intact:
+                with suppress(ConfigError):
+                    known[index] = made_of(versions[index].files, folder).terms
         return known[index]
 
     def epochs(at: int) -> frozenset[str]:

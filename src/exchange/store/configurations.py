@@ -1,4 +1,4 @@
-"""The configurations that were applied, version by version; the newest is the one that runs.
+"""The configurations that were applied, version by version; the newest that is as it was applied is the one that runs.
 
 A version is only ever added: what ran once can be read, and applied again, for as long as the store lives. A folder
 has some kilobytes, so none is thrown away.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from exchange.store.prepared import Query
 from exchange.store.tables import configuration
@@ -33,7 +35,12 @@ class Applied:
     """The version that was applied again; None: it came from the folder."""
     digest: str
     files: Mapping[str, str]
-    """A file's name in the folder → its text."""
+    """A file's name in the folder → its text; none where nobody can tell any more."""
+
+    @property
+    def intact(self) -> bool:
+        """Whether its texts are those that were applied: nobody wrote over them in the database."""
+        return self.digest == digest_of(self.files)
 
 
 def digest_of(files: Mapping[str, str]) -> str:
@@ -55,7 +62,7 @@ def add(
 
 
 def newest_id(tx: Connection) -> int:
-    """The number of the version that runs; 0: none was ever applied."""
+    """The number of the version that was applied last; 0: none was ever applied."""
     return int(_NEWEST.one(tx) or 0)
 
 
@@ -63,17 +70,38 @@ _NEWEST = Query(select(func.max(_c.id)))
 
 
 def newest(tx: Connection) -> Applied | None:
-    """The version that runs; None: none was ever applied."""
-    return numbered(tx, newest_id(tx))
+    """The version that runs: the newest that is intact; None: there is none."""
+    return next(filter(lambda each: each.intact, _backwards(tx)), None)
+
+
+def altered(tx: Connection) -> list[int]:
+    """The versions after the one that runs, oldest first: they do not run, for they are not as they were applied."""
+    return [each.id for each in takewhile(lambda each: not each.intact, _backwards(tx))][::-1]
+
+
+def _backwards(tx: Connection) -> Iterator[Applied]:
+    """Every version, the newest first, each read when it is asked for."""
+    for number in tx.scalars(select(_c.id).order_by(_c.id.desc())).all():
+        found = numbered(tx, number)
+        if found is not None:
+            yield found
 
 
 def numbered(tx: Connection, number: int) -> Applied | None:
     """The version with this number; None: there is none."""
     row = tx.execute(select(configuration).where(_c.id == number)).one_or_none()
-    return None if row is None else Applied(**{**row._mapping, "files": json.loads(row.files)})
+    return None if row is None else _read(row)
 
 
 def every(tx: Connection) -> list[Applied]:
     """Every version, the oldest first."""
     rows = tx.execute(select(configuration).order_by(_c.id))
-    return [Applied(**{**row._mapping, "files": json.loads(row.files)}) for row in rows]
+    return [_read(row) for row in rows]
+
+
+def _read(row: Row[Any]) -> Applied:
+    try:
+        files = json.loads(row.files)
+    except ValueError:  # written over by hand
+        files = {}
+    return Applied(**{**row._mapping, "files": files if isinstance(files, dict) else {}})
