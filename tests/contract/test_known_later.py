@@ -13,7 +13,7 @@ from exchange.model.marking import Tlp
 from exchange.model.recall import EXTENSION
 from exchange.serve import Visitor
 from exchange.store import Store, audiences, later
-from exchange.sync import afterwards, altering
+from exchange.sync import afterwards, altering, producers
 from tests.contract.test_derived import FROM, Reading, identity, under
 from tests.contract.test_derived import later as newer
 from tests.world import (
@@ -135,7 +135,7 @@ def test_r17_what_went_as_it_is_gives_way_to_an_altered_one(store: Store) -> Non
     assert [each["id"] for each in world.got()] == [made["id"]]
     world.after(told())
     assert clean(world.ask()[1].replace(made["id"].encode(), b""))
-    assert made["id"] not in {each["id"] for each in world.got()}
+    assert made["type"] not in {each["type"] for each in world.got()}
     assert world.told() == [made["id"]]
 
 
@@ -230,6 +230,21 @@ def test_r17_what_waited_for_a_name_goes_when_an_operator_writes_it_down(store: 
     assert b"Zeta" not in world.ask()[1]
     world.apply(identities=own.identities, name=own.name)
     assert world.got() == []
+    assert world.reasons(made["id"]) == ("transform.producer_unknown",)
+
+
+def test_r17_who_calls_itself_by_too_many_names_is_held(store: Store) -> None:
+    """Each name costs a look at each text; what a peer controls has a limit, and past it nothing leaves."""
+    world = Door(store)
+    made = about()
+    world.give(FROM, told(), made)
+    assert len(world.got()) == 2
+    versions = [
+        {**told(), "name": f"Alpha {number}", "modified": f"2026-11-21T00:00:00.{number:03}Z"}
+        for number in range(producers.MOST)
+    ]
+    world.give(FROM, *versions)
+    assert made["type"] not in {each["type"] for each in world.got()}
     assert world.reasons(made["id"]) == ("transform.producer_unknown",)
 
 

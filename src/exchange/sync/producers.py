@@ -20,6 +20,8 @@ from exchange.sync.subjects import creator
 
 NOBODY_TOLD = "?"
 """In place of a digest of names: it is named by an id alone."""
+MOST = 200
+"""Names of one producer that are looked for: who calls itself more is hidden by holding what it says."""
 _IDENTITY = "identity--"
 
 
@@ -32,7 +34,7 @@ class Producers:
 
     def names(self, held: Held) -> Names | None:
         """By what the producer of `held` is known, and whoever gave it; None: it is named by an id alone, whose name
-        nobody has told, so nobody can take it out.
+        nobody has told, or has too many names, so nobody can take them out.
         """
         whose = creator(held)
         key = (held.source, held.peer, whose)
@@ -96,7 +98,8 @@ class Producers:
                 names.append(str(identity.get("name", "")))
                 contacts.append(str(identity.get("contact_information", "")))
                 told = told or stix_id == whose
-        return Names.of(ids, names, contacts) if told else None
+        found = Names.of(ids, names, contacts)
+        return found if told and len(found.words) + len(found.parts) <= MOST else None
 
     def telling(self, identities: Sequence[StixObject], source: str, before: int) -> list[str]:
         """Which of these identities, which `source` states, say more of whose they are than all that it stated of them
