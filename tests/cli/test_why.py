@@ -187,3 +187,17 @@ def test_how_it_stood_then(person: Person, language: str) -> None:
     assert said(language, "they had no part in it", "ils n’y avaient aucune part") in words
     words = told(person, ITEM["id"], "--peer", "soc", "--at", (at + timedelta(hours=1)).isoformat())
     assert said(language, "it stood there, since", "il y figurait, depuis") in words
+
+
+def test_as_what_they_knew_it_is_told(person: Person, language: str) -> None:
+    """Of what was altered for them: each stay by the id and the version that they had then."""
+    path = person.config / "agreements/soc.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("[send]", '[send]\nredact = ["name"]'), encoding="utf-8")
+    person.applies()
+    person.imports(indicator("a.example", name="secret"))
+    (trace,) = person.asks("why", ITEM["id"], "--peer", "soc")["traces"]
+    (stay,) = trace["stays"]
+    assert stay["stix_id"] == trace["altered"] != ITEM["id"]
+    words = told(person, ITEM["id"], "--peer", "soc", "--at", (datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    as_what = said(language, f"(as {stay['stix_id']}, version", f"(comme {stay['stix_id']}, version")
+    assert words.count(as_what) == 2

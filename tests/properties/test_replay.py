@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import timedelta
 from random import Random
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
@@ -164,7 +163,6 @@ def test_r27_whatever_happened_a_replay_comes_to_what_stands_there(memory: Store
 PARTNERS = ("ccc", "cert-ee", "circl")
 
 
-@pytest.mark.xfail(reason="known: seed 9080, late 1: why --at does not find the altered form that stood")
 @settings(suppress_health_check=[*HealthCheck])
 @given(seed=SEEDS, late=st.integers(0, 12))
 def test_what_is_told_of_a_past_moment_comes_out_again(memory: Store, seed: int, late: int) -> None:
@@ -180,8 +178,11 @@ def test_what_is_told_of_a_past_moment_comes_out_again(memory: Store, seed: int,
         for channel, place in seen[:3]:
             asked = place.original or place.stix_id
             told = trace_of(world.store, world.rules, asked, world.now, peer=peer, channel=channel, at=at, few=100)
-            stays = [each.then.stay for each in told.traces if each.then is not None and each.version == place.version]
-            assert any(stay is not None and stay.agreement == place.agreement for stay in stays)
+            stays = [each.then.stay for each in told.traces if each.then is not None and each.then.stay is not None]
+            # What was altered has its own id, and may have its own version.
+            assert (place.stix_id, place.version, place.agreement) in {
+                (stay.stix_id, stay.version, stay.agreement) for stay in stays
+            }
 
 
 @settings(suppress_health_check=[*HealthCheck])

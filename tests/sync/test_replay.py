@@ -35,11 +35,19 @@ def codes(world: World, **asked: Any) -> set[str]:
     return set(again(world, **asked).counts)
 
 
-def under(*names: str, ceiling: Tlp = Tlp.GREEN, end: date = date(2027, 12, 31), **more: Any) -> Terms:
+def under(
+    *names: str, ceiling: Tlp = Tlp.GREEN, end: date = date(2027, 12, 31), send: Send | None = None, **more: Any
+) -> Terms:
     """The partners under agreements of these names, with the same clauses."""
     made = (
         agreement(
-            name, "ccc", "cert-ee", "circl", receive=Receive(ceiling=Tlp.AMBER), send=Send(ceiling=ceiling), end=end
+            name,
+            "ccc",
+            "cert-ee",
+            "circl",
+            receive=Receive(ceiling=Tlp.AMBER),
+            send=send or Send(ceiling=ceiling),
+            end=end,
         )
         for name in names
     )
@@ -142,6 +150,27 @@ def test_bytes_that_were_replaced_are_found(full: World) -> None:
 def test_a_row_that_was_opened_again_is_found(full: World) -> None:
     falsify(full, _listing, _of("b.example"), closed=None, closed_code=None)
     assert "replay.overstayed" in codes(full)
+
+
+def test_another_form_than_comes_out_now_is_found(world: World) -> None:
+    """What was altered stands beside its original: nothing of the decision itself differs."""
+    world.follow(under("reseau", send=Send(ceiling=Tlp.GREEN, redact=frozenset({"name"}))))
+    world.give("ccc/feed", indicator("a.example", name="secret"))
+    world.now += SECOND
+    world.follow(under("reseau"))
+    assert codes(world) == set()
+    falsify(world, _listing, _listing.c.closed_code == "version.other_form", closed=None, closed_code=None)
+    assert codes(world) == {"replay.overstayed"}
+
+
+def test_r21_what_stands_twice_is_found(world: World) -> None:
+    world.give("ccc/feed", indicator("a.example"))
+    for ceiling in (Tlp.CLEAR, Tlp.GREEN):
+        world.now += SECOND
+        world.follow(under("reseau", ceiling=ceiling))
+    assert codes(world) == set()
+    falsify(world, _listing, _of("a.example"), _listing.c.closed.is_not(None), closed=None, closed_code=None)
+    assert codes(world) == {"replay.twice"}
 
 
 def test_a_closing_that_was_moved_or_renamed_is_found(full: World) -> None:

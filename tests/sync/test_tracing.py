@@ -25,6 +25,7 @@ from exchange.model.party import Expiry, Receive, Send
 from exchange.policy import Rules
 from exchange.serve.ledger import Ledger
 from exchange.store import Store, approvals, audiences, micros, offers, sources, tables
+from exchange.store.ledgers import hand
 from exchange.store.pages import Versions
 from exchange.store.work import NOTICES
 from exchange.sync import accounting, altering
@@ -566,6 +567,46 @@ def test_what_was_altered_is_told_with_its_form_and_who_fetched_it(memory: Store
         assert step.fields["form"]
         assert [step.step for step in found.steps][-3:] == ["transform", "gate", "listing"]
         assert [(each.account, each.exact) for each in found.fetched] == [("ee-soc", True)]
+
+
+def test_every_form_that_they_ever_had_is_told_by_its_own_name(memory: Store) -> None:
+    """What was altered otherwise since, and a pseudonym, whose version is not that of its original."""
+    world = World(memory, under(attribution="anonymous"))
+    made = {**malware("m"), "type": "identity", "id": CCC_IDENTITY, "name": "Canadian Centre"}
+    world.give("ccc/alertes", made)
+    (first,) = world.listed("cert-ee")
+    read_by(world, "ee-soc", "cert-ee")
+    with memory.reading() as tx:
+        (_, seen), *rest = offers.seen(tx, "cert-ee", micros(world.now), CHANNEL)
+    assert (rest, seen.stix_id, seen.version != one(world, made["id"]).version) == ([], first, True)
+    with memory.writing() as tx:
+        entry = {"at": micros(NOW), "peer": "cert-ee", "channel": CHANNEL, "seq": 2, "agreement": "reseau"}
+        hand(tx, [{**entry, "stix_id": first, "version": seen.version, "outcome": "accepted"}])
+    world.now += timedelta(minutes=1)
+    world.follow(under(attribution="anonymous", redact=frozenset({"name"})))
+    (second,) = world.listed("cert-ee")
+    for asked in (made["id"], first, second):
+        found = one(world, asked, at=NOW)
+        assert [(each.stix_id, each.version) for each in found.stays] == [
+            (first, seen.version),
+            (second, seen.version),
+        ]
+        assert found.then is not None and found.then.stay == found.stays[0]
+        assert (found.altered, [each.account for each in found.fetched]) == (second, ["ee-soc"])
+        assert [each.outcome for each in found.handed] == ["accepted"]
+        assert len(found.recalls) == 1
+
+
+def test_what_an_agreement_that_had_ended_lets_nobody_see_did_not_stand_there(memory: Store) -> None:
+    """As `audience --at` has it: a row that rests is no row that is read."""
+    world = World(memory)
+    world.give("circl/x", indicator())
+    after = date(2028, 1, 2)
+    at = NOW.replace(year=after.year, month=after.month, day=after.day)
+    with memory.reading() as tx:
+        assert list(offers.seen(tx, "cert-ee", micros(at))) == []
+    then = one(world, indicator()["id"], at=at).then
+    assert then is not None and then.stay is None
 
 
 def test_why_nothing_could_be_made_of_it_is_told(memory: Store) -> None:

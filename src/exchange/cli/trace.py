@@ -16,7 +16,7 @@ from exchange.errors import UsageError
 from exchange.i18n import spoken
 from exchange.policy import Step
 from exchange.sync.persons import Act
-from exchange.sync.traced import Census, Fetch, Group, Room, Traced, Traces
+from exchange.sync.traced import Census, Fetch, Group, Room, Stay, Traced, Traces
 
 _COLOURS = {"release": "green", "hold": "yellow", "deny": "red"}
 _PASSED = {
@@ -262,10 +262,12 @@ def _stood(trace: Traced) -> Iterator[str]:
     for stay in trace.stays[-_FEW:]:
         if stay.until is None:
             end = say("cli.trace.for_ever") if stay.not_after is None else day(stay.not_after)
-            yield say("cli.trace.stands", since=day(stay.since), end=end)
+            yield say("cli.trace.stands", since=day(stay.since), end=end) + _as_what(stay, trace)
         else:
             reason = say(stay.code, agreement=stay.agreement)
-            yield say("cli.trace.stood", since=day(stay.since), until=day(stay.until), reason=reason)
+            yield say("cli.trace.stood", since=day(stay.since), until=day(stay.until), reason=reason) + _as_what(
+                stay, trace
+            )
     if trace.front is not None:
         yield say("cli.trace.front", id=trace.front.stix_id, since=day(trace.front.since))
     if trace.expires is not None:
@@ -284,7 +286,12 @@ def _at_that_time(trace: Traced) -> Iterator[str]:
     elif then.stay is None:
         yield say("cli.trace.then_absent", at=at)
     else:
-        yield say("cli.trace.then_stood", at=at, since=day(then.stay.since))
+        yield say("cli.trace.then_stood", at=at, since=day(then.stay.since)) + _as_what(then.stay, trace)
+
+
+def _as_what(stay: Stay, trace: Traced) -> str:
+    """Of what was altered for them, the id and the version that they knew; else nothing."""
+    return "" if stay.stix_id == trace.stix_id else " " + say("cli.trace.as", id=stay.stix_id, version=stay.version)
 
 
 def _delivered(trace: Traced) -> Iterator[str]:

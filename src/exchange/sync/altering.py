@@ -57,6 +57,8 @@ class Forms:
         self._made: dict[tuple[int, str], Held | str] = {}
         """(statement, form) → what goes in its place, which may be itself; or why nothing does."""
         self._origins: dict[int, tuple[int, str]] = {}
+        self._versions: dict[int, str] = {}
+        """Number of what was made → the version of its original, of what was made or found here."""
         self._producers = Producers(tx, rules)
         self._bodies: dict[int, bytes] = {}
         self._items: dict[int, Held] = {}
@@ -88,6 +90,10 @@ class Forms:
     def origin(self, row: Listed) -> tuple[int, str]:
         """The statement for which this row stands, and its id."""
         return self._origins.get(row.seq, (row.seq, row.stix_id))
+
+    def said(self, row: Listed) -> tuple[str, str]:
+        """(id, version) of that, as its source said them."""
+        return self.origin(row)[1], self._versions.get(row.seq, row.version)
 
     def why_not(self, row: Listed) -> str:
         """Why this row gives way to another form of the same statement."""
@@ -213,7 +219,7 @@ class Forms:
             )  # fmt: skip
             for (key, new), item in zip(pairs, stored, strict=True):
                 held, transform = rest[key]
-                self._keep(key, held.stix_id, item)
+                self._keep(key, held, item)
                 self._bodies[item.seq] = new.object.body
                 kept.append(self._row(held, transform, item.seq, ""))
         derived.keep(self._tx, kept)
@@ -273,14 +279,15 @@ class Forms:
             if row.seq is None:
                 self._made[key] = row.code or todo[key][0]
             else:
-                self._keep(key, row.stix_id, items[row.seq])
+                self._keep(key, todo[key][0], items[row.seq])
         before = [*there.values()]
         gone = {(row.of, row.form) for row in bad if row.seq is not None}
         return {key: derived.times(before, *key) + (key in gone) for key in todo.keys() - rows.keys()}
 
-    def _keep(self, key: tuple[int, str], stix_id: str, item: Held) -> None:
+    def _keep(self, key: tuple[int, str], original: Held, item: Held) -> None:
         self._made[key] = self._items[item.seq] = item
-        self._origins[item.seq] = (key[0], stix_id)
+        self._origins[item.seq] = (original.seq, original.stix_id)
+        self._versions[item.seq] = original.version
 
     def _applied(self, held: Held, transform: Transform, document: dict[str, object]) -> _Made:
         names = self._producers.names(held) if transform.anonymous else Names()

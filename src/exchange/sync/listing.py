@@ -56,7 +56,7 @@ class Lister:
         peer, channel = reader
         self._reader = next((a.key for a in self.audiences if a.channel == channel and peer in a.members), "")
         self.listed: dict[tuple[str, str], int] = {}
-        """(id, version) → `date_added` of what was listed in the audience of `reader`, a peer in a channel."""
+        """(id, version) as they were given → `date_added` of what was listed to `reader`, a peer in a channel."""
 
     def relist(self, stix_ids: Iterable[str], fresh: Sequence[tuple[Held, bytes]] = ()) -> int:
         """Decide everything stated about `stix_ids`; the number of rows that were listed or closed.
@@ -224,13 +224,16 @@ class Lister:
     ) -> Changes:
         changes = Changes()
         for stix_id, group in groups.items():
-            rows = {row.version: row for row in standing.get((self.numbers[audience.key], stix_id), ())}
-            changes.before.update({(row.stix_id, version): row for version, row in rows.items()})
+            versions = {item.held.seq: item.held.version for item in group}
+            there = standing.get((self.numbers[audience.key], stix_id), ())
+            # By the version of the original: a pseudonym has dates of its own.
+            rows = {versions[self._forms.origin(row)[0]]: row for row in there}
+            changes.before.update({(row.stix_id, row.version): row for row in rows.values()})
             forms, ranks = self._forms.of_group(audience, group), self._ranks(audience, group)
             self._close(audience, group, forms, rows, changes, ranks)
             if len(group) > 1 or len(rows) < 1:
                 self._begin(audience, group, forms, rows, changes, ranks)
-            changes.stay.update({(row.stix_id, version): row for version, row in rows.items()})
+            changes.stay.update({(row.stix_id, row.version): row for row in rows.values()})
         changes.begun.sort(key=lambda row: row.seq)
         return changes
 
@@ -274,19 +277,20 @@ class Lister:
         self, audience: Audience, group: Sequence[Judged], forms: Mapping[int, Held | str], rows: dict[str, Listed],
         changes: Changes, ranks: Mapping[int, int],
     ) -> None:  # fmt: skip
-        taken = set(rows)
+        taken, named = set(rows), {(row.stix_id, row.version): version for version, row in rows.items()}
         for item in sorted(group, key=lambda item: -ranks[item.held.seq]):
             held, there = item.held, rows.get(item.held.version)
             decision, form = self.ageing.decide(item, audience), forms.get(held.seq, held)
             if not decision.released or isinstance(form, str) or (there and there.seq == form.seq):
                 continue
-            if held.version in taken:
-                # (id, version) is unique and the first stays (R21), but the owner's own words outrank an opinion.
-                if there is None or there.rank == OWNER or ranks[held.seq] != OWNER:
-                    continue
-                changes.closed.append((there, "version.owner_speaks"))
-                del rows[held.version]
+            name = form.stix_id, form.version
+            same = {held.version, named.get(name, held.version)} & taken
+            # (id, version) is unique and the first stays (R21), but the owner's own words outrank an opinion.
+            if any(ranks[held.seq] != OWNER or each not in rows or rows[each].rank == OWNER for each in same):
+                continue
+            changes.closed += [(rows.pop(each), "version.owner_speaks") for each in same]
             taken.add(held.version)
+            named[name] = held.version
             fact = folding.own_fact(held, None) if audience.fold else None
             expires = self.ageing.expires(held, audience)
             changes.begun.append(
@@ -360,7 +364,7 @@ class Lister:
                 number = self.numbers[key]
                 listings.hand_over(self.tx, [(number, at) for r, at in leaving if r.latest and r.rank > OPINION])
             if key == self._reader:
-                named = ((self._forms.origin(row)[1], row.version) for row in begun)
+                named = (self._forms.said(row) for row in begun)
                 self.listed |= dict(zip(named, dates, strict=True))
         listings.begin(self.tx, rows)
         if rows or moved or changed:

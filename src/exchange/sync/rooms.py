@@ -117,18 +117,21 @@ def with_fetches(store: Store, made: Traced, key: str, peer: str) -> Traced:
     """The same trace, with the pages that held it, the first and the newest, and who fetched its recall notices."""
     count = 0
     rows: dict[int, Mapping[str, Any]] = {}
+    stood: dict[int, set[tuple[str, str]]] = {}
     with store.noted() as tx:
         for stay in made.stays:
             until = None if stay.until is None else micros(stay.until)
             found = traces.fetches(tx, key, micros(stay.since), until, peer, _PAGES)
             count += found.count
             pages = [*([] if found.first is None else [found.first]), *found.newest]
-            rows |= {int(row["id"]): dict(row) for row in pages}
+            for row in pages:
+                rows[int(row["id"])] = dict(row)
+                stood.setdefault(int(row["id"]), set()).add((stay.stix_id, stay.version))
         told = [notices.fetched(tx, key, micros(each.since)) for each in made.recalls]
     held = [
         _fetch(row, exact=exact)
-        for _, row in sorted(rows.items())
-        if (exact := _held(store, row, made.altered or made.stix_id, made.version)) is not None
+        for number, row in sorted(rows.items())
+        if (exact := _held(store, row, stood[number])) is not None
     ]
     recalls = tuple(
         replace(each, fetched=tuple((account, moment(at)) for account, at in accounts_))
@@ -137,9 +140,11 @@ def with_fetches(store: Store, made: Traced, key: str, peer: str) -> Traced:
     return replace(made, fetches=count, fetched=tuple(held), recalls=recalls)
 
 
-def _held(store: Store, row: Mapping[str, Any], stix_id: str, version: str) -> bool | None:
-    """Whether this page held it: True: so it did; False: it may have, or been cut before; None: it did not."""
+def _held(store: Store, row: Mapping[str, Any], names: Collection[tuple[str, str]]) -> bool | None:
+    """Whether this page held it, by (id, version): True: so it did; False: it may have, or been cut before; None: it
+    did not.
+    """
     given = list(accounting.given(store, row))
-    if not any((place.stix_id, place.version) == (stix_id, version) for place in given):
+    if not any((place.stix_id, place.version) in names for place in given):
         return None
     return bool(len(given) == row["count"])

@@ -51,7 +51,8 @@ def row_of(
 
 def in_form(row: Listed, form: Held) -> Listed:
     """The row of a statement, as that of the form in which it goes."""
-    return replace(row, seq=form.seq, block=form.block, start=form.start, stop=form.stop, stix_id=form.stix_id)
+    place = {"block": form.block, "start": form.start, "stop": form.stop}
+    return replace(row, seq=form.seq, stix_id=form.stix_id, version=form.version, **place)
 
 
 class Place(NamedTuple):

@@ -58,9 +58,12 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay:
-    """One row of the listing: from when until when it stood there."""
+    """One row of the listing: from when until when it stood there, and as what."""
 
+    stix_id: str
+    """The id by which they know what stood there; of what was altered for them not that of the statement."""
     version: str
+    """Of that."""
     since: datetime
     """`date_added`."""
     until: datetime | None

@@ -76,8 +76,8 @@ class Look:
     """(audience, number of the statement) → every row that it had there, as it is or altered, oldest first."""
     forms: Mapping[tuple[int, str], Derived] = field(default_factory=dict)
     """(statement, form) → what was made of it for somebody."""
-    minted: Mapping[int, str] = field(default_factory=dict)
-    """Number of what was made → the id that it has."""
+    made: Mapping[int, Held] = field(default_factory=dict)
+    """Number → what was made, with the id and the version that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def cases(look: Look, found: Sequence[Held], wanted: Sequence[Audience]) -> list
     numbers = [row.number for audience in wanted if (row := look.places.get(audience.key)) is not None]
     look.forms = derived.of(look.tx, seqs)
     of = {row.seq: row.of for row in look.forms.values() if row.seq is not None}
-    look.minted = {item.seq: item.stix_id for item in statements.by_seq(look.tx, of)}
+    look.made = {item.seq: item for item in statements.by_seq(look.tx, of)}
     for some in statements.chunks(sorted(seqs | of.keys())):
         for there in traces.rows(look.tx, numbers, some):
             look.history.setdefault((there["audience"], of.get(there["seq"], there["seq"])), []).append(there)
@@ -198,10 +198,10 @@ def _case(look: Look, item: Judged, audience: Audience) -> Case:
     elif standing is not None and standing["folded"]:
         more = ("fold.behind_twin",)
     alarm = alarm_of(decision, standing, more)
-    there = look.minted.get(rows[-1]["seq"], "") if rows else ""
+    last = look.made.get(rows[-1]["seq"]) if rows else None
     return Case(
         item, audience, decision.verdict, decision.released, reasons, decision.agreement, standing, more, alarm,
-        decision.transform, there,
+        decision.transform, "" if last is None else last.stix_id,
     )  # fmt: skip
 
 
@@ -249,9 +249,10 @@ def _told(found: Sequence[Case], *, few: bool) -> list[Case]:
 def _traced(look: Look, case: Case) -> Traced:
     held, audience, place = case.item.held, case.audience, look.places.get(case.audience.key)
     rows = look.history.get((place.number, held.seq), []) if place is not None else []
-    standing, stays = case.standing, [_stay(held, row) for row in rows]
+    standing, stays = case.standing, [_stay(look.made.get(row["seq"], held), row) for row in rows]
     end = look.ageing.end(held, audience) if case.item.decide(look.rules, audience).released else None
-    ids = [held.stix_id, *([case.altered] if case.altered else [])]
+    names = {(held.stix_id, held.version), *((stay.stix_id, stay.version) for stay in stays)}
+    ids = sorted({stix_id for stix_id, _ in names})
     handed = [row for row in listings.deliveries(look.tx, ids) if row.get("outcome")]
     return Traced(
         stix_id=held.stix_id,
@@ -282,7 +283,7 @@ def _traced(look: Look, case: Case) -> Traced:
         handed=tuple(
             Handed(at=moment(row["at"]), outcome=row["outcome"], peer=row["peer"])
             for row in handed
-            if row["channel"] == audience.channel and row["version"] == held.version
+            if row["channel"] == audience.channel and (row["stix_id"], row["version"]) in names
         ),
         parcel=parcel_of(look.tx, look.rules, audience, place, rows, look.now),
         recalls=recalls_of(look.tx, ids, audience.key),
@@ -297,14 +298,16 @@ def _origin(look: Look, case: Case) -> Origin:
     return origin_of(look.tx, look.rules, held, case.item.subject.label, body)
 
 
-def _stay(held: Held, row: Mapping[str, Any]) -> Stay:
+def _stay(shown: Held, row: Mapping[str, Any]) -> Stay:
+    """`shown`: the statement, or what was made of it, that stood in this row."""
+
     def when(name: str) -> datetime | None:
         return None if row[name] is None or row[name] >= FOREVER else moment(row[name])
 
     return Stay(
-        version=held.version, since=moment(row["added"]), until=when("closed"), code=row["closed_code"] or "",
-        latest=bool(row["latest"]), folded=bool(row["folded"]), agreement=row["agreement"],
-        not_after=when("not_after"), expires=when("expires"),
+        stix_id=shown.stix_id, version=shown.version, since=moment(row["added"]), until=when("closed"),
+        code=row["closed_code"] or "", latest=bool(row["latest"]), folded=bool(row["folded"]),
+        agreement=row["agreement"], not_after=when("not_after"), expires=when("expires"),
     )  # fmt: skip
 
 
@@ -322,7 +325,9 @@ def _then(look: Look, place: AudienceRow | None, stays: Sequence[Stay]) -> Then 
     at = look.at
     there = place is not None and bool(look.peer)
     member = there and place is not None and traces.was_member(look.tx, place.number, look.peer, micros(at))
-    stood = [each for each in stays if each.since <= at and (each.until is None or each.until > at)]
+    stood = [
+        each for each in stays if each.since <= at and all(e is None or e > at for e in (each.until, each.not_after))
+    ]
     return Then(at=at, member=member or not look.peer, stay=stood[-1] if stood else None)
 
 

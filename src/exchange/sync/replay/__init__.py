@@ -10,7 +10,7 @@ kept for that, and what a replay cannot know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -20,6 +20,7 @@ from exchange.store import Store, audiences, derived, later, past, removals, sit
 from exchange.store.audiences import AudienceRow
 from exchange.store.clock import moment
 from exchange.store.past import Row
+from exchange.store.statements import Held
 from exchange.store.work import ERASED
 from exchange.sync import stages
 from exchange.sync.accounting import Asked
@@ -125,6 +126,7 @@ def _page(store: Store, stix_ids: Collection[str], asked: Asked, now: datetime, 
         rows.prepare({case.row.seq for case in cases}, past.of_documents(tx, {case.row.seq for case in cases}))
         for case in cases:
             rows.judge(case)
+        _once(cases, items, found)
         by_seq: dict[tuple[int, str], list[Case]] = {}
         for case in cases:
             by_seq.setdefault((case.row.seq, case.place.channel), []).append(case)
@@ -132,6 +134,17 @@ def _page(store: Store, stix_ids: Collection[str], asked: Asked, now: datetime, 
             there = by_seq.get((handed.seq, handed.channel))
             if there and asked.covers(handed.peer, handed.at):
                 rows.took(min(there, key=lambda case: abs(case.row.added - handed.at)), handed)
+
+
+def _once(cases: Iterable[Case], items: Mapping[int, Held], found: Replayed) -> None:
+    """Whether what readers know by one id and version never stood twice at a time in one listing (RULES R21)."""
+    last: dict[tuple[int, str, str], Case] = {}
+    for case in sorted(cases, key=lambda case: case.row.added):
+        name = case.row.audience, items[case.row.seq].stix_id, case.version
+        before = last.get(name)
+        if before is not None and (before.row.closed is None or before.row.closed > case.row.added):
+            found.differs(case.differs("replay.twice", str(moment(before.row.added))))
+        last[name] = case
 
 
 def _seqs(tx: Connection, stix_ids: Collection[str]) -> set[int]:

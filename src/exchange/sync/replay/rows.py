@@ -203,6 +203,8 @@ class Rows:
         said = self._decide(case, point)
         if said is None or not said.stands:
             return [case.differs("replay.overstayed", "", _reasons(said))]
+        if said.decision.released and self._form(said) != case.form:
+            return [case.differs("replay.overstayed", "", OTHER_FORM)]
         return list(self._alike(case, said))
 
     def _alike(self, case: Case, said: Said) -> Iterator[Mismatch]:

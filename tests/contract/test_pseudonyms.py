@@ -1,0 +1,85 @@
+"""A pseudonym has dates of its own, so versions of its own, and stands, goes and is told of as anything else does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from exchange.store import Store, tables
+from exchange.sync.withdrawing import named, withdraw_from_all
+from tests.contract.test_derived import FROM, LATER, Reading, identity, later, under
+from tests.world import CCC_IDENTITY, OPEN_WRITE, collection, terms
+
+
+@pytest.fixture
+def world(store: Store) -> Reading:
+    """Under an agreement that names nobody, an identity in two versions."""
+    made = Reading(store, under(attribution="anonymous"))
+    made.give(FROM, identity())
+    made.now += LATER
+    made.give(FROM, later(identity(), 1, sectors=["energy"]))
+    return made
+
+
+def standing(world: Reading) -> Counter[tuple[int, str, str]]:
+    """(audience, id, version) → open rows."""
+    row, s = tables.listing.c, tables.statement.c
+    query = select(row.audience, s.stix_id, s.version).join(tables.statement, s.seq == row.seq)
+    with world.store.reading() as tx:
+        return Counter(tuple(each) for each in tx.execute(query.where(row.closed.is_(None))))
+
+
+def test_r21_each_version_of_a_pseudonym_stands_once(world: Reading) -> None:
+    """However often its original is decided anew."""
+    found = world.one()
+    assert found["id"] != CCC_IDENTITY
+    assert set(standing(world).values()) == {1}
+    before = world.body()
+    world.now += LATER
+    world.give(FROM, later(identity(), -60))
+    world.give("circl/feed", identity("An opinion"))
+    assert set(standing(world).values()) == {1}
+    assert world.body() == before
+
+
+def test_r8_no_version_of_a_pseudonym_outlasts_its_original(world: Reading) -> None:
+    copy = world.one()["id"]
+    with world.store.reading() as tx:
+        scope = named(tx, CCC_IDENTITY)
+    withdraw_from_all(world.store, world.rules, scope, who="a", why="b", clock=lambda: world.now)
+    assert copy not in {stix_id for _, stix_id, _ in standing(world)}
+    assert world.told() == [copy]
+
+
+def test_where_the_producer_may_be_named_its_pseudonym_goes(world: Reading) -> None:
+    """A partner that had both would know who it is."""
+    copy = world.one()["id"]
+    world.give("circl/feed", identity("An opinion"))  # so all about it is decided anew
+    world.now += LATER
+    world.follow(terms())
+    assert world.one()["id"] == CCC_IDENTITY
+    assert copy not in {stix_id for _, stix_id, _ in standing(world)}
+
+
+def test_a_notice_tells_no_date_of_who_is_hidden(world: Reading) -> None:
+    """R14: what is said of a pseudonym is its own version."""
+    world.now += LATER
+    world.follow(terms())
+    world.now += LATER
+    world.follow(under(attribution="anonymous"))
+    assert identity()["modified"][:10] not in world.body().decode()
+
+
+def test_a_producer_is_answered_by_the_version_that_it_gave(store: Store) -> None:
+    """R21: where readers get its pseudonym."""
+    room = collection(OPEN_WRITE, "libre", ("ccc", "circl"), writers=("ccc",))
+    given = under(attribution="anonymous")
+    world = Reading(store, replace(given, collections={**given.collections, OPEN_WRITE: room}))
+    for number in (0, 1):
+        made = later(identity(), number, description=f"said {number} times")
+        listed = world.give("ccc/post", made, posted=f"collection:{OPEN_WRITE}").listed
+        assert [(stix_id, version[:19]) for stix_id, version in listed] == [(made["id"], made["modified"][:19])]
+        world.now += LATER
