@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,8 +118,7 @@ def versions(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> 
         with store.reading() as tx:
             found = configurations.every(tx)
         store.close()
-    earlier = {one.id: before.files for before, one in pairwise(found)}
-    changed = {one.id: difference(earlier.get(one.id, {}), one.files) for one in found}
+    changed = _changes(found)
     if as_json:
         fields = ("id", "who", "why", "restored", "digest", "intact")
         rows = [{name: getattr(one, name) for name in fields} | {"at": moment(one.at)} for one in found]
@@ -132,6 +130,16 @@ def versions(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> 
     columns = ("version", "at", "who", "why", "files")
     show_table([f"cli.column.{name}" for name in columns], [_row(one, changed[one.id]) for one in found], folds=True)
     return 0
+
+
+def _changes(found: Sequence[configurations.Applied]) -> dict[int, list[Change]]:
+    """By number, what each changed of the one before it, as far as they are as they were applied."""
+    changed: dict[int, list[Change]] = {}
+    before: Mapping[str, str] = {}
+    for one in found:
+        changed[one.id] = difference(before, one.files) if one.intact else []
+        before = one.files if one.intact else before
+    return changed
 
 
 def _row(one: configurations.Applied, changes: list[Change]) -> tuple[str, ...]:
