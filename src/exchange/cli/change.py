@@ -168,7 +168,7 @@ def _before(store: Store) -> int:
 
 def _carry_out(store: Store, folder: Path, change: Proposal, why: str, *, yes: bool, as_json: bool) -> int:
     """Show, ask, write down, follow."""
-    if not change.changes and change.follows:
+    if not change.changes and change.follows and change.runs == change.follows:
         if as_json:
             show_json({**_data(change, None), "applied": False})
         else:
@@ -176,7 +176,8 @@ def _carry_out(store: Store, folder: Path, change: Proposal, why: str, *, yes: b
         return 0
     expected = _expected(store, change)
     if not as_json:
-        _show(change, expected)
+        if change.changes:  # else it is applied as it runs, in place of what was written over
+            _show(change, expected)
         if not yes and sys.stdin.isatty() and not typer.confirm(say("cli.apply.sure")):
             tell("cli.apply.left")
             return 1
@@ -242,7 +243,7 @@ def _expected(store: Store, change: Proposal) -> _Expected | None:
 
 def _data(change: Proposal, expected: _Expected | None) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "runs": change.follows or None,
+        "runs": change.runs or None,
         "restores": change.restores,
         "changes": [_change(each) for each in change.changes],
     }
@@ -262,9 +263,9 @@ def _show(change: Proposal, expected: _Expected | None) -> None:
     if change.restores is None:
         warn(change.settings)
     if not change.changes:
-        tell("cli.plan.nothing", version=change.follows)
+        tell("cli.plan.nothing", version=change.runs)
         return
-    tell("cli.plan.title" if change.follows else "cli.plan.first", version=change.follows)
+    tell("cli.plan.title" if change.follows else "cli.plan.first", version=change.runs or change.follows)
     file = ""
     for each in change.changes:
         colour, sign = _SIGNS[each.kind]
@@ -277,7 +278,7 @@ def _show(change: Proposal, expected: _Expected | None) -> None:
     if expected is not None:
         _show_effects(expected)
     elif change.follows:
-        tell("cli.plan.unknown", version=change.follows)
+        tell("cli.plan.unknown", version=change.runs or change.follows)
 
 
 def _show_effects(expected: _Expected) -> None:
