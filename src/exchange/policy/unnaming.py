@@ -96,13 +96,14 @@ class Names:
             start, stop = found.span()
             if places is not None:
                 start, stop = places[start], places[stop - 1] + 1
+            if stop <= at:
+                continue  # it went with what it is written in one with, which may be long
             while start > at and not text[start - 1].isspace():
                 start -= 1
             while stop < len(text) and not text[stop].isspace():
                 stop += 1
-            if stop > at:
-                made += [text[at:start], _GAP]
-                at = stop
+            made += [text[at:start], _GAP]
+            at = stop
         left = "".join((*made, text[at:]))
         return _GAP if self._stands(left) else left  # in another reading
 
