@@ -165,6 +165,9 @@ def pursue(store: Store, rules: Rules, clock: Clock) -> int:
         if name == stages.TAKE:
             with store.writing() as tx:
                 stages.still(tx, rules, stage)
+                # What rests on words that are worth more by now goes before anybody reads on.
+                stricter = widened.lapse(tx, rules, clock())
+                changed += Lister(tx, rules, clock()).relist(stricter) if stricter else 0
                 audiences.reopen(tx)
                 removals.keep_shut(tx)
                 stages.put(tx, stage._replace(name=stages.GIVE, after=0))
@@ -173,6 +176,4 @@ def pursue(store: Store, rules: Rules, clock: Clock) -> int:
         audiences.reopen(tx)
         removals.keep_shut(tx)
         stages.end(tx, rules)
-        stricter = widened.lapse(tx, rules, clock())
-        changed += Lister(tx, rules, clock()).relist(stricter) if stricter else 0
     return changed
