@@ -451,6 +451,17 @@ def test_what_comes_back_is_not_released_again(office: Office) -> None:
     assert office.listed("cert-ee") == [new]
 
 
+def test_r16_what_our_own_house_hands_back_ends_nothing(office: Office) -> None:
+    """R4: our other servers read all that we have, and what they give is of the same peer as what we widen."""
+    office.give(HOME, ours())
+    (new,) = office.widen(ours()["id"]).made
+    before = office.listed("circl", recalls=True)
+    office.give("maison/autre", office.body(new))
+    assert office.listed("circl", recalls=True) == before == [new]
+    office.end(1)
+    assert office.listed("circl") == []
+
+
 # --- two persons ----------------------------------------------------------------------------------------------------
 
 
