@@ -44,6 +44,12 @@ def follows(store: Store, rules: Rules) -> bool:
         return audiences.note(tx, EPOCH) == rules.epoch and stages.read(tx) is None
 
 
+def unfinished(store: Store, rules: Rules) -> bool:
+    """Whether it is left to `pursue` them, by whomever they were followed."""
+    with store.reading() as tx:
+        return audiences.note(tx, EPOCH) == rules.epoch and stages.read(tx) is not None
+
+
 def follow(store: Store, rules: Rules, now: datetime) -> int:
     """From now on the store follows `rules`; `pursue` is to be called then. The number of listings that changed."""
     with store.reading() as tx:
