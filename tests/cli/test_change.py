@@ -155,6 +155,32 @@ def test_what_was_written_over_in_the_database_does_not_run(person: Person) -> N
     assert [row["intact"] for row in person.asks("versions")] == [False, False, True]
 
 
+def test_what_runs_in_place_of_what_was_written_over_can_be_applied_as_it_is(person: Person) -> None:
+    """Whoever finds that the version before is the right one says so, and the alarm ends."""
+    given(person)
+    edit(person, SOC, "TLP:GREEN", "TLP:CLEAR")
+    person.types("apply", "--yes")
+    edit(person, SOC, "TLP:CLEAR", "TLP:GREEN")
+    overwrite(person, 2, "TLP:CLEAR", "TLP:AMBER")
+    planned = person.asks("plan")
+    assert (planned["runs"], planned["changes"]) == (1, [])
+    done = person.asks("apply", "--why", "the first was right")
+    assert (done["applied"], done["version"]) == (True, 3)
+    assert "exchange plan" not in person.types("peers").stdout
+    assert person.asks("apply")["applied"] is False
+
+
+def test_what_was_written_over_in_the_database_is_told_of_whatever_stands_there(person: Person) -> None:
+    """No TOML any more, no texts, no text: the command that everything points to says which version that is."""
+    given(person)
+    edit(person, SOC, "TLP:GREEN", "TLP:CLEAR")
+    person.types("apply", "--yes")
+    for old, new in (("[send]", "[send"), ('{"', '{"a.toml": 1, "'), ('{"', '{"\\udc00": "", "'), ("{", "[")):
+        overwrite(person, 2, old, new)
+        assert [row["intact"] for row in person.asks("versions")] == [True, False]
+        assert "1" in person.types("versions").stdout
+
+
 def test_where_no_version_is_as_it_was_applied_nothing_runs_until_one_is(person: Person) -> None:
     given(person)
     overwrite(person, 1, "{", "[")

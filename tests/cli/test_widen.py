@@ -57,7 +57,7 @@ def test_as_json_it_says_the_same(house: Person) -> None:
     assert (item["before"], item["after"], item["source"]) == ("TLP:AMBER", "TLP:GREEN", "maison/fichiers")
     assert done["made"] == [item["new_id"]]
     assert {(each["peer"], each["channel"][:10]) for each in done["effects"]} == {("soc", "collection")}
-    assert (done["number"], done["waits"], done["who"]) == (1, 0, "Luc")
+    assert (done["number"], done["waits"], done["who"]) == (1, 0, "Luc (marie)")
 
 
 def test_what_a_newer_version_ended_waits_in_the_queue(house: Person) -> None:

@@ -114,7 +114,8 @@ DOCUMENTS: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
             (
                 (
                     "email-message:x_misp_text", "email-message:subject", "email-message:body", "file:'x_note'",
-                    "x-ticket:who", "ticket : who", "email-message:received_lines[0]",
+                    "x-ticket:who", "ticket : who", "email-message:received_lines[0]", "URL:value", "old_url:value",
+                    "ticket//url\n:who", "ticket:// :\nwho", "ticketURL:who", "a-Z:who", "a_file:name",
                     "email-message:additional_header_fields.'X-Note'",
                     "file:extensions.'extension-definition--11111111-1111-4111-8111-111111111111'.about",
                 ),

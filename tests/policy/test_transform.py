@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -150,6 +151,14 @@ def test_the_producer_goes_from_wherever_it_shows() -> None:
     assert "x_zeta_score" not in found
     assert list(found["extensions"]) == [lineage.EXTENSION]
     assert found["created_by_ref"] == mint(MAKER)
+
+
+def test_a_name_that_stands_often_in_one_word_costs_no_more_than_its_length() -> None:
+    """Promise 6: a list of links without a space between them."""
+    names = Names.of((), ["Some Partner"], ["https://partner.example"])
+    begun = time.process_time()
+    assert names.gone("of " + "https://partner.example/a," * 20_000 + " and") == "of […] and"
+    assert time.process_time() - begun < 10
 
 
 def test_a_name_in_what_cannot_lose_it_is_refused() -> None:

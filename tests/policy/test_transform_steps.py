@@ -387,3 +387,12 @@ def test_all_in_a_list_that_was_taken_out_stands_in_no_other_place(who: list[Any
     assert isinstance(listed, dict) is goes
     if isinstance(found, dict):
         assert found["additional_header_fields"] == {"X-Mailer": "m"}
+
+
+def test_what_holds_too_much_to_be_compared_is_refused() -> None:
+    """Promise 6: each word that went is looked for in all that stays; one value may hold any number of words."""
+    words = [f"victim{n:06d}" for n in range(4_000)]
+    much = indicator(description="x" * 200_000, x_mail={"event_creator_email": words})
+    assert apply(much, Transform(recipients="r", personal=True), MAKING) == Refused("transform.personal_stays")
+    few = indicator(description="x" * 200_000, x_mail={"event_creator_email": words[:100]})
+    assert isinstance(apply(few, Transform(recipients="r", personal=True), MAKING), dict)

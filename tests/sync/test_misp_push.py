@@ -359,10 +359,13 @@ def test_r25_the_assembled_event_is_judged(memory: Store, monkeypatch: pytest.Mo
     assert (run.counts, instance.handed) == ({"stopped": 1}, [])
 
 
-def test_a_sighting_goes_with_what_was_seen(memory: Store) -> None:
-    """Whoever saw it, and in whichever event they have it."""
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_sighting_goes_with_what_was_seen(memory: Store, hidden: bool) -> None:
+    """Whoever saw it, and in whichever event they have it; what others said of it first changes nothing (R14)."""
     desk, instance = MispDesk(memory), Instance()
-    seen = made("a.example")
+    seen, first = made("a.example"), made("a.example", tlp=Tlp.RED)
+    if hidden:
+        desk.world.give("cert-ee/x", first, marked(report(first), Tlp.RED))
     sighting = marked(
         {
             "type": "sighting", "spec_version": "2.1", "id": "sighting--0a7f0d1e-2c49-4f6a-9d31-8a0c6e2f4b01",

@@ -448,6 +448,20 @@ def test_terms_that_come_back_before_others_were_pursued_are_pursued(
         assert all(row.open for row in audiences.everyone(tx).values())
 
 
+def test_terms_that_another_process_began_and_left_are_pursued(memory: Store, time: Time) -> None:
+    """R19: two daemons on one store, or a command that was killed: whoever is left ends it, without a restart."""
+    wide = with_sources(terms(), ALERTS)
+    schedule = made(memory, Partners(ccc=Giver()), time, wide)
+    accept(memory, Rules(wide, NOW), page(indicator()), OTHER.key, "circl", NOW)
+    narrow = agreement("reseau", "ccc", "cert-ee", "circl", send=Send(ceiling=Tlp.CLEAR))
+    adopt(memory, Rules(with_sources(terms(agreements=[narrow]), ALERTS), NOW), NOW)
+    assert listed(memory, time) == []
+    follow(memory, Rules(wide, NOW), NOW)  # and dies
+    schedule.tick()
+    wait(list(schedule._busy.values()), PATIENCE)
+    assert listed(memory, time) == [indicator()["id"]]
+
+
 def test_what_a_crash_left_waiting_is_settled_at_the_start(memory: Store, time: Time) -> None:
     """R11: what a POST left is decided at the start; what a drain left waits for the pages that may still mark it."""
     given = with_sources(terms(unmarked=Tlp.GREEN), ALERTS)

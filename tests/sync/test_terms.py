@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.errors import StoreError
+from exchange.errors import StoreError, StoreOutdated
 from exchange.model import stix
 from exchange.model.marking import Label, Tlp
 from exchange.model.party import Receive, Send, Terms
@@ -22,7 +22,7 @@ from exchange.store import Store, audiences, listings, micros, notices, open_sto
 from exchange.sync import stages
 from exchange.sync import terms as terms_module
 from exchange.sync.passes import Taking
-from exchange.sync.terms import adopt
+from exchange.sync.terms import adopt, follow, pursue
 from tests.world import (
     CCC_IDENTITY,
     FOLDED,
@@ -358,6 +358,41 @@ def test_a_crash_and_then_the_old_terms_again(memory: Store, monkeypatch: pytest
     world.follow(terms())
     assert set(world.listed("circl")) == {item["id"] for item in objects}
     assert all(row.open for row in rows(memory).values())
+
+
+@pytest.mark.parametrize("at", [2, 3, 4])
+def test_r19_terms_that_come_back_are_not_taken_for_those_of_before(
+    memory: Store, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Whoever pursues terms, and slept while others were followed and these came back, does not end their pursuit."""
+    sends = Send(ceiling=Tlp.CLEAR, types=frozenset({"malware"})), Send(ceiling=Tlp.CLEAR), Send(ceiling=Tlp.GREEN)
+    little, mine, wide = (
+        terms(agreements=[agreement("reseau", *PARTIES, receive=Receive(ceiling=Tlp.GREEN), send=send)])
+        for send in sends
+    )
+    world, rules = World(memory, little), Rules(mine, NOW)
+    tlps = [Tlp.GREEN, Tlp.CLEAR, Tlp.GREEN, Tlp.CLEAR, Tlp.GREEN, Tlp.CLEAR]
+    world.give("ccc/x", *(indicator(f"{n}.example", tlp=tlp) for n, tlp in enumerate(tlps)))
+    monkeypatch.setattr(stages, "STEP", 1)
+    monkeypatch.setattr(stages, "FEWEST", 1)
+    monkeypatch.setattr(stages, "_LOOK", 1)
+    calls: list[int] = []
+
+    def clock() -> datetime:
+        calls.append(1)
+        if len(calls) == at:
+            adopt(memory, Rules(wide, NOW), NOW)
+            assert len(world.listed("circl")) == len(tlps)
+            follow(memory, rules, NOW)
+        return NOW
+
+    follow(memory, rules, NOW)
+    with suppress(StoreOutdated):
+        pursue(memory, rules, clock)
+    assert len(calls) >= at
+    pursue(memory, rules, lambda: NOW)
+    assert all(row.open for row in rows(memory).values())
+    assert set(world.listed("circl")) == {indicator(f"{n}.example")["id"] for n in (1, 3, 5)}
 
 
 def test_steps_do_not_matter(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from exchange.model.lights import PAP_ID, PFC_ID, Pap, Pfc
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Peer, Receive, Send, Terms
 from exchange.policy.widening import wanted
-from exchange.store import Store, erasures, removals, statements, tables, widenings
-from exchange.sync import accounting, approving, erasing, widening, withdrawing
+from exchange.store import Store, audiences, erasures, listings, removals, statements, tables, widenings
+from exchange.sync import accounting, approving, erasing, stages, widening, withdrawing
 from exchange.sync.loosening import Plan, Wish
 from exchange.sync.tracing import trace_of
 from exchange.sync.widening import Done
@@ -311,6 +311,31 @@ def test_the_setting_is_taken_back(ministry: Office) -> None:
 # --- what becomes of the original -----------------------------------------------------------------------------------
 
 
+def test_r19_it_is_over_before_anybody_reads_by_the_new_terms(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its original is worth more by another default: nobody is let in again while it still stands."""
+
+    def given(unmarked: Tlp) -> Terms:
+        default = agreement("maison", "maison", receive=Receive(ceiling=RED, unmarked=unmarked))
+        return replace(house(), agreements=(*house().agreements, default))
+
+    office = Office(store, given(AMBER))
+    office.give(HOME, ours(tlp=None))
+    office.widen(ours()["id"])
+    (made,) = office.standing()
+    seen, walk = [], stages.walk
+
+    def looking(of: Store, shift: Any, stage: stages.Stage, *more: Any) -> int:
+        with of.reading() as tx:
+            read = {row.number for row in audiences.everyone(tx).values() if row.open}
+            seen.append((stage.name, any(row.audience in read for row in listings.standing(tx, [made]))))
+        return walk(of, shift, stage, *more)
+
+    monkeypatch.setattr(stages, "walk", looking)
+    office.follow(given(RED))
+    assert office.codes() == ["widening.stricter"]
+    assert seen == [(name, False) for name in stages.NAMES]
+
+
 def later(made: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {**made, "modified": "2026-11-21T12:00:30.000000Z", **more}
 
@@ -424,6 +449,17 @@ def test_what_comes_back_is_not_released_again(office: Office) -> None:
     back = {**office.body(new), "id": "indicator--00000000-0000-4000-8000-00000000000a", "created_by_ref": CCC_IDENTITY}
     office.give("ccc/alertes", back)
     assert office.listed("cert-ee") == [new]
+
+
+def test_r16_what_our_own_house_hands_back_ends_nothing(office: Office) -> None:
+    """R4: our other servers read all that we have, and what they give is of the same peer as what we widen."""
+    office.give(HOME, ours())
+    (new,) = office.widen(ours()["id"]).made
+    before = office.listed("circl", recalls=True)
+    office.give("maison/autre", office.body(new))
+    assert office.listed("circl", recalls=True) == before == [new]
+    office.end(1)
+    assert office.listed("circl") == []
 
 
 # --- two persons ----------------------------------------------------------------------------------------------------

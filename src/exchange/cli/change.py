@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,8 +118,7 @@ def versions(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> 
         with store.reading() as tx:
             found = configurations.every(tx)
         store.close()
-    earlier = {one.id: before.files for before, one in pairwise(found)}
-    changed = {one.id: difference(earlier.get(one.id, {}), one.files) for one in found}
+    changed = _changes(found)
     if as_json:
         fields = ("id", "who", "why", "restored", "digest", "intact")
         rows = [{name: getattr(one, name) for name in fields} | {"at": moment(one.at)} for one in found]
@@ -132,6 +130,16 @@ def versions(folder: Folder = Path(DEFAULT_FOLDER), as_json: AsJson = False) -> 
     columns = ("version", "at", "who", "why", "files")
     show_table([f"cli.column.{name}" for name in columns], [_row(one, changed[one.id]) for one in found], folds=True)
     return 0
+
+
+def _changes(found: Sequence[configurations.Applied]) -> dict[int, list[Change]]:
+    """By number, what each changed of the one before it, as far as they are as they were applied."""
+    changed: dict[int, list[Change]] = {}
+    before: Mapping[str, str] = {}
+    for one in found:
+        changed[one.id] = difference(before, one.files) if one.intact else []
+        before = one.files if one.intact else before
+    return changed
 
 
 def _row(one: configurations.Applied, changes: list[Change]) -> tuple[str, ...]:
@@ -160,7 +168,7 @@ def _before(store: Store) -> int:
 
 def _carry_out(store: Store, folder: Path, change: Proposal, why: str, *, yes: bool, as_json: bool) -> int:
     """Show, ask, write down, follow."""
-    if not change.changes and change.follows:
+    if not change.changes and change.follows and change.runs == change.follows:
         if as_json:
             show_json({**_data(change, None), "applied": False})
         else:
@@ -168,7 +176,8 @@ def _carry_out(store: Store, folder: Path, change: Proposal, why: str, *, yes: b
         return 0
     expected = _expected(store, change)
     if not as_json:
-        _show(change, expected)
+        if change.changes:  # else it is applied as it runs, in place of what was written over
+            _show(change, expected)
         if not yes and sys.stdin.isatty() and not typer.confirm(say("cli.apply.sure")):
             tell("cli.apply.left")
             return 1
@@ -234,7 +243,7 @@ def _expected(store: Store, change: Proposal) -> _Expected | None:
 
 def _data(change: Proposal, expected: _Expected | None) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "runs": change.follows or None,
+        "runs": change.runs or None,
         "restores": change.restores,
         "changes": [_change(each) for each in change.changes],
     }
@@ -254,9 +263,9 @@ def _show(change: Proposal, expected: _Expected | None) -> None:
     if change.restores is None:
         warn(change.settings)
     if not change.changes:
-        tell("cli.plan.nothing", version=change.follows)
+        tell("cli.plan.nothing", version=change.runs)
         return
-    tell("cli.plan.title" if change.follows else "cli.plan.first", version=change.follows)
+    tell("cli.plan.title" if change.follows else "cli.plan.first", version=change.runs or change.follows)
     file = ""
     for each in change.changes:
         colour, sign = _SIGNS[each.kind]
@@ -269,7 +278,7 @@ def _show(change: Proposal, expected: _Expected | None) -> None:
     if expected is not None:
         _show_effects(expected)
     elif change.follows:
-        tell("cli.plan.unknown", version=change.follows)
+        tell("cli.plan.unknown", version=change.runs or change.follows)
 
 
 def _show_effects(expected: _Expected) -> None:

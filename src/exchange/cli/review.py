@@ -31,6 +31,7 @@ from exchange.cli.terminal import (
     say,
     show_json,
     source_of,
+    speaker,
     tell,
 )
 from exchange.config import Settings
@@ -150,7 +151,7 @@ def _rule(
     if not why.strip():
         raise UsageError("cli.review.why_empty")
     ruling = Ruling(
-        stix_id=stix_id.strip(), value=value.strip(), source=source, released=released, who=_speaker(who), why=why
+        stix_id=stix_id.strip(), value=value.strip(), source=source, released=released, who=speaker(who), why=why
     )
     rules = rules_of(settings)
     with opened(settings) as store:
@@ -176,12 +177,6 @@ def _rule(
             }
         )
     return 0
-
-
-def _speaker(who: str) -> str:
-    """Who decides: the login, behind the name that was typed if it is another; it is logins that are counted."""
-    login, name = responsible(), who.strip()
-    return f"{name} ({login})" if name and name != login else login
 
 
 def _named(held: Any) -> dict[str, Any]:

@@ -163,6 +163,12 @@ def responsible() -> str:
     return person()
 
 
+def speaker(who: str) -> str:
+    """Who decides: the login, behind the name that was typed if it is another; it is logins that are counted."""
+    login, name = responsible(), who.strip()
+    return f"{name} ({login})" if name and name != login else login
+
+
 def plain(value: Any) -> Any:
     """`value` as JSON: dataclasses as objects, times in RFC 3339."""
     if is_dataclass(value) and not isinstance(value, type):

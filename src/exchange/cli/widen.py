@@ -29,6 +29,7 @@ from exchange.cli.terminal import (
     rules_of,
     say,
     show_json,
+    speaker,
     tell,
     where_of,
 )
@@ -90,11 +91,11 @@ def widen(
 
 
 def _person(settings: Settings, who: str) -> str:
-    """Who says it. Where two must be two, that is the one who logged in, whatever is typed."""
-    login = responsible()
-    if who.strip() and who.strip() != login and rules_of(settings).eyes > 1:
+    """Who says it. Where two must be two, that is the one who logged in, and no name beside."""
+    login, found = responsible(), speaker(who)
+    if found != login and rules_of(settings).eyes > 1:
         raise UsageError("cli.widen.login", who=who.strip(), login=login)
-    return who.strip() or login
+    return found
 
 
 def _wish(asked: str, to: str, right: str, source: str, *, content: bool) -> Wish:
@@ -151,7 +152,7 @@ def _show(plan: Plan, settings: Settings) -> None:
     if len(plan.items) > _FEW:
         tell("cli.widen.more", count=len(plan.items) - _FEW)
     for stix_id, code in plan.left_out[:_FEW]:
-        out.print("  " + clean(say("cli.widen.left_out", id=stix_id, reason=_reason(code))), soft_wrap=True)
+        out.print("  " + clean(say("cli.widen.left_out", id=stix_id, reason=say(code))), soft_wrap=True)
     if len(plan.left_out) > _FEW:
         tell("cli.widen.more", count=len(plan.left_out) - _FEW)
     for each in plan.effects:
@@ -163,11 +164,6 @@ def _show(plan: Plan, settings: Settings) -> None:
         tell("cli.widen.nobody")
     if plan.eyes > 1:
         tell("cli.widen.eyes", asked=plan.eyes, said=", ".join(plan.said) or "–")
-
-
-def _reason(code: str) -> str:
-    """Why a member is left out, in the words of the reasons."""
-    return say(code)
 
 
 def _plain(plan: Plan) -> dict[str, Any]:

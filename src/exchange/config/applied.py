@@ -60,6 +60,8 @@ class Proposal:
     files: Mapping[str, str]
     follows: int
     """The version that was applied last; 0: none was applied yet."""
+    runs: int
+    """The version that runs: the same, unless somebody changed that in the database; 0: none does."""
     before: Settings | None
     """What runs; None: nothing does, or this release cannot read it."""
     changes: tuple[Change, ...]
@@ -92,6 +94,7 @@ def proposed(store: Store, folder: Path, restores: int | None = None) -> Proposa
         settings=settings,
         files=files,
         follows=follows,
+        runs=0 if runs is None else runs.id,
         before=before,
         changes=tuple(difference({} if runs is None else runs.files, files)),
         restores=restores,

@@ -170,25 +170,33 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
 
 def _said(value: Any, finding: personal.Finding) -> Iterator[str]:
     """The words that were found; of what is no text, all in it."""
+    for text in _strings(value):
+        yield text[finding.start : finding.stop].strip().casefold()
+
+
+def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        yield value[finding.start : finding.stop].strip().casefold()
+        yield value
     elif isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
-            yield from _said(inner, finding)
+            yield from _strings(inner)
 
 
 _TELLING = 5
 """Letters of what stands in another text by chance no more."""
+_MUCH = 300_000_000
+"""Letters that are compared: all those that stay, with each word."""
 
 
 def _stands(value: Any, words: Collection[str]) -> bool:
-    """Whether what was taken out in one place stands in another: in a pattern, that a label said to be a victim's."""
-    if isinstance(value, str):
-        text = value.casefold()
-        return any(len(each) >= _TELLING and each in text for each in words)
-    if isinstance(value, dict):
-        return any(_stands(inner, words) for inner in value.values())
-    return isinstance(value, list) and any(_stands(inner, words) for inner in value)
+    """Whether what was taken out in one place stands in another: in a pattern, that a label said to be a victim's; or
+    whether there is too much to say.
+    """
+    telling = [each for each in words if len(each) >= _TELLING]
+    texts = [text.casefold() for text in _strings(value)]
+    if len(telling) * sum(map(len, texts)) > _MUCH:
+        return True
+    return any(each in text for text in texts for each in telling)
 
 
 def _unnamed(document: dict[str, Any], making: Making) -> dict[str, Any] | Refused:

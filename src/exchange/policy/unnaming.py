@@ -78,7 +78,7 @@ class Names:
         return any(map(self._stands, _texts(value)))
 
     def _stands(self, text: str) -> bool:
-        return any(self._found_by(_folded(each)[0]) is not None for each in _readings(text))
+        return any(self._found_by(_folded(each)) is not None for each in _readings(text))
 
     def _found_by(self, folded: str) -> re.Pattern[str] | None:
         """What finds those of them whose beginning stands in the text; None: it finds nothing there."""
@@ -88,20 +88,22 @@ class Names:
 
     def gone(self, text: str) -> str:
         """`text` without them, and without what is written in one with them: an address, a link."""
-        folded, places = _folded(text)
+        folded = _folded(text)
         pattern = self._found_by(folded)
+        places = None if pattern is None else _places(text)
         made, at = [], 0
         for found in pattern.finditer(folded) if pattern is not None else ():
             start, stop = found.span()
             if places is not None:
                 start, stop = places[start], places[stop - 1] + 1
+            if stop <= at:
+                continue  # it went with what it is written in one with, which may be long
             while start > at and not text[start - 1].isspace():
                 start -= 1
             while stop < len(text) and not text[stop].isspace():
                 stop += 1
-            if stop > at:
-                made += [text[at:start], _GAP]
-                at = stop
+            made += [text[at:start], _GAP]
+            at = stop
         left = "".join((*made, text[at:]))
         return _GAP if self._stands(left) else left  # in another reading
 
@@ -110,9 +112,9 @@ class Names:
         """(letters with which it begins, pattern) of each way of writing each of them: there may be many names, and few
         of them in a text.
         """
-        found = [(_BEGINNING.split(part)[0], _part(part)) for part in (_folded(each)[0] for each in self.parts)]
+        found = [(_BEGINNING.split(part)[0], _part(part)) for part in (_folded(each) for each in self.parts)]
         for each in self.words:
-            word = _folded(each)[0][:_ENOUGH]
+            word = _folded(each)[:_ENOUGH]
             said, joined = [one for one in _SIGNS.split(word) if one], _SIGNS.sub("", word)
             if len(joined) > 1:
                 found.append((said[0], _long_or_alone(r"[\W_]+".join(map(re.escape, said)), len(word))))
@@ -145,25 +147,32 @@ def _long_or_alone(found: str, letters: int) -> str:
     return found if letters >= _LONG else rf"(?<!\w){found}(?!\w)"
 
 
-def _folded(text: str) -> tuple[str, list[int] | None]:
-    """`text` without case, accents and signs that nobody sees; and of each letter where it stood (None: it stands
-    there still).
-    """
+class _Letters(dict[int, str]):
+    """What each letter is without case and accents; nothing, of signs that nobody sees."""
+
+    def __missing__(self, sign: int) -> str:
+        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", chr(sign)).casefold())
+        seen = (each for each in plain if unicodedata.category(each) not in ("Mn", "Cf"))
+        found = "".join(_LETTERS.get(each, each) for each in seen)
+        if len(self) < _REMEMBERED:
+            self[sign] = found
+        return found
+
+
+_REMEMBERED = 10_000
+_PLAIN_LETTERS = _Letters()
+
+
+def _folded(text: str) -> str:
+    """`text` without case, accents and signs that nobody sees."""
+    return text.lower() if text.isascii() else text.translate(_PLAIN_LETTERS)
+
+
+def _places(text: str) -> list[int] | None:
+    """Of each letter of `_folded` where it stood in `text`; None: it stands there still."""
     if text.isascii():
-        return text.lower(), None
-    made: list[str] = []
-    places: list[int] = []
-    for place, sign in enumerate(text):
-        if sign.isascii():
-            made.append(sign.lower())
-            places.append(place)
-            continue
-        for plain in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", sign).casefold()):
-            if unicodedata.category(plain) not in ("Mn", "Cf"):
-                letters = _LETTERS.get(plain, plain)
-                made.append(letters)
-                places += [place] * len(letters)
-    return "".join(made), places
+        return None
+    return [place for place, sign in enumerate(text) for _ in _PLAIN_LETTERS[ord(sign)]]
 
 
 def _readings(text: str) -> Iterator[str]:

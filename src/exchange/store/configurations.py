@@ -45,7 +45,7 @@ class Applied:
 
 def digest_of(files: Mapping[str, str]) -> str:
     """SHA-256 of names and texts: equal for equal folders."""
-    return hashlib.sha256(_text(files).encode()).hexdigest()
+    return hashlib.sha256(_text(files).encode(errors="surrogatepass")).hexdigest()  # whatever stands there by now
 
 
 def _text(files: Mapping[str, str]) -> str:

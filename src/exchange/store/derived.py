@@ -6,6 +6,7 @@ is that of the statement of which it was made, and so is the MISP event in which
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -206,6 +207,6 @@ def set_aside(tx: Connection, row: Derived) -> None:
         tx.execute(update(derived).where(mine).values(form=f"{row.form}{_BEFORE}{row.seq}"))
 
 
-def times(rows: Iterable[Derived], of: int, form: str) -> int:
-    """How often it was made before in this form, of all that was made of these statements."""
-    return sum(row.of == of and row.form.startswith(form + _BEFORE) for row in rows)
+def times(rows: Iterable[Derived]) -> Counter[tuple[int, str]]:
+    """(statement, form) → how often that was made and then made anew, of all that was made of these statements."""
+    return Counter((row.of, row.shape) for row in rows if _BEFORE in row.form)

@@ -24,7 +24,7 @@ from exchange.store.tables import (
     statement,
     withdrawal,
 )
-from exchange.store.work import ERASED, NOTICES
+from exchange.store.work import NOTICES
 
 MOST = 50_000
 """Neighbours of a few hundred ids."""
@@ -238,10 +238,4 @@ def nowhere(tx: Connection, most: int) -> list[Handed]:
 def nameless(tx: Connection) -> int:
     """How many rows of the ledger are about something that was erased."""
     query = select(func.count()).select_from(ledger).where(ledger.c.stix_id == "")
-    return int(tx.execute(query).scalar_one())
-
-
-def erased(tx: Connection) -> int:
-    """How many rows of listings showed something that was erased."""
-    query = select(func.count()).select_from(listing.join(statement, _s.seq == _l.seq)).where(_s.type == ERASED)
     return int(tx.execute(query).scalar_one())

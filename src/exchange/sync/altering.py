@@ -280,9 +280,9 @@ class Forms:
                 self._made[key] = row.code or todo[key][0]
             else:
                 self._keep(key, todo[key][0], items[row.seq])
-        before = [*there.values()]
+        times = derived.times(there.values())
         gone = {(row.of, row.form) for row in bad if row.seq is not None}
-        return {key: derived.times(before, *key) + (key in gone) for key in todo.keys() - rows.keys()}
+        return {key: times[key] + (key in gone) for key in todo.keys() - rows.keys()}
 
     def _keep(self, key: tuple[int, str], original: Held, item: Held) -> None:
         self._made[key] = self._items[item.seq] = item

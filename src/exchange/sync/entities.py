@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from exchange.model import lineage
-from exchange.store import derived, pushed, statements
+from exchange.store import classes, derived, statements
 from exchange.store.statements import Held
 
 _SECTIONS = ("Attribute", "Object", "EventReport")
@@ -72,11 +72,14 @@ def left_out(stix: Mapping[str, Any]) -> str:
     return "transform.misp" if stix["type"] in _SAYING and lineage.tokens(stix) else ""
 
 
-def seen_by(tx: Connection, audience: str, refs: Collection[str]) -> dict[str, Held]:
-    """Id of what was seen → a statement of it, of what stands before this audience, in whatever form."""
+def seen_by(tx: Connection, audience: int, refs: Collection[str]) -> dict[str, Held]:
+    """Id of what was seen → the statement of it that stands before this audience, in whatever form: what others said of
+    it, whom the audience may not read, is in no event that it has (RULES R14).
+    """
     originals = {ref: ref for ref in refs} | derived.originals(tx, refs)
-    forms = derived.copies(tx, originals.values())
     held = statements.held(tx, originals.values())
-    there = pushed.still_listed(tx, audience, {*held, *forms})
-    known = {forms.get(stix_id, stix_id) for stix_id in there}
-    return {ref: held[original][0] for ref, original in originals.items() if original in known}
+    seqs = {item.seq for group in held.values() for item in group}
+    made = {row.seq: row.of for row in derived.of(tx, seqs).values() if row.seq is not None}
+    there = {made.get(seq, seq) for seq in classes.listed_of(tx, audience, seqs | made.keys())}
+    shown = {ref: [item for item in held.get(original, ()) if item.seq in there] for ref, original in originals.items()}
+    return {ref: group[0] for ref, group in shown.items() if group}

@@ -263,7 +263,7 @@ class _Composing:
 
     def _beside(self, step: _Step, about: Sequence[tuple[Parcel, list[Part], str]]) -> None:
         """A sighting goes to the event of what was seen, wherever whoever saw it has it."""
-        there = seen_by(self.tx, self.audience.key, {ref for _, _, ref in about})
+        there = seen_by(self.tx, self.place, {ref for _, _, ref in about})
         self._shown(target.event for target in there.values())
         for parcel, found, ref in about:
             if ref not in there:

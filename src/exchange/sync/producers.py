@@ -20,9 +20,9 @@ from exchange.sync.subjects import creator
 
 NOBODY_TOLD = "?"
 """In place of a digest of names: it is named by an id alone."""
-MOST = 200
-"""Names of one producer that are looked for: who calls itself more is hidden by holding what it says."""
 _IDENTITY = "identity--"
+_MOST = 100
+"""Names and domains that the identities of one producer may tell: each is looked for in each text, under the lock."""
 
 
 class Producers:
@@ -33,8 +33,8 @@ class Producers:
         self._known: dict[tuple[str, str, str], Names | None] = {}
 
     def names(self, held: Held) -> Names | None:
-        """By what the producer of `held` is known, and whoever gave it; None: it is named by an id alone, whose name
-        nobody has told, or has too many names, so nobody can take them out.
+        """By what the producer of `held` is known, and whoever gave it; None: nobody can take that out, for it is named
+        by an id alone, whose name nobody has told, or its identities tell more names than are looked for.
         """
         whose = creator(held)
         key = (held.source, held.peer, whose)
@@ -91,15 +91,14 @@ class Producers:
                 ids += peer.identities
                 names.append(peer.name)
                 contacts.append(peer.contact)
+        said = Names()
         for stix_id, group in statements.held(self._tx, {whose, *map(_as_id, ids)}).items():
             stated = [item.seq for item in group if item.source == held.source and item.type == "identity"]
             for body in statements.bodies(self._tx, stated).values():
-                identity = orjson.loads(body)
-                names.append(str(identity.get("name", "")))
-                contacts.append(str(identity.get("contact_information", "")))
+                said |= _said(body)
                 told = told or stix_id == whose
-        found = Names.of(ids, names, contacts)
-        return found if told and len(found.words) + len(found.parts) <= MOST else None
+        many = len(said.parts) + len(said.words) > _MOST
+        return Names.of(ids, names, contacts) | said if told and not many else None
 
     def telling(self, identities: Sequence[StixObject], source: str, before: int) -> list[str]:
         """Which of these identities, which `source` states, say more of whose they are than all that it stated of them

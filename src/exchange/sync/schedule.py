@@ -36,7 +36,7 @@ from exchange.sync.pace import CHANCE, Draw
 from exchange.sync.pull import Work, pull
 from exchange.sync.push import audience_of, fresh_for, push
 from exchange.sync.rounds import Rounds
-from exchange.sync.terms import follow, pursue
+from exchange.sync.terms import follow, pursue, unfinished
 
 log = structlog.get_logger()
 
@@ -79,8 +79,6 @@ class Schedule:
         self._looker = threading.Thread(target=self._look, name="exchange-outbox", daemon=True)
         self._beaten: datetime | None = None
         self._low = False
-        self._pursued = ""
-        """The epoch of the rules that the listings follow, as far as this process knows."""
         self._rounds = Rounds(probe=probe, reconcile=reconcile)
         self._ticked = time.monotonic()
         self._next = terms
@@ -168,7 +166,7 @@ class Schedule:
         terms = self._next
         fresh = Rules(terms, now)
         if fresh.epoch != self._rules.epoch:
-            self._adopting, self._pursued = True, ""  # those may be the old ones again, given up half-way to others
+            self._adopting = True
             try:
                 follow(self.store, fresh, now)
             finally:
@@ -181,12 +179,11 @@ class Schedule:
     def _pursue(self) -> None:
         """See to it that the listings follow the rules, in the background: pulls and pushes go on meanwhile."""
         rules = self._rules
-        if self._pursued != rules.epoch:
+        if unfinished(self.store, rules):
             self._submit(f"policy {rules.epoch}", partial(self._pursue_now, rules))
 
     def _pursue_now(self, rules: Rules) -> None:
         changed = pursue(self.store, rules, self.clock)
-        self._pursued = rules.epoch
         if changed:
             log.info("policy.adopted", changed=changed)
 

@@ -159,7 +159,7 @@ def _found(rules: Rules, item: Judged, audience: Audience, marks: int | None) ->
 def _stands(found: _Found) -> bool:
     """Whether a row of it is open: one whose agreement has ended rests (RULES R19)."""
     decision, passes = found
-    return passes and (decision.released or decision.reasons == _ENDED)
+    return passes and decision.lets_go
 
 
 def _ageing(terms: Sequence[Terms]) -> frozenset[str]:

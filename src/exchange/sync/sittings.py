@@ -16,9 +16,9 @@ from exchange.store import sittings
 from exchange.store.clock import micros
 
 
-def follow(tx: Connection, rules: Rules, now: datetime) -> None:
-    """The store follows these rules from now on."""
-    sittings.follow(tx, rules.epoch, _text(rules), micros(now))
+def follow(tx: Connection, rules: Rules, now: datetime) -> int:
+    """The store follows these rules from now on; which they are of all that it followed."""
+    return sittings.follow(tx, rules.epoch, _text(rules), micros(now))
 
 
 def record(tx: Connection, rules: Rules, now: datetime, dates: Mapping[int, tuple[int, int]]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from exchange.errors import StoreOutdated
 from exchange.model.party import Terms
 from exchange.policy import Rules
 from exchange.store import Store, audiences, classes, listings, notices, statements
@@ -46,6 +47,8 @@ class Stage(NamedTuple):
     name: str
     after: int
     upto: int
+    turn: int = 0
+    """The number of the terms among all that were followed: the same may come back after others."""
 
 
 def read(tx: Connection) -> Stage | None:
@@ -104,12 +107,22 @@ def _of(rules: Rules) -> _Noted:
     return _Noted(epoch=rules.epoch, now=micros(rules.now), terms=rules.terms)
 
 
-def begin(tx: Connection, rules: Rules) -> None:
-    """These rules are followed from now on; what was decided until now is to be looked through."""
+def begin(tx: Connection, rules: Rules, turn: int) -> None:
+    """These rules are followed from now on, as `turn`; what was decided until now is to be looked through."""
     known = _noted(tx)
     if known or not classes.last(tx):
         _note(tx, [*known, _of(rules)][-_MOST_TERMS - 2 :])
-    put(tx, Stage(MARK, 0, classes.last(tx)))
+    put(tx, Stage(MARK, 0, classes.last(tx), turn))
+
+
+def still(tx: Connection, rules: Rules, stage: Stage) -> None:
+    """Raises StoreOutdated unless the store follows `rules`, and has followed no others since `stage` was read: these
+    have taken and given where the steps have been already.
+    """
+    require(tx, rules)
+    now = read(tx)
+    if now is not None and now.turn != stage.turn:
+        raise StoreOutdated("store.policy_changed", found=str(now.turn), needed=str(stage.turn))
 
 
 def end(tx: Connection, rules: Rules) -> None:
@@ -222,7 +235,7 @@ def _judged(store: Store, shift: Shift, stage: Stage, _: Collection[str], __: da
     """What statements are worth by the new terms: first which marks count at all, then what rests on those."""
     rules = shift.rules
     with store.writing() as tx:
-        require(tx, rules)
+        still(tx, rules, stage)
         seqs = [s for s in statements.walk(tx, stage.after, STEP, unknown=stage.name == MARK) if s <= stage.upto]
         if not seqs:
             return 0, stage, True
@@ -236,11 +249,12 @@ def _judged(store: Store, shift: Shift, stage: Stage, _: Collection[str], __: da
 def _taken(store: Store, shift: Shift, stage: Stage, shut: Collection[str], now: datetime) -> _Step:
     most = max(FEWEST, min(STEP, _TAKEN // max(1, len(shut))))
     with store.reading() as tx:
+        still(tx, shift.rules, stage)
         found = affected(tx, shift, stage.after, stage.upto, most, shut)
     moved = 0
     if found.special or found.effects:
         with store.writing() as tx:
-            require(tx, shift.rules)
+            still(tx, shift.rules, stage)
             step = Taking(tx, shift.rules, now, (stage.after, found.last), shut)
             refused = _refused(tx, shift, found.alone, shut)
             done = {stix_id for stix_id, seq in found.alone.items() if seq in refused}
@@ -267,6 +281,7 @@ def _refused(
 def _given(store: Store, shift: Shift, stage: Stage, _: Collection[str], now: datetime) -> _Step:
     most = max(FEWEST, min(STEP, _ROWS // max(1, len(shift.rules.audiences))))
     with store.reading() as tx:
+        still(tx, shift.rules, stage)
         found = affected(tx, shift, stage.after, stage.upto, most)
     moved = 0
     special, gained, others = list(found.special), {}, []
@@ -284,7 +299,7 @@ def _given(store: Store, shift: Shift, stage: Stage, _: Collection[str], now: da
             whose |= effect.move
     if special or gained or others:
         with store.writing() as tx:
-            require(tx, shift.rules)
+            still(tx, shift.rules, stage)
             step = Giving(tx, shift.rules, now, (stage.after, found.last), whose)
             moved = step.give(special, gained, others)
             put(tx, stage._replace(after=found.last))

@@ -19,12 +19,12 @@ from exchange.store import Store, ages, audiences, classes, listings, pushed, re
 from exchange.store.audiences import EPOCH, NODE_SECRET, AudienceRow
 from exchange.store.clock import micros
 from exchange.sync import sittings, stages, widened
-from exchange.sync.accept import STEP, require
+from exchange.sync.accept import STEP
 from exchange.sync.listing import Lister
 from exchange.sync.notices import close_above
 from exchange.sync.passes import Losing
 from exchange.sync.shift import Shift
-from exchange.sync.stages import Clock, Stage, affected
+from exchange.sync.stages import Clock, affected
 from exchange.sync.subjects import deleting
 
 
@@ -44,6 +44,12 @@ def follows(store: Store, rules: Rules) -> bool:
         return audiences.note(tx, EPOCH) == rules.epoch and stages.read(tx) is None
 
 
+def unfinished(store: Store, rules: Rules) -> bool:
+    """Whether it is left to `pursue` them, by whomever they were followed."""
+    with store.reading() as tx:
+        return audiences.note(tx, EPOCH) == rules.epoch and stages.read(tx) is not None
+
+
 def follow(store: Store, rules: Rules, now: datetime) -> int:
     """From now on the store follows `rules`; `pursue` is to be called then. The number of listings that changed."""
     with store.reading() as tx:
@@ -60,8 +66,7 @@ def follow(store: Store, rules: Rules, now: datetime) -> int:
         if not audiences.note(tx, NODE_SECRET):
             audiences.set_note(tx, NODE_SECRET, secrets.token_hex(32))
         audiences.set_note(tx, EPOCH, rules.epoch)
-        stages.begin(tx, rules)
-        sittings.follow(tx, rules, now)
+        stages.begin(tx, rules, sittings.follow(tx, rules, now))
         # What was listed by the old terms while the losers were looked for, and what nobody may widen any more.
         changed = (*again, *widened.lapse(tx, rules, now))
         return Lister(tx, rules, now).relist(changed) if changed else 0
@@ -159,21 +164,22 @@ def pursue(store: Store, rules: Rules, clock: Clock) -> int:
     changed = 0
     for name in stages.NAMES[stages.NAMES.index(stage.name) :]:
         if stage.name != name:
-            stage = Stage(name, 0, stage.upto)
+            stage = stage._replace(name=name, after=0)
         if name == stages.TAKE and not shut:
             continue
         changed += stages.walk(store, shift, stage, shut, clock)
         if name == stages.TAKE:
             with store.writing() as tx:
-                require(tx, rules)
+                stages.still(tx, rules, stage)
+                # What rests on words that are worth more by now goes before anybody reads on.
+                stricter = widened.lapse(tx, rules, clock())
+                changed += Lister(tx, rules, clock()).relist(stricter) if stricter else 0
                 audiences.reopen(tx)
                 removals.keep_shut(tx)
-                stages.put(tx, Stage(stages.GIVE, 0, stage.upto))
+                stages.put(tx, stage._replace(name=stages.GIVE, after=0))
     with store.writing() as tx:
-        require(tx, rules)
+        stages.still(tx, rules, stage)
         audiences.reopen(tx)
         removals.keep_shut(tx)
         stages.end(tx, rules)
-        stricter = widened.lapse(tx, rules, clock())
-        changed += Lister(tx, rules, clock()).relist(stricter) if stricter else 0
     return changed

@@ -24,8 +24,6 @@ from exchange.sync.subjects import Judged, creator, horizon_at, judged
 
 NEWER = "widening.version"
 ENDED_BY_PERSON = "widening.ended"
-NODE_ITSELF = ""
-"""Who ended it, where nobody did."""
 
 
 def lapse(tx: Connection, rules: Rules, now: datetime, stix_ids: Iterable[str] | None = None) -> list[str]:

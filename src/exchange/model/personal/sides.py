@@ -91,9 +91,10 @@ _VALUES: Mapping[str, Mapping[str, Read]] = {
 OBSERVABLES = frozenset(_VALUES)
 _TEXTS = sorted(name for table in (_EVERYWHERE, *_VALUES.values()) for name, side in table.items() if side is FREE)
 _WORDED = re.compile(
-    rf"/\*|(?<![A-Za-z0-9])x[_-]|extension-definition--|additional_header_fields|{'|'.join(_TEXTS)}"
-    rf"|(?<![a-z0-9-])(?!(?:{'|'.join(sorted(OBSERVABLES))})\s*:)[a-z0-9-]+\s*:\s*[A-Za-z_']"
+    rf"/\*|[\r\n]|(?<![A-Za-z0-9])x[_-]|extension-definition--|additional_header_fields|{'|'.join(_TEXTS)}"
+    rf"|(?<![\w-])(?!(?:{'|'.join(sorted(OBSERVABLES))})\s*:)[\w-]+\s*:\s*[A-Za-z_']"
 )
+"""A comment may stand anywhere, and one of the kind that ends with its line has a line after it."""
 
 
 _THEIR_NAMES = listed(

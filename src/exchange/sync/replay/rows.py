@@ -64,7 +64,7 @@ class Said(NamedTuple):
     @property
     def stands(self) -> bool:
         """Whether a row of it may be open: one whose agreement has ended rests (RULES R19)."""
-        return self.decision.released or self.decision.reasons == (_SUSPENDED,)
+        return self.decision.lets_go
 
     @property
     def label(self) -> str:
@@ -104,7 +104,6 @@ class Rows:
         """A change of terms, or a withdrawal, is under way: what stands is not all decided yet."""
         self._read: dict[int, Read] = {}
         self._said: dict[tuple[str, Point, int | None], dict[int, Judged]] = {}
-        self._changes: dict[str, list[Point]] = {}
 
     def prepare(self, seqs: set[int], documented: set[int]) -> None:
         """Read the bytes of what is listed, each once."""

@@ -72,14 +72,6 @@ class Past:
         self._chains |= {(source, stix_id): chain for stix_id, chain in past.chains(tx, source, near).items()}
         self._former |= past.changed(tx, {each.seq for some in found.values() for each in some})
 
-    def plain(self, stix_id: str) -> bool:
-        """Whether only terms and time can have changed what is decided of it: it is alone, and nothing is around it."""
-        (first, *rest) = self.groups[stix_id]
-        return not (
-            rest or first.seq in self._around or first.seq in self._former or stix_id in self._marks
-            or stix_id in self._words or first.seq in self._givers
-        )  # fmt: skip
-
     def changes(self, stix_id: str) -> tuple[set[int], set[int]]:
         """The statements, and the numbers of sittings, from which on something may be decided otherwise."""
         group = self.groups[stix_id]
