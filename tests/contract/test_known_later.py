@@ -143,7 +143,7 @@ def test_r17_what_went_as_it_is_gives_way_to_an_altered_one(store: Store) -> Non
     assert [each["id"] for each in world.got()] == [made["id"]]
     world.after(told())
     assert clean(world.ask()[1].replace(made["id"].encode(), b""))
-    assert made["type"] not in {each["type"] for each in world.got()}
+    assert made["id"] not in {each["id"] for each in world.got()}
     assert world.told() == [made["id"]]
 
 
