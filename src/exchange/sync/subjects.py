@@ -17,7 +17,7 @@ from exchange.policy import Audience, Basis, Decision, Rules, Subject
 from exchange.policy.audience import target_channel
 from exchange.store.removals import is_removed
 from exchange.store.statements import Held
-from exchange.store.widenings import is_over
+from exchange.store.widenings import is_ours, is_over
 from exchange.store.withdrawals import is_deleted, is_notice, is_returned
 
 TOLERANCE = timedelta(minutes=5)
@@ -85,7 +85,7 @@ def ahead(held: Held, now: datetime) -> bool:
 def _barred(held: Held, revocation: Held | None, *, opinion: bool) -> str:
     if is_notice(held):
         return "recall.notice"
-    if is_returned(held):
+    if is_returned(held) and not is_ours(held.source):  # our own statement has not come back from anybody
         return "lineage.returned"
     if is_removed(held):
         return "withdrawn.operator"

@@ -166,6 +166,9 @@ def pursue(store: Store, rules: Rules, clock: Clock) -> int:
         if name == stages.TAKE:
             with store.writing() as tx:
                 require(tx, rules)
+                # Everything is judged anew by now: what was widened of it goes before anybody is let in again.
+                over = widened.lapse(tx, rules, clock())
+                changed += Lister(tx, rules, clock()).relist(over) if over else 0
                 audiences.reopen(tx)
                 removals.keep_shut(tx)
                 stages.put(tx, Stage(stages.GIVE, 0, stage.upto))
