@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exchange.errors import UsageError
-from exchange.model import meaning, recall
+from exchange.model import benign, meaning, recall
 from exchange.model.lights import PFC_ID, Pfc
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Terms
@@ -19,6 +19,7 @@ from exchange.store import later as later_on
 from exchange.store.pages import Versions
 from exchange.store.scopes import Scope
 from exchange.sync import accept, afterwards, approving, stages, widened, withdrawal, withdrawing
+from exchange.sync.review import Ruling, rule
 from exchange.sync.widening import Done
 from tests.sync.test_widening import BODY, HOME, Office, body_identity, house, later, ours, theirs
 from tests.world import NODE, SHARED, agreement, report
@@ -141,6 +142,39 @@ def test_who_gives_the_original_later_is_not_handed_the_widened_form(office: Off
     assert office.waiting() == list(done.made)
     office.give(COPY, made)
     assert office.waiting() == []
+
+
+# --- a person has looked, or not ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def careful(memory: Store) -> Office:
+    """A ministry that trusts its own house not to have benign values blocked."""
+    lists = benign.Choice(lists=("rfc6761",), trusted=("maison",))
+    return Office(memory, replace(house(ministry=True), benign=lists))
+
+
+def ruled(office: Office, *, released: bool) -> None:
+    ruling = Ruling(stix_id=theirs("example.com")["id"], released=released, who="marie", why="looked at it")
+    rule(office.store, office.rules, ruling, lambda: office.now)
+
+
+def test_what_waits_for_a_person_is_not_widened_past_them(careful: Office) -> None:
+    """R21: that our house is trusted says nothing of what others gave."""
+    made = theirs("example.com")
+    careful.give(BODY, body_identity(), made)
+    assert careful.refused(made["id"], "TLP:GREEN", "pfc").code == "widening.original"
+    ruled(careful, released=True)
+    assert goes(careful, careful.widen(made["id"], "TLP:GREEN", "pfc"))
+
+
+def test_what_a_person_refuses_is_over(careful: Office) -> None:
+    made = theirs("example.com")
+    careful.give(BODY, body_identity(), made)
+    ruled(careful, released=True)
+    done = careful.widen(made["id"], "TLP:GREEN", "pfc")
+    ruled(careful, released=False)
+    assert (goes(careful, done), careful.codes()) == (False, ["widening.original"])
 
 
 # --- it is taken back -----------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ class Planner:
         return [each for each in found if newest.get(each.held.source) == each.held.seq]
 
     def _unfit(self, item: Judged) -> str:
-        if not widened.is_sound(item) or item.held.waiting:
+        if not widened.is_sound(item) or widened.is_doubted(item) or item.held.waiting:
             return "widening.original"
         ground = widened.ground_of(self._rules, item)
         ministry = self._rules.terms.acts_for_mcn

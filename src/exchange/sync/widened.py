@@ -17,6 +17,7 @@ from exchange.policy import Names, Rules, gate_names, widening
 from exchange.policy.widening import Ground, Right
 from exchange.store import statements, widenings
 from exchange.store.clock import micros
+from exchange.store.reviews import REFUSAL
 from exchange.store.statements import Held, New
 from exchange.store.widenings import ENDED, Word
 from exchange.sync.producers import Producers
@@ -93,7 +94,7 @@ def ground_gone(rules: Rules, act: Word, group: Sequence[Held], now: datetime) -
     mine = (each for each in group if each.source == act.source and not each.touch)
     if any(act.version < each.version <= horizon for each in mine):
         return NEWER
-    if not is_sound(item):
+    if not is_sound(item) or item.subject.doubt == REFUSAL:
         return "widening.original"
     before = Label.from_text(act.before)
     if code := overruled(rules, item, found, before, horizon):
@@ -137,6 +138,12 @@ def is_sound(item: Judged) -> bool:
     """Whether the original is neither revoked, nor withdrawn by anybody, nor deleted, nor an object come back."""
     barred = item.subject.barred or (item.above is not None and item.above.barred)
     return not (barred or item.held.revoked or item.held.withdrawn)
+
+
+def is_doubted(item: Judged) -> bool:
+    """Whether it waits for a person, or one refused it; nobody widens past them (RULES R21)."""
+    doubt = item.subject.doubt
+    return bool(doubt) and all(code != doubt for _, code, _ in item.subject.approved)
 
 
 def ground_of(rules: Rules, item: Judged) -> Ground:
