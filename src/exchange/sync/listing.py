@@ -276,17 +276,20 @@ class Lister:
     ) -> None:  # fmt: skip
         taken = set(rows)
         for item in sorted(group, key=lambda item: -ranks[item.held.seq]):
-            held, there = item.held, rows.get(item.held.version)
+            held = item.held
             decision, form = self.ageing.decide(item, audience), forms.get(held.seq, held)
-            if not decision.released or isinstance(form, str) or (there and there.seq == form.seq):
+            if not decision.released or isinstance(form, str):
                 continue
-            if held.version in taken:
+            there = rows.get(form.version)  # a pseudonym has dates of its own
+            if there and there.seq == form.seq:
+                continue
+            if form.version in taken:
                 # (id, version) is unique and the first stays (R21), but the owner's own words outrank an opinion.
                 if there is None or there.rank == OWNER or ranks[held.seq] != OWNER:
                     continue
                 changes.closed.append((there, "version.owner_speaks"))
-                del rows[held.version]
-            taken.add(held.version)
+                del rows[form.version]
+            taken.add(form.version)
             fact = folding.own_fact(held, None) if audience.fold else None
             expires = self.ageing.expires(held, audience)
             changes.begun.append(
