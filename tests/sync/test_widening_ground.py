@@ -222,9 +222,10 @@ def test_its_giver_deletes_it_where_they_posted_it(ministry: Office) -> None:
 
 @pytest.mark.parametrize("kind", ["source", "peer", "value", "event", "object"])
 def test_a_large_withdrawal_shuts_those_who_have_only_the_widened_form(
-    office: Office, monkeypatch: pytest.MonkeyPatch, kind: str
+    store: Store, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """R18, R31: out at once, also where the original never stood, and where the daemon has to do the rest."""
+    office = Office(store, house())
     made = report(member := ours(), tlp=AMBER) | {"created_by_ref": NODE}
     office.give(HOME, member, made)
     done = office.widen(made["id"], content=True)
@@ -257,9 +258,10 @@ def _readable(office: Office, peer: str) -> bool:
 
 
 def test_what_a_mark_means_anew_shuts_those_who_have_only_the_widened_form(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R17, R18: of more than one transaction may do, whoever has any of it is shut out at once."""
+    office = Office(store, house())
 
     def mark(level: str) -> dict[str, Any]:
         policy = {"extension_type": "property-extension", "iep_id": "a", "iep_version": "2.0", "name": "a"}
