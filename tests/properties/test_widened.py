@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations, product
 from random import Random
 from typing import Any
 
@@ -18,16 +19,19 @@ from hypothesis import strategies as st
 
 from exchange.errors import UsageError
 from exchange.model import recall
+from exchange.model.marking import Label
 from exchange.model.party import Receive, Send, Terms
+from exchange.policy import Rules
 from exchange.policy import widening as pure
 from exchange.serve import Visitor
 from exchange.store import Store
 from exchange.sync import listing, widened, widening
 from exchange.sync.loosening import Planner, Wish
-from exchange.sync.proof.chance import Chance
+from exchange.sync.proof.acts import is_word_of
+from exchange.sync.proof.chance import Chance, after_all
 from exchange.sync.proof.laws import Court, Leak
 from exchange.sync.proof.oracle import Oracle, kinds_of
-from exchange.sync.proof.record import Act, Record, Statement
+from exchange.sync.proof.record import Act, Record, Statement, Worth, levels
 from exchange.sync.proof.words import AHEAD, IDENTITY, Case, Move, Thing, id_of
 from tests.sync.test_widening import BODY_IDENTITY, house
 from tests.world import NODE, NOW, SHARED, Tlp, agreement, collection
@@ -46,7 +50,10 @@ def office() -> Terms:
             "europe", "cert-ee", receive=Receive(ceiling=Tlp.RED),
             send=Send(ceiling=Tlp.AMBER, attribution="anonymous", personal="allowed"),
         ),
-        agreement("quebec", BODY, receive=Receive(ceiling=Tlp.RED), send=Send(ceiling=Tlp.AMBER, pfc=True)),
+        agreement(
+            "quebec", BODY, receive=Receive(ceiling=Tlp.RED, confidence=10, unrated=True),
+            send=Send(ceiling=Tlp.AMBER, pfc=True),
+        ),
     )  # fmt: skip
     room = collection(SHARED, "partenaires", ("ccc", "cert-ee", "circl", BODY), ceiling=Tlp.AMBER)
     return replace(given, agreements=agreements, collections={SHARED: room})
@@ -75,14 +82,25 @@ class Drama:
             found = found or self._compare(kinds)
             if found is not None:
                 return found
+        return self._afterwards(kinds)
+
+    def _afterwards(self, kinds: Any) -> Leak | None:
+        """What is found when the ministry's right is gone, and when all agreements are over."""
+        court, over = self.court, after_all(self.court.terms, self.case.at)
+        court.terms = court.stage.terms = replace(court.terms, acts_for_mcn=False)
+        for at, adopted in ((self.case.at, True), (over, False), (over, True)):
+            court.stage.set_clock(at, adopted=adopted)
+            found = self._compare(kinds, only_seen=True)
+            if found is not None:
+                return found
         return None
 
-    def _compare(self, kinds: Any) -> Leak | None:
-        return self.court.compare(self.court.stage, self.record, self.case, kinds)
+    def _compare(self, kinds: Any, **more: Any) -> Leak | None:
+        return self.court.compare(self.court.stage, self.record, self.case, kinds, **more)
 
     def _widen(self, statement: Statement, *, forget: bool) -> None:
         stage, level = self.court.stage, self.random.choice(LEVELS)
-        right = "pfc" if statement.giver != MAISON and self.random.random() < 0.9 else "creator"
+        right = "pfc" if statement.thing.creator != NODE and self.random.random() < 0.9 else "creator"
         to = pure.wanted(level)
         assert to is not None
         wish = Wish(
@@ -97,10 +115,18 @@ class Drama:
         oracle = Oracle(self.court.terms, stage.at.date())
         for item, made in zip(plan.items, done.made, strict=True):
             of = self._statement(item.held.stix_id, item.held.source)
-            worths = oracle.worths(self.record, of)
+            worths = [each for each in self._worths(oracle, of) if _is_same(each, item.label)]
+            assert worths, (item.label, of)
             self.acts += 1
-            for worth in () if forget else worths:
+            for worth in () if forget else worths:  # what was judged is one of them, the least restrictive (R11)
                 self.record.widen(Act(statement=of, worth=worth, level=level, right=right, made=made))
+
+    def _worths(self, oracle: Oracle, of: Statement) -> list[Worth]:
+        """What it may be worth, by itself and under the word of its creator (decision 0002)."""
+        mine, whose = oracle.worths(self.record, of), of.thing.creator
+        beside = [each for each in self.record.beside(of) if is_word_of(self.court.terms, each.giver, whose)]
+        theirs = [worth for each in beside for worth in oracle.worths(self.record, each)]
+        return mine + [each.with_(above) for each in mine for above in theirs]
 
     def _statement(self, stix_id: str, source: str) -> Statement:
         return next(
@@ -111,37 +137,65 @@ class Drama:
         )
 
 
-def _ours(case: Case, random: Random) -> Case:
-    """The same case, in which more is ours, or of the body of Québec, than chance would have."""
+def _is_same(worth: Worth, label: Label) -> bool:
+    """Whether the oracle's reading of what something is worth says the levels and the reach of ours."""
+    read = [max(levels(worth.names, listed=listed), default=None) for listed in (True, False)]
+    mine = [label.level(listed=listed) for listed in (True, False)]
+    return (read, worth.reach) == ([None if each is None else int(each) for each in mine], int(label.reach))
 
-    stays: dict[str, bool] = {}
+
+def _newer(thing: Thing) -> Thing:
+    return thing if thing.kind == "domain-name" else replace(thing, version=thing.version + 1)
+
+
+def _ours(case: Case, random: Random) -> Case:
+    """The same case, in which more is ours, or of the body of Québec, than chance would have.
+
+    In some our house holds copies of what the body wrote.
+    """
+    whose: dict[int, str] = {}
+    copies = random.random() < 0.3
 
     def said(thing: Thing, giver: str) -> Thing:
-        if thing.kind == "domain-name" or giver not in (MAISON, BODY):
-            return thing
-        same = random.random() < 0.1
-        if thing.kind == IDENTITY:  # its creator is its id: all versions that a giver tells are of one identity
-            same = stays.setdefault(giver, same)
+        same = random.random() < 0.1 if giver in (MAISON, BODY) and thing.kind != "domain-name" else True
+        creator = thing.creator if same else NODE if giver == MAISON else BODY_IDENTITY
+        if thing.kind == IDENTITY:  # its creator is its id: whoever tells it in whatever version, it is one identity
+            creator = whose.setdefault(thing.number, creator)
         if same:
-            return thing
+            return replace(thing, creator=creator)
         if giver == MAISON:
-            return replace(thing, creator=NODE, parts=())
+            return replace(thing, creator=creator, parts=())
         marks = (random.choice(("pfc:ambre", "pfc:ambre+strict")), *thing.marks[:1])
         text = random.choice((thing.text, "Seen by Ministère des Exemples"))
-        return replace(thing, creator=BODY_IDENTITY, parts=(), marks=marks, text=text)
+        return replace(thing, creator=creator, parts=(), marks=marks, text=text)
 
     moves = []
     for move in case.moves:
         giver = random.choice((MAISON, BODY)) if not move.posted and move.giver not in (MAISON, BODY) else move.giver
         things = tuple(said(each, giver) for each in move.things if each.version != AHEAD)
+        if copies and giver == BODY and not move.posted:  # by us it comes first, and is newer where it comes from
+            moves.append(Move(giver=MAISON, things=things))
+            things = tuple(_newer(each) if random.random() < 0.5 else each for each in things)
         moves.append(Move(giver=giver, things=things, last=move.last, posted=move.posted))
     return Case(moves=tuple(moves), at=case.at)
 
 
-@pytest.mark.xfail(reason="known: seed 3177: an altered identity without a lineage token")
+def test_an_identity_is_one_whoever_tells_it() -> None:
+    """A number is one thing, and the court knows it by its one id: under a second one it looks like our making."""
+    tellers = ((MAISON, ""), (BODY, ""), ("ccc", ""), ("ccc", f"collection:{SHARED}"))
+    told = [Thing(number=50, kind=IDENTITY, creator="identity--of-a-stranger", version=at) for at in range(4)]
+    for seed, order in product(range(20), permutations(tellers)):
+        said = zip(told, order, strict=True)
+        case = Case(moves=tuple(Move(giver=who, things=(each,), posted=to) for each, (who, to) in said), at=NOW)
+        ours = _ours(case, Random(seed))  # noqa: S311
+        assert len({each.creator for move in ours.moves for each in move.things}) == 1, (seed, order)
+
+
 @settings(max_examples=12 * MANY, deadline=None, suppress_health_check=[*HealthCheck])
+@example(seed=624)
 @example(seed=1657)
 @example(seed=3175)
+@example(seed=3177)
 @given(seed=st.integers(0, 2**32))
 def test_r17_what_leaves_is_what_was_permitted_or_widened(memory: Store, seed: int) -> None:
     """R17, decision 0032: in whatever order things come, are widened, change and are said again."""
@@ -155,9 +209,9 @@ FAR = range(200)
 """The first that shows a leak is the last that is tried."""
 
 
-def found_in(memory: Store, terms: Terms, **more: Any) -> bool:
-    """Whether a drama shows a leak."""
-    return any(Drama(memory, terms, seed).leak(**more) is not None for seed in FAR)
+def found_in(memory: Store, terms: Terms, *, first: int = 0, **more: Any) -> bool:
+    """Whether a drama shows a leak; those before `first` are known not to."""
+    return any(Drama(memory, terms, seed).leak(**more) is not None for seed in FAR[first:])
 
 
 def test_what_nobody_told_the_oracle_of_is_a_leak(memory: Store) -> None:
@@ -194,7 +248,18 @@ def _back_to_the_giver(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Planner, "_item", item)
 
 
-SPOILT = [_nothing_ends, _pap_is_lost, _names_stay, _anybodys_right, _back_to_the_giver]
+def _copies_live_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(widened, "overruled", lambda *_: "")
+
+
+def _all_is_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Rules, "takes", lambda *_: True)
+
+
+SPOILT = [
+    _nothing_ends, _pap_is_lost, _names_stay, _anybodys_right, _back_to_the_giver, _copies_live_on, _all_is_taken,
+]  # fmt: skip
+SELDOM = {"_copies_live_on": 75, "_all_is_taken": 30}
 
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda each: each.__name__)
@@ -208,7 +273,7 @@ def test_a_spoilt_widening_is_found(
         terms = replace(terms, collections={**terms.collections, own.id: own})
         assert all(Drama(memory, terms, seed).leak() is None for seed in SEEDS)
     spoil(monkeypatch)
-    assert found_in(memory, terms)
+    assert found_in(memory, terms, first=SELDOM.get(spoil.__name__, 0))
 
 
 def test_the_dramas_are_worth_something(memory: Store) -> None:

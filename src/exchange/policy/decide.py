@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from exchange.model.dialect import says
 from exchange.model.lights import Pap
 from exchange.model.marking import Label, Reach, Tlp
-from exchange.model.party import ANY_MARKING, Agreement, Receive, Terms
+from exchange.model.party import ANY_MARKING, Agreement, Terms
 from exchange.model.sharing import plain_url
 from exchange.policy import alteration, clauses
 from exchange.policy.audience import Audience, target_channel
@@ -59,18 +59,6 @@ class Rules(Known):
         super().__init__(terms, now)
         self._agreements = {agreement.id: agreement for agreement in terms.agreements}
         self._cache: dict[tuple[Subject, str], Decision] = {}
-
-    def _receiving(self, peer: str) -> list[Receive]:
-        """What the agreements that have begun say of content from `peer`."""
-        return [a.receive for a in self.terms.agreements if a.receive and peer in a.parties and _begun(a, self)]
-
-    def receives(self, peer: str) -> bool:
-        """Whether an agreement in force lets us take from `peer`; our own house needs none."""
-        known = self.terms.peers.get(peer)
-        return known is not None and (
-            known.home
-            or any(a.receive is not None and peer in a.parties and a.active(self.now) for a in self.terms.agreements)
-        )
 
     def understood(self, peer: str, label: Label) -> Label:
         """`label` without the markings that the agreement with `peer` lists as informational (RULES R12)."""

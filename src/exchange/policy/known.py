@@ -8,8 +8,9 @@ from datetime import datetime
 from functools import cached_property
 
 from exchange.model.benign.choice import NOTHING
-from exchange.model.party import Agreement, Personal, Terms
-from exchange.policy import alteration
+from exchange.model.marking import Label, Tlp
+from exchange.model.party import Agreement, Personal, Receive, Terms
+from exchange.policy import alteration, clauses
 from exchange.policy.audience import Audience, audiences
 from exchange.policy.canonical import canonical
 
@@ -42,6 +43,28 @@ class Known:
     def owner(self, creator: str) -> str:
         """The peer that owns the identity `creator` and so may version its objects (RULES R5); empty: nobody."""
         return self._owners.get(_bare(creator), "")
+
+    def _receiving(self, peer: str) -> list[Receive]:
+        """What the agreements that have begun say of content from `peer`."""
+        return [
+            a.receive for a in self.terms.agreements if a.receive and peer in a.parties and a.start <= self.now.date()
+        ]
+
+    def receives(self, peer: str) -> bool:
+        """Whether an agreement in force lets us take from `peer`; our own house needs none."""
+        known = self.terms.peers.get(peer)
+        return known is not None and (
+            known.home
+            or any(a.receive is not None and peer in a.parties and a.active(self.now) for a in self.terms.agreements)
+        )
+
+    def takes(self, peer: str, kind: str, label: Label) -> bool:
+        """Whether we agreed to take this type from `peer`, and as sure as that: all that its level does not say."""
+        known = self.terms.peers.get(peer)
+        if known is None or known.home:
+            return known is not None
+        receiving = self._receiving(peer)
+        return bool(receiving) and not clauses.not_taken(receiving, kind, label, Tlp.CLEAR)
 
     @cached_property
     def eyes(self) -> int:

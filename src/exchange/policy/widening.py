@@ -42,6 +42,8 @@ class Ground:
     """Our own house gave it, and is its creator by its own words."""
     created: bool
     """It names a creator."""
+    taken: bool = True
+    """What we agreed with who gave it lets us have it, whatever its level."""
 
 
 def wanted(text: str) -> Label | None:
@@ -68,7 +70,7 @@ def refused(ground: Ground, to: Label, right: Right, *, ministry: bool) -> str:
 def lacking(ground: Ground, right: Right, *, ministry: bool) -> str:
     """Why the right is not there, or no longer is, whatever the object is worth; empty: it is."""
     if right == "pfc":
-        return "" if ministry else "widening.not_ministry"
+        return "widening.not_ministry" if not ministry else "" if ground.taken else "widening.not_taken"
     if not ground.created:
         return "widening.no_creator"
     return "" if ground.ours else "widening.not_creator"

@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, Connection, String, bindparam, literal_col
 
 from exchange.model.marking import Label
 from exchange.model.stix import CONTAINERS
+from exchange.store import widenings
+from exchange.store.columns import chunks
 from exchange.store.prepared import Lookup, among
 from exchange.store.statements import Held
 from exchange.store.tables import derived, listing, reference, statement
@@ -85,9 +87,13 @@ _BEARING = Lookup(
 
 
 def audiences_of(tx: Connection, source: str, marks: Collection[str]) -> list[int]:
-    """The numbers of the audiences in which any of those stands, as it is or altered."""
-    mine = [row[0] for row in _SHOWN.rows(tx, marks, source=source)]
-    return sorted({*mine, *(row[0] for row in _SHOWN_ALTERED.rows(tx, marks, source=source))})
+    """The numbers of the audiences in which any of those stands, as it is, altered or widened."""
+    found = {row[0] for row in _SHOWN.rows(tx, marks, source=source)}
+    found |= {row[0] for row in _SHOWN_ALTERED.rows(tx, marks, source=source)}
+    for some in chunks(marks):
+        bearing = select(statement.c.stix_id).select_from(_REFERRING).where(reference.c.target.in_(some))
+        found |= widenings.audiences_of(tx, bearing.where(statement.c.source.concat("") == source))
+    return sorted(found)
 
 
 _REFERRING = statement.join(reference, reference.c.seq == statement.c.seq)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, false, func, or_, select
 
+from exchange.store import widenings
 from exchange.store.columns import CHUNK, chunks, indexed
 from exchange.store.statements import Held, by_seq
 from exchange.store.tables import derived, document, event, listing, observable, statement
@@ -95,7 +96,7 @@ def size(tx: Connection, scope: Scope, most: int) -> int:
 
 
 def audiences_of(tx: Connection, scope: Scope) -> list[int]:
-    """The numbers of the audiences to which something of it stands listed, as it is or altered."""
+    """The numbers of the audiences to which something of it stands listed, as it is, altered or widened."""
     query = (
         select(listing.c.audience)
         .distinct()
@@ -110,7 +111,9 @@ def audiences_of(tx: Connection, scope: Scope) -> list[int]:
         )
         .where(_meant(scope), statement.c.peer != NODE, listing.c.closed.is_(None))
     )
-    return sorted({*tx.execute(query).scalars(), *tx.execute(copies).scalars()})
+    originals = select(statement.c.stix_id).where(_meant(scope), statement.c.peer != NODE)
+    found = {*tx.execute(query).scalars(), *tx.execute(copies).scalars()}
+    return sorted(found | widenings.audiences_of(tx, originals))
 
 
 def _meant(scope: Scope) -> ColumnElement[bool]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, insert, or_, select, update
 
 from exchange.store.columns import chunks
 from exchange.store.ledgers import Fault, Walk, follow, keyed, linked, root, secret_of
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.statements import Held
-from exchange.store.tables import widening, withdrawal
+from exchange.store.tables import derived, listing, statement, widening, withdrawal
 
 CHAIN = "widened"
 """The name of the chain; its writer is whoever holds the writer lock."""
@@ -100,6 +100,7 @@ _STANDS = and_(
 _ANY = Query(select(_w.id).limit(1))
 _OF = Lookup(select(*_COLUMNS).where(among(_w.stix_id), _STANDS))
 _TOKENS = Lookup(select(_w.token, _w.stix_id).where(among(_w.token), _w.stix_id != ""))
+_ORIGINALS = Lookup(select(_w.made, _w.stix_id).distinct().where(among(_w.made), _w.made != ""))
 _MADE_OF = Lookup(select(_w.stix_id, _w.made).distinct().where(among(_w.stix_id), _w.made != ""))
 
 
@@ -167,6 +168,24 @@ def known(tx: Connection, tokens: Iterable[str]) -> dict[str, str]:
 def made_of(tx: Connection, stix_ids: Iterable[str]) -> dict[str, str]:
     """The ids under which these were ever widened → the original."""
     return {made: stix_id for stix_id, made in _MADE_OF.rows(tx, stix_ids)} if any_made(tx) else {}
+
+
+def originals(tx: Connection, made: Iterable[str]) -> dict[str, str]:
+    """Of these ids those under which something was ever widened → the original."""
+    return dict(map(tuple, _ORIGINALS.rows(tx, made))) if any_made(tx) else {}
+
+
+def audiences_of(tx: Connection, stix_ids: Select[Any]) -> set[int]:
+    """The numbers of the audiences in which something stands that was made of these, as it is or altered."""
+    if not any_made(tx):
+        return set()
+    made = select(_w.made).where(_w.stix_id.in_(stix_ids), _w.made != "")
+    mine = select(statement.c.seq).where(statement.c.stix_id.in_(made))
+    forms = select(derived.c.seq).where(derived.c.of.in_(mine), derived.c.seq.is_not(None))
+    standing = select(listing.c.audience).distinct().where(listing.c.closed.is_(None))
+    return {
+        number for seqs in (mine, forms) for number in tx.execute(standing.where(listing.c.seq.in_(seqs))).scalars()
+    }
 
 
 def bar(tx: Connection, ended: Iterable[Word], now: int) -> None:

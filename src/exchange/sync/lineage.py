@@ -67,11 +67,11 @@ def _by_their_ids(tx: Connection, objects: Sequence[StixObject]) -> dict[str, st
 
     MISP carries no tokens, so there the uuid tells; the entity may be another kind of object than the one that left.
     """
-    if not derived.any_made(tx):
+    if not derived.any_made(tx) and not widenings.any_made(tx):
         return {}
     uuids = {item.id: item.id.partition("--")[2] for item in objects}
     asked = {f"{kind}--{uuids[item.id]}" for item in objects if item.event for kind in _CARRIERS}
-    ours = derived.originals(tx, asked | uuids.keys())
+    ours = derived.originals(tx, asked | uuids.keys()) | widenings.originals(tx, asked | uuids.keys())
     if not ours:
         return {}
     entities = {minted.partition("--")[2]: original for minted, original in ours.items()}

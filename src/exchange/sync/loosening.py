@@ -99,6 +99,8 @@ class Planner:
     def __init__(self, tx: Connection, rules: Rules, wish: Wish, now: datetime) -> None:
         self._tx, self._rules, self._wish, self._now = tx, rules, wish, now
         self._producers = Producers(tx, rules)
+        self._said: dict[str, list[Judged]] = {}
+        """Id → all that is said of it."""
         self._news: dict[str, str] = {}
         """Original → the id of what is, or will be, its form under this right and level."""
 
@@ -169,14 +171,20 @@ class Planner:
             for each in sorted(group, key=lambda held: held.version)
             if not each.touch and each.version <= horizon
         }
-        return [each for each in judged(self._rules, group, self._now) if newest.get(each.held.source) == each.held.seq]
+        found = judged(self._rules, group, self._now)
+        self._said |= {each.held.stix_id: found for each in found}
+        return [each for each in found if newest.get(each.held.source) == each.held.seq]
 
     def _unfit(self, item: Judged) -> str:
-        if not widened.is_sound(item) or item.held.waiting:
+        if not widened.is_sound(item) or widened.is_doubted(item) or item.held.waiting:
             return "widening.original"
         ground = widened.ground_of(self._rules, item)
         ministry = self._rules.terms.acts_for_mcn
-        return widening.refused(ground, self._wish.to, self._wish.right, ministry=ministry)
+        code = widening.refused(ground, self._wish.to, self._wish.right, ministry=ministry)
+        if code or ground.label is None:
+            return code
+        said, horizon = self._said[item.held.stix_id], horizon_at(self._now)
+        return widened.overruled(self._rules, item, said, ground.label, horizon) and "widening.overruled"
 
     def _error(self, item: Judged, code: str) -> UsageError:
         whose, owner = creator(item.held), self._rules.owner(creator(item.held))

@@ -89,8 +89,8 @@ def classed(alone: Sequence[Held], asked: Asked, rules: Rules, now: datetime) ->
             grade = grades[item.label] = asked.grade(item.label)
         key = (
             grade, item.type, item.peer, item.posted, rules.owner(by), item.waiting or item.version > horizon,
-            item.revoked, item.withdrawn, item.copied, item.doubt, item.parts, item.personal,
-            rules.names_others(by, item.peer), item.approved,
+            item.revoked, item.withdrawn, item.withdrawn and item.source, item.copied, item.doubt, item.parts,
+            item.personal, rules.names_others(by, item.peer), item.approved,
         )  # fmt: skip
         index = classes.get(key)
         if index is None:

@@ -17,6 +17,7 @@ from exchange.policy import Names, Rules, gate_names, widening
 from exchange.policy.widening import Ground, Right
 from exchange.store import statements, widenings
 from exchange.store.clock import micros
+from exchange.store.reviews import REFUSAL
 from exchange.store.statements import Held, New
 from exchange.store.widenings import ENDED, Word
 from exchange.sync.producers import Producers
@@ -84,26 +85,63 @@ def end(tx: Connection, acts: Sequence[Word], code: str, *, now: datetime, who: 
 
 def ground_gone(rules: Rules, act: Word, group: Sequence[Held], now: datetime) -> str:
     """Why the act does not hold any more, by all that is said about its original; empty: it does."""
-    horizon = horizon_at(now)
-    item = next((one for one in judged(rules, group, now) if one.held.seq == act.seq), None)
+    horizon, found = horizon_at(now), judged(rules, group, now)
+    item = next((one for one in found if one.held.seq == act.seq), None)
     if item is None:
         return "widening.original"
     mine = (each for each in group if each.source == act.source and not each.touch)
     if any(act.version < each.version <= horizon for each in mine):
         return NEWER
-    if not is_sound(item):
+    if not is_sound(item) or item.subject.doubt == REFUSAL:
         return "widening.original"
-    if widening.stricter(Label.from_text(act.before), item.subject.label):
+    before = Label.from_text(act.before)
+    if code := overruled(rules, item, found, before, horizon):
+        return code
+    if widening.stricter(before, item.subject.label):
         return "widening.stricter"
     right = cast(Right, act.right)
     lacking = widening.lacking(ground_of(rules, item), right, ministry=rules.terms.acts_for_mcn)
     return "widening.right" if lacking else ""
 
 
+def overruled(rules: Rules, item: Judged, found: Sequence[Judged], before: Label, horizon: str) -> str:
+    """What its creator says of it by another source that ends an act on this statement; empty: nothing.
+
+    Who holds the widened form under its own id would never learn of it (RULES R5, R8).
+    """
+    whose, held = creator(item.held), item.held
+    others = [
+        one
+        for one in found
+        if one.held.source != held.source and not one.held.touch and one.held.version <= horizon
+        if _speaks_for(rules, one.held.peer, whose)
+    ]
+    if any(one.held.version > held.version for one in others):
+        return NEWER
+    if any(one.held.revoked for one in others):
+        return "widening.original"
+    newest = {one.held.source: one.subject.label for one in sorted(others, key=lambda one: one.held.version)}
+    if any(label is not None and widening.stricter(before, label) for label in newest.values()):
+        return "widening.stricter"
+    return ""
+
+
+def _speaks_for(rules: Rules, peer: str, whose: str) -> bool:
+    """Whether what `peer` says is the word of this creator: it owns it, or both are of our own house."""
+    known = rules.terms.peers.get(peer)
+    return bool(whose) and (rules.owner(whose) == peer or (known is not None and known.home and rules.is_ours(whose)))
+
+
 def is_sound(item: Judged) -> bool:
     """Whether the original is neither revoked, nor withdrawn by anybody, nor deleted, nor an object come back."""
     barred = item.subject.barred or (item.above is not None and item.above.barred)
     return not (barred or item.held.revoked or item.held.withdrawn)
+
+
+def is_doubted(item: Judged) -> bool:
+    """Whether it waits for a person, or one refused it; nobody widens past them (RULES R21)."""
+    doubt = item.subject.doubt
+    return bool(doubt) and all(code != doubt for _, code, _ in item.subject.approved)
 
 
 def ground_of(rules: Rules, item: Judged) -> Ground:
@@ -115,4 +153,5 @@ def ground_of(rules: Rules, item: Judged) -> Ground:
         label=item.subject.label,
         ours=giver is not None and giver.home and bool(whose) and rules.is_ours(whose),
         created=bool(whose),
+        taken=item.subject.label is None or rules.takes(held.peer, held.type, item.subject.label),
     )

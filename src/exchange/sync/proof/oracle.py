@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from exchange.model.party import Agreement, Peer, Receive, Send, Terms
-from exchange.sync.proof import altered
+from exchange.sync.proof import acts, altered
 from exchange.sync.proof.record import TLP, Act, Record, Room, Statement, Worth, levels
 from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, Case, Thing, called, kind_of
 
@@ -100,7 +100,9 @@ class Oracle:
         if record.of(statement.source, statement.thing.number) is not statement:
             yield "act"  # it was for the version that it named, as it was said then
         worths = self.worths(record, statement)
-        if all(_is_more(each, act.worth) for each in worths):  # of several referrers the least restrictive (R11)
+        if all(acts.is_more(each, act.worth) for each in worths):  # of several referrers the least restrictive (R11)
+            yield "act"
+        if any(self._is_overruled(record, act, other) for other in record.beside(statement)):
             yield "act"
         giver = self.terms.peers.get(statement.giver)
         whose = statement.thing.creator
@@ -113,7 +115,7 @@ class Oracle:
         if act.right == "creator" and not ours:
             yield "act"
         if act.right == "pfc":
-            if not self.terms.acts_for_mcn or not _is_ministerial(act):
+            if not self.terms.acts_for_mcn or not acts.is_ministerial(act) or not self._is_taken(statement):
                 yield "act"
             yield from altered.shows_anybody(
                 self.terms, statement.thing, statement.giver, item, lambda ids: record.told(statement.source, ids),
@@ -129,6 +131,23 @@ class Oracle:
         as_ours = replace(statement, giver=homes[0] if homes else "", posted="", worth=worth)
         thing = replace(as_ours.thing, creator=self.terms.node_identity)
         yield from self._clash(worth, _Way(replace(as_ours, thing=thing), as_ours, room, item, record))
+
+    def _is_overruled(self, record: Record, act: Act, other: Statement) -> bool:
+        """Whether its creator says by another source something newer than what was widened, or stricter (R5, R8)."""
+        thing = act.statement.thing
+        if not acts.is_word_of(self.terms, other.giver, thing.creator):
+            return False
+        worths = [] if record.waits(other) else self.worths(record, other)
+        stricter = bool(worths) and all(acts.is_more(each, act.worth) for each in worths)
+        return stricter or other.thing.version > thing.version
+
+    def _is_taken(self, statement: Statement) -> bool:
+        """Whether we agreed to take it, but for its level, which is what persons let go."""
+        giver = self.terms.peers.get(statement.giver)
+        if giver is None or giver.home:
+            return giver is not None
+        received = [a.receive for a in self._begun(statement.giver) if a.receive]
+        return any(not set(_unfit(each, statement.thing)) for each in received)
 
     def may_have_some(self, record: Record, statement: Statement, room: Room) -> bool:
         """Whether the room may have the statement, or what is left of it without some of its parts."""
@@ -327,27 +346,6 @@ class Oracle:
             yield from altered.breaks(
                 self.terms, agreement, thing, giver, way.item, lambda ids: way.record.told(source, ids), seen=seen
             )
-
-
-def _is_more(worth: Worth, then: Worth) -> bool:
-    """Whether it keeps out anybody, or says anything, that `then` did not."""
-    higher = any(
-        max(levels(worth.names, listed=listed), default=-1) > max(levels(then.names, listed=listed), default=-1)
-        for listed in (False, True)
-    )
-    said_ = {name for name in worth.names if not name.startswith("tlp:")} - then.names
-    said_ -= {"pfc:libre", "pfc:ambre", "pfc:ambre+strict", "pfc:rouge"}
-    joined = then.with_(worth)
-    return higher or bool(said_) or joined._replace(names=then.names) != then
-
-
-def _is_ministerial(act: Act) -> bool:
-    """Whether the ministry's right reaches over it: PFC:AMBRE or its STRICT, with nothing stricter beside."""
-    names = act.worth.names
-    of_pfc = max(levels((n for n in names if n.startswith("pfc:")), listed=True), default=-1)
-    of_tlp = max(levels((n for n in names if n.startswith("tlp:")), listed=True), default=-1)
-    strict = "pfc:vert" in names and act.level != "pfc:vert"
-    return of_pfc in (TLP["amber"], TLP["amber+strict"]) and of_tlp <= of_pfc and not strict
 
 
 def _unfit(clause: Receive | Send, thing: Thing) -> Iterator[str]:

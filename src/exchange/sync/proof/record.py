@@ -183,6 +183,12 @@ class Record:
         """The newest version of a thing that the source gave; one from the future is none yet."""
         return self._newest.get((source, number))
 
+    def beside(self, statement: Statement) -> Iterator[Statement]:
+        """The newest versions of the same thing that other sources gave."""
+        for (source, number), newest in self._newest.items():
+            if number == statement.thing.number and source != statement.source:
+                yield newest
+
     def referring(self, source: str, number: int) -> Iterator[Statement]:
         """The newest versions of that source's things that hold or join this one."""
         for other in self._referring.get((source, number), ()):
