@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from exchange.config import Settings
-from exchange.config.applied import Standing, settings_of
+from exchange.config.applied import Standing, held_back, settings_of
 from exchange.errors import ConfigError, ExchangeError
 from exchange.store import Store, Watch, configurations
 
@@ -62,9 +62,10 @@ class Following:
             if applied is None:
                 return None
             self._version = newest
-            if not applied.intact:  # what runs goes on, and the next start says the same
+            if not applied.intact:  # the next start says and does the same
                 logger.critical("config.altered", version=self._runs, altered=str(newest))
-                return None
+                self._settings = held_back(self._settings)
+                return self._settings
             return self._take(applied)
         except ExchangeError as error:
             logger.error("config.not_followed", error=error)

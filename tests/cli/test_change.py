@@ -129,7 +129,7 @@ def overwrite(person: Person, version: int, old: str, new: str) -> None:
 
 
 def test_what_was_written_over_in_the_database_does_not_run(person: Person) -> None:
-    """The last one that is as it was applied runs, and everything says so until another is applied."""
+    """R19: the last one that is as it was applied runs, nothing leaves, and everything says so until one is applied."""
     given(person)
     edit(person, SOC, "TLP:GREEN", "TLP:CLEAR")
     person.types("apply", "--yes")
@@ -140,7 +140,7 @@ def test_what_was_written_over_in_the_database_does_not_run(person: Person) -> N
         standing = applied.running(store, person.config)
         tell(standing)
     store.close()
-    assert (standing.version, standing.altered) == (1, (2,))
+    assert (standing.version, standing.altered, standing.settings.sync.outbound) == (1, (2,), False)
     assert [(line["event"], line["altered"]) for line in told if line["log_level"] == "critical"] == [
         ("config.altered", "2")
     ]
@@ -151,6 +151,7 @@ def test_what_was_written_over_in_the_database_does_not_run(person: Person) -> N
     person.types("apply", "--yes", "--why", "as it was")
     assert sees(person) == 0
     assert person.asks("peers")["configuration"]["version"] == 3
+    assert applied.current(person.config).sync.outbound
     overwrite(person, 1, "TLP:GREEN", "TLP:AMBER")
     assert [row["intact"] for row in person.asks("versions")] == [False, False, True]
 

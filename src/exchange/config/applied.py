@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -49,7 +49,8 @@ class Standing:
     mistakes: int = 0
     """How many mistakes the folder has, so that it could not be applied."""
     altered: tuple[int, ...] = ()
-    """Versions that were applied later and do not run: somebody changed their texts in the database since."""
+    """Versions that were applied later and do not run: somebody changed their texts in the database since. So nobody
+    knows what was wanted last, and nothing leaves (RULES R19)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,14 +216,20 @@ def _runs(tx: Connection) -> tuple[Applied | None, tuple[int, ...]]:
     return applied, altered
 
 
+def held_back(settings: Settings) -> Settings:
+    """The same, by which nothing leaves."""
+    return replace(settings, sync=replace(settings.sync, outbound=False))
+
+
 def _standing(applied: Applied, altered: tuple[int, ...], folder: Path) -> Standing:
     mistakes = 0
     try:
         load(folder)
     except ConfigError as error:
         mistakes = len(error.problems)
+    settings = settings_of(applied, folder)
     return Standing(
-        settings=settings_of(applied, folder),
+        settings=held_back(settings) if altered else settings,
         version=applied.id,
         differing=differing(applied.files, folder),
         mistakes=mistakes,
