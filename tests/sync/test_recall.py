@@ -111,6 +111,18 @@ def test_what_may_be_there_counts_as_there(memory: Store) -> None:
     assert depot.notices == [("withdrawn", made["id"])]
 
 
+def test_an_answer_that_was_lost_once_counts_as_taken(memory: Store) -> None:
+    """No second try came between: that it left is known all the same."""
+    desk, depot, made = Desk(memory), Depot(), indicator()
+    depot.raises = [PeerUnreachable("peer.unreachable", peer="ccc", detail="reset")]
+    desk.world.give(FROM, made)
+    desk.push(depot)
+    desk.world.now += LATER
+    desk.world.give(FROM, version(made, 1, Tlp.RED))
+    desk.push(depot)
+    assert depot.notices == [("withdrawn", made["id"])]
+
+
 def test_when_it_is_shared_again_the_target_is_told_that_too(memory: Store) -> None:
     """Nothing is closed at a foreign server: the next version of the note says that the first no longer holds."""
     desk, depot, made = Desk(memory), Depot(), indicator()
