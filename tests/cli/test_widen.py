@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from exchange.cli import obstacles, review, terminal, trace, widen
+from exchange.cli import ledger, obstacles, review, terminal, trace, widen
 from exchange.cli.terminal import load, say
 from exchange.errors import UsageError
 from exchange.i18n import LANGUAGES, describe
 from exchange.model.marking import Tlp
 from exchange.policy import widening
+from exchange.serve.ledger import Ledger
+from exchange.store import audiences, open_store, tables
 from exchange.sync import loosening
-from tests.cli.test_commands import Person, person
+from tests.cli.test_commands import COLLECTION, Person, person
 from tests.world import CCC_IDENTITY, NODE, indicator
 
 __all__ = ["person"]
@@ -220,3 +224,41 @@ def test_the_clauses_stand_in_the_json_too(house: Person) -> None:
     (found,) = [each for each in house.asks(*words)["obstacles"] if each["members"] == ["soc"]]
     assert (found["agreement"], found["reason"]) == ("soc", "agreement.ceiling")
     assert (found["file"], found["key"]) == ("agreements/soc.toml", "send.ceiling")
+
+
+def fetch(house: Person) -> None:
+    """SOC reads all that the collection lists."""
+    with closing(open_store(house.database)) as store:
+        with store.reading() as tx:
+            row = next(a for a in audiences.everyone(tx).values() if a.channel == f"collection:{COLLECTION}")
+            dates = tx.execute(select(tables.listing.c.added).where(tables.listing.c.audience == row.number)).scalars()
+            first, *_, last = sorted(dates) * 2
+        query = {"account": "soc", "peer": "soc", "audience": row.key, "channel": row.channel, "query": "objects?"}
+        Ledger(store).write({"at": last + 1, **query, "first": first, "last": last, "count": 2})
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "words"),
+    [
+        ("en", "Widened by an act", "act 1, by the right of its creator, our own house (1 versions)"),
+        ("fr", "Élargi par un acte", "acte 1, du droit de son auteur, notre maison (1 versions)"),
+    ],
+)
+def test_the_register_says_what_left_as_widened_and_by_which_act(
+    house: Person, monkeypatch: pytest.MonkeyPatch, language: str, title: str, words: str
+) -> None:
+    """A-2.1, art. 67.3: also once the act is over, for it was given all the same."""
+    house.imports(indicator("c.invalid"))
+    house.types(*ASKED, "--yes")
+    fetch(house)
+    house.types("widen", "--end", "1", "--why", "enough")
+    (line,) = house.asks("register")
+    assert line["types"] == {"indicator": 2}
+    assert line["widened"] == [{"act": 1, "right": "creator", "count": 1}]
+    rooms: list[Any] = [terminal, ledger]
+    for room in rooms:
+        monkeypatch.setattr(room, "LANGUAGE", language, raising=False)
+    monkeypatch.setattr(terminal.out, "width", 200)
+    for asked in ((), ("--csv",), ("--html",)):
+        told = house.types("register", *asked).stdout
+        assert title in told and words in told
