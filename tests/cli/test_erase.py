@@ -112,7 +112,7 @@ def test_what_waits_is_listed_and_may_be_taken_back(marie: Person, monkeypatch: 
         assert words in marie.types("erase", "--list").stdout
     monkeypatch.setattr(terminal, "LANGUAGE", "en")
     standing = [each["id"] for each in marie.asks("withdraw", "--list")]
-    assert len(standing) == 2  # of the object, and of what is said of it alone
+    assert len(standing) == 1, "of the object, and of what is said of it alone"
     told = marie.types("erase", "--drop", str(number)).stdout
     assert [each for each in standing if f"`exchange withdraw --undo {each} --why …`" not in told] == []
     monkeypatch.setenv("SUDO_USER", "luc")
@@ -180,3 +180,25 @@ def test_why_tells_of_an_erasure_as_json(marie: Person, monkeypatch: pytest.Monk
     assert (other.statements, other.stood, other.handed, other.fetched) == (1, (), (), ())
     assert marie.asks("why", "other.invalid", code=1)["erased"] == []
     assert marie.asks("why", OTHER["id"])["erased"] == []
+
+
+def test_one_request_is_one_withdrawal(marie: Person) -> None:
+    """Of an object, and of what is said of it alone: the listing of withdrawals says it once."""
+    number = request(marie)
+    (only,) = marie.asks("withdraw", "--list")
+    assert (only["asked"], only["why"]) == (ITEM["id"], f"exchange erase {number}")
+    assert visible(marie) == 2
+    marie.types("withdraw", "--undo", str(only["id"]), "--why", "x")
+    assert visible(marie) == 4
+
+
+def test_what_is_said_of_a_value_alone_is_withdrawn_too_and_told_apart(marie: Person) -> None:
+    """A value catches what comes later, and what is said of it alone is named by its ids: two, which look it."""
+    words = ("--value", "jean[.]tremblay.invalid", "--why", "x", "--legal-basis", "y")
+    done = marie.asks("erase", *words)
+    assert visible(marie) == 2
+    standing = {each["id"]: each for each in marie.asks("withdraw", "--list")}
+    assert sorted(standing) == sorted(done["withdrawals"]) and done["withdrawal"] == min(standing)
+    assert [standing[number]["asked"] for number in sorted(standing)] == ["jean[.]tremblay.invalid", LINK["id"]]
+    told = marie.types("erase", "--drop", str(done["number"])).stdout
+    assert [each for each in standing if f"`exchange withdraw --undo {each} --why …`" not in told] == []
