@@ -11,7 +11,8 @@ import pytest
 from exchange.cli import terminal
 from exchange.store import blocks, open_store, statements, sweeping
 from exchange.store.ledgers import hand
-from tests.cli.test_commands import Person, person
+from exchange.sync.remains import erased_of
+from tests.cli.test_commands import Person, person, speak
 from tests.cli.test_withdraw import read_all, visible
 from tests.world import indicator, malware, relationship
 
@@ -111,7 +112,7 @@ def test_what_waits_is_listed_and_may_be_taken_back(marie: Person, monkeypatch: 
         assert words in marie.types("erase", "--list").stdout
     monkeypatch.setattr(terminal, "LANGUAGE", "en")
     standing = [each["id"] for each in marie.asks("withdraw", "--list")]
-    assert len(standing) == 2  # of the object, and of what is said of it alone
+    assert len(standing) == 1, "of the object, and of what is said of it alone"
     told = marie.types("erase", "--drop", str(number)).stdout
     assert [each for each in standing if f"`exchange withdraw --undo {each} --why …`" not in told] == []
     monkeypatch.setenv("SUDO_USER", "luc")
@@ -138,3 +139,66 @@ def test_what_cannot_be_done_is_told(marie: Person, words: tuple[str, ...]) -> N
     marie.types("erase", *words, code=64)
     assert visible(marie) == 4
     assert marie.asks("erase", "--list") == []
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_why_tells_that_it_was_erased(marie: Person, monkeypatch: pytest.MonkeyPatch, language: str) -> None:
+    """Not that it was never seen: when, by whom, on what basis, and what the ledgers still say; nothing of it."""
+    number = request(marie)
+    monkeypatch.setenv("SUDO_USER", "luc")
+    done = marie.asks("erase", "--approve", str(number))
+    speak(monkeypatch, language)
+    for asked in (ITEM["id"], ITEM["id"].partition("--")[2], LINK["id"]):
+        told = marie.types("why", asked, code=1).stdout
+        words = ("A-2.1, s. 28", "marie", "luc", "circl/fichiers", "partenaires")
+        assert [word for word in words if word not in told] == []
+    told = marie.types("why", ITEM["id"], code=1).stdout
+    assert ("was never seen" in told, "jamais été vu" in told) == (False, False)
+    assert (f"by erasure {number}" if language == "en" else f"l’effacement {number}") in told
+    assert f"`exchange erase --attestation {number}`" in told and done["erased_at"][:10] in told
+    assert [word for word in SECRETS[2:] if word in told] == []
+    assert "x-exchange-erased" not in told
+
+
+def test_why_tells_of_an_erasure_as_json(marie: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the peer, only what concerns it; a value that was asked for is known again, one that was not is unknown."""
+    words = ("--value", "jean[.]tremblay.invalid", "--why", "x", "--legal-basis", "y")
+    number = marie.asks("erase", *words)["number"]
+    monkeypatch.setenv("SUDO_USER", "luc")
+    marie.asks("erase", "--approve", str(number))
+    for asked in ("jean.tremblay[.]invalid", ITEM["id"]):
+        (said,) = marie.asks("why", asked, code=1)["erased"]
+        assert (said["number"], said["state"], said["basis"], said["why"]) == (number, "erased", "y", "x")
+        assert (said["asked_by"], said["approved_by"], said["sources"]) == ("marie", "luc", ["circl/fichiers"])
+        assert {(*each["members"], each["until"] is None) for each in said["stood"]} == {("soc", False)}
+        assert [(each["peer"], each["outcome"], each["count"]) for each in said["handed"]] == [("soc", "accepted", 1)]
+        assert [(each["peer"], each["account"][:3]) for each in said["fetched"]] == [("soc", "soc")]
+    (said,) = marie.asks("why", ITEM["id"], "--peer", "soc", code=1)["erased"]
+    assert [each["peer"] for each in (*said["handed"], *said["fetched"])] == ["soc", "soc"]
+    with closing(open_store(marie.database)) as store:
+        (other,) = erased_of(store, ITEM["id"], peer="circl")
+    assert (other.statements, other.stood, other.handed, other.fetched) == (1, (), (), ())
+    assert marie.asks("why", "other.invalid", code=1)["erased"] == []
+    assert marie.asks("why", OTHER["id"])["erased"] == []
+
+
+def test_one_request_is_one_withdrawal(marie: Person) -> None:
+    """Of an object, and of what is said of it alone: the listing of withdrawals says it once."""
+    number = request(marie)
+    (only,) = marie.asks("withdraw", "--list")
+    assert (only["asked"], only["why"]) == (ITEM["id"], f"exchange erase {number}")
+    assert visible(marie) == 2
+    marie.types("withdraw", "--undo", str(only["id"]), "--why", "x")
+    assert visible(marie) == 4
+
+
+def test_what_is_said_of_a_value_alone_is_withdrawn_too_and_told_apart(marie: Person) -> None:
+    """A value catches what comes later, and what is said of it alone is named by its ids: two, which look it."""
+    words = ("--value", "jean[.]tremblay.invalid", "--why", "x", "--legal-basis", "y")
+    done = marie.asks("erase", *words)
+    assert visible(marie) == 2
+    standing = {each["id"]: each for each in marie.asks("withdraw", "--list")}
+    assert sorted(standing) == sorted(done["withdrawals"]) and done["withdrawal"] == min(standing)
+    assert [standing[number]["asked"] for number in sorted(standing)] == ["jean[.]tremblay.invalid", LINK["id"]]
+    told = marie.types("erase", "--drop", str(done["number"])).stdout
+    assert [each for each in standing if f"`exchange withdraw --undo {each} --why …`" not in told] == []

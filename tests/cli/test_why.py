@@ -64,7 +64,7 @@ def test_the_document_has_the_names_that_the_guide_gives(person: Person) -> None
         "groups",
         "traces",
         "more",
-        *("quarantine", "vanished", "acts"),
+        *("quarantine", "vanished", "acts", "erased"),
     ]
     (trace,) = found["traces"]
     assert {

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from exchange.cli import review, terminal, trace, widen
+from exchange.cli import ledger, obstacles, review, terminal, trace, widen
+from exchange.cli.terminal import load, say
+from exchange.errors import UsageError
+from exchange.i18n import LANGUAGES, describe
 from exchange.model.marking import Tlp
-from tests.cli.test_commands import Person, person
+from exchange.policy import widening
+from exchange.serve.ledger import Ledger
+from exchange.store import audiences, open_store, tables
+from exchange.sync import loosening
+from tests.cli.test_commands import COLLECTION, Person, person
 from tests.world import CCC_IDENTITY, NODE, indicator
 
 __all__ = ["person"]
@@ -134,3 +144,121 @@ def test_it_speaks_both_languages(
     told += house.types("why", OURS["id"], "--peer", "soc").stdout
     told += house.types("widen", "--end", "1", "--why", "y").stdout
     assert [word for word in words if word not in told] == []
+
+
+def speaks(monkeypatch: pytest.MonkeyPatch, language: str) -> None:
+    rooms: list[Any] = [terminal, widen, obstacles]
+    for room in rooms:
+        monkeypatch.setattr(room, "LANGUAGE", language, raising=False)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize(
+    ("to", "right", "code", "where"),
+    [
+        ("TLP:GREEN", "pfc", "widening.not_ministry", ["`exchange.toml`, `pfc.ministry`", "`exchange apply`"]),
+        ("TLP:RED", "creator", "widening.not_wider", ["TLP:AMBER", "TLP:RED", "`--to`"]),
+    ],
+)
+def test_a_refusal_says_what_refuses_where_and_how_to_mend_it(
+    house: Person, monkeypatch: pytest.MonkeyPatch, to: str, right: str, code: str, where: list[str], language: str
+) -> None:
+    """In words, with the setting or property; the code stands beside them."""
+    speaks(monkeypatch, language)
+    told = house.types("widen", OURS["id"], "--to", to, "--right", right, "--why", "x", "--yes", code=64).stderr
+    assert f"(`{code}`)" in told and say(code) in told
+    assert [word for word in (*where, *MEND[language]) if word not in told] == []
+    assert "{" not in told
+
+
+MEND = {"en": ["Where: ", "To mend: "], "fr": ["Où\u00a0: ", "Que faire\u00a0: "]}
+
+
+def test_every_refusal_has_its_words(house: Person) -> None:
+    """Whatever may refuse is told with where it stands and what to do, all its fields filled in."""
+    policy = Path(widening.__file__).read_text() + Path(loosening.__file__).read_text()
+    refusing = set(re.findall(r'"(widening\.[a-z_]+)"', policy))
+    members = {"widening.many", "widening.not_asked", "widening.other_creator", "widening.other_level"}
+    assert refusing - members - {"widening.not_creator"} <= obstacles._MENDED.keys()
+    settings = load(house.config)
+    names = ("id", "level", "to", "source", "creator", "peer")
+    for code in obstacles._MENDED:
+        given = UsageError(code, giver="circl", **dict.fromkeys(names, "x"))
+        for language in LANGUAGES:
+            told = describe(obstacles.in_words(given, settings), language)
+            assert "{" not in told and told.startswith("x ")
+
+
+def wider(house: Person) -> tuple[str, ...]:
+    """TLP:AMBER is wider than TLP:RED; the words that widen something of ours so."""
+    red = indicator("r.invalid", tlp=Tlp.RED, created_by_ref=NODE)
+    house.types("import", house.file(red, name="red.json"), "--source", "maison/fichiers")
+    return ("widen", red["id"], "--to", "TLP:AMBER", "--right", "creator", "--why", "x", "--yes")
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_clause_that_keeps_it_from_partners_is_named_with_its_file_and_key(
+    house: Person, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    """The collection ends at TLP:GREEN; once it is opened, the agreement with SOC does."""
+    words = wider(house)
+    speaks(monkeypatch, language)
+    who = "SOC (partenaires) would not have it" if language == "en" else "SOC (partenaires) ne l’aurait pas"
+    told = house.types(*words).stdout
+    assert who in told and "`collections/partenaires.toml`, `ceiling`" in told
+    open_wide(house)
+    house.types("widen", "--end", "1", "--why", "x")
+    told = house.types(*words).stdout
+    assert who in told and "`agreements/soc.toml`, `send.ceiling`" in told
+
+
+def open_wide(house: Person) -> None:
+    path = house.config / "collections" / "partenaires.toml"
+    path.write_text(path.read_text().replace('ceiling = "TLP:GREEN"', 'ceiling = "TLP:RED"'))
+    house.applies()
+
+
+def test_the_clauses_stand_in_the_json_too(house: Person) -> None:
+    words = wider(house)
+    open_wide(house)
+    (found,) = [each for each in house.asks(*words)["obstacles"] if each["members"] == ["soc"]]
+    assert (found["agreement"], found["reason"]) == ("soc", "agreement.ceiling")
+    assert (found["file"], found["key"]) == ("agreements/soc.toml", "send.ceiling")
+
+
+def fetch(house: Person) -> None:
+    """SOC reads all that the collection lists."""
+    with closing(open_store(house.database)) as store:
+        with store.reading() as tx:
+            row = next(a for a in audiences.everyone(tx).values() if a.channel == f"collection:{COLLECTION}")
+            dates = tx.execute(select(tables.listing.c.added).where(tables.listing.c.audience == row.number)).scalars()
+            first, *_, last = sorted(dates) * 2
+        query = {"account": "soc", "peer": "soc", "audience": row.key, "channel": row.channel, "query": "objects?"}
+        Ledger(store).write({"at": last + 1, **query, "first": first, "last": last, "count": 2})
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "words"),
+    [
+        ("en", "Widened by an act", "act 1, by the right of its creator, our own house (1 versions)"),
+        ("fr", "Élargi par un acte", "acte 1, du droit de son auteur, notre maison (1 versions)"),
+    ],
+)
+def test_the_register_says_what_left_as_widened_and_by_which_act(
+    house: Person, monkeypatch: pytest.MonkeyPatch, language: str, title: str, words: str
+) -> None:
+    """A-2.1, art. 67.3: also once the act is over, for it was given all the same."""
+    house.imports(indicator("c.invalid"))
+    house.types(*ASKED, "--yes")
+    fetch(house)
+    house.types("widen", "--end", "1", "--why", "enough")
+    (line,) = house.asks("register")
+    assert line["types"] == {"indicator": 2}
+    assert line["widened"] == [{"act": 1, "right": "creator", "count": 1}]
+    rooms: list[Any] = [terminal, ledger]
+    for room in rooms:
+        monkeypatch.setattr(room, "LANGUAGE", language, raising=False)
+    monkeypatch.setattr(terminal.out, "width", 200)
+    for asked in ((), ("--csv",), ("--html",)):
+        told = house.types("register", *asked).stdout
+        assert title in told and words in told

@@ -136,6 +136,18 @@ def test_a_reader_of_its_altered_copy_is_in_the_attestation(store: Store) -> Non
     assert hub.bodies("cert-ee") == []
 
 
+def test_r8_what_is_said_of_a_value_alone_is_told_before_it_is_destroyed(hub: Hub) -> None:
+    """Whoever had the relationship gets a notice while there is still something to name."""
+    made, family = indicator("geheim.example"), malware("m")
+    link = relationship(made, family)
+    hub.give("circl/osint", made, family, link)
+    hub.pass_time(timedelta(minutes=1))
+    scope = hub.means("geheim.example")
+    erasing.ask(hub.store, hub.rules, scope, who="marie", why="x", basis="y", clock=lambda: hub.now)
+    notes = [each for each in hub.bodies("cert-ee") if each["type"] == "note"]
+    assert {link["id"], made["id"]} == {ref for note in notes for ref in note["object_refs"]}
+
+
 def test_nobody_approves_alone(hub: Hub) -> None:
     made = indicator("geheim.example")
     hub.give("circl/osint", made)

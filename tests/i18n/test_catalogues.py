@@ -109,7 +109,7 @@ FORMED = {
     "cli.plan.turn_": set(get_args(Turning)),
     "cli.widen.state_": {"asked", "widened", "ended"},
     "cli.ledger.name.": {"handed", "fetched", "anchor", "widened"},
-    "register.": {"recipient", "nature", "purpose", "basis", "reason", "period", "how"},
+    "register.": {"recipient", "nature", "purpose", "basis", "reason", "period", "how", "widened"},
     "cli.profile.": set(FACTS),
     "cli.prove.law.": set(LAWS),
     "cli.handout.": {"curl", "misp", "opencti", "sentinel"},

@@ -15,7 +15,8 @@ from exchange.model.marking import Tlp
 from exchange.serve import application
 from exchange.store import Store, audiences, ledgers, listings, micros, offers, tables
 from exchange.sync import accounting
-from exchange.sync.accounting import Asked, Entry, anchor, entries, register, verify
+from exchange.sync.accounting import Asked, Entry, anchor, entries, verify
+from exchange.sync.communications import register
 from tests.serve.house import OBJECTS, House, house_terms, ids
 from tests.world import FOLDED, NOW, SHARED, collection, indicator, malware
 

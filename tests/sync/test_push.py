@@ -186,14 +186,15 @@ def test_r17_what_is_withdrawn_between_two_batches_is_not_sent(memory: Store, mo
 
 
 def test_withdrawn_while_it_was_on_its_way_waits_no_longer(memory: Store) -> None:
-    """An object that is withdrawn during the request, and called pending by the peer, does not wait for ever."""
+    """An object that is withdrawn during the request, and called pending by the peer, does not wait for ever; since it
+    has left, the peer is told (RULES R8)."""
     desk = Desk(memory)
     desk.world.give(CIRCL, indicator())
     taker = Taker(lambda _: "pending")
     taker.during = lambda: desk.world.give(CIRCL, indicator(tlp=Tlp.RED, modified=LATER))
     desk.push(taker)
-    assert desk.pending() == 0
-    assert desk.outbox() == ["withdrawn"]
+    assert desk.outbox() == ["withdrawn", "pending"]
+    assert [stix_id.partition("--")[0] for stix_id in taker.taken] == ["indicator", "note"]
 
 
 def test_r25_the_gate_stops_bytes_above_the_clearance(memory: Store) -> None:

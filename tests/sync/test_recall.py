@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
+import pytest
 
 from exchange.errors import PeerUnreachable
 from exchange.model import stix
@@ -111,6 +112,18 @@ def test_what_may_be_there_counts_as_there(memory: Store) -> None:
     assert depot.notices == [("withdrawn", made["id"])]
 
 
+def test_an_answer_that_was_lost_once_counts_as_taken(memory: Store) -> None:
+    """No second try came between: that it left is known all the same."""
+    desk, depot, made = Desk(memory), Depot(), indicator()
+    depot.raises = [PeerUnreachable("peer.unreachable", peer="ccc", detail="reset")]
+    desk.world.give(FROM, made)
+    desk.push(depot)
+    desk.world.now += LATER
+    desk.world.give(FROM, version(made, 1, Tlp.RED))
+    desk.push(depot)
+    assert depot.notices == [("withdrawn", made["id"])]
+
+
 def test_when_it_is_shared_again_the_target_is_told_that_too(memory: Store) -> None:
     """Nothing is closed at a foreign server: the next version of the note says that the first no longer holds."""
     desk, depot, made = Desk(memory), Depot(), indicator()
@@ -124,6 +137,25 @@ def test_when_it_is_shared_again_the_target_is_told_that_too(memory: Store) -> N
     notes = [json.loads(each.body) for each in depot.asked if EXTENSION.encode() in each.body]
     assert len({note["id"] for note in notes}) == 1
     assert [note["modified"] for note in notes] == sorted({note["modified"] for note in notes})
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["no answer", "not decided yet"])
+def test_a_notice_that_may_be_there_is_taken_back_by_the_next(memory: Store, lost: bool) -> None:
+    """It left, and nobody knows whether it came: the target may believe the withdrawal, so it is told of the end."""
+    desk, depot, made = Desk(memory), Depot(), indicator()
+    desk.world.give(FROM, made)
+    desk.push(depot)
+    desk.world.now += LATER
+    desk.world.give(FROM, version(made, 1, Tlp.RED))
+    depot.raises = [PeerUnreachable("peer.unreachable", peer="ccc", detail="reset")] if lost else []
+    depot.say = lambda _: "pending"
+    desk.push(depot)
+    assert depot.notices == [("withdrawn", made["id"])]
+    depot.say = lambda _: "accepted"
+    desk.world.now += 2 * LATER
+    desk.world.give(FROM, version(made, 2))
+    desk.push(depot)
+    assert depot.notices == [("withdrawn", made["id"]), ("restored", made["id"])]
 
 
 def test_a_notice_that_never_left_is_dropped_when_it_no_longer_holds(memory: Store) -> None:

@@ -17,7 +17,9 @@ from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Peer, Receive, Send, Terms
 from exchange.policy.widening import wanted
 from exchange.store import Store, audiences, erasures, listings, removals, statements, tables, widenings
-from exchange.sync import accounting, approving, erasing, stages, widening, withdrawing
+from exchange.store.ledgers import hand
+from exchange.sync import accounting, approving, communications, erasing, stages, widening, withdrawing
+from exchange.sync.accounting import Asked
 from exchange.sync.loosening import Plan, Wish
 from exchange.sync.tracing import trace_of
 from exchange.sync.widening import Done
@@ -249,6 +251,22 @@ def test_how_far_the_ministrys_right_reaches(ministry: Office, made: Mapping[str
     assert error.code == code
     if code == "cli.widen.personal":
         assert error.fields["place"] == "pattern"
+
+
+def test_the_register_names_the_act_and_the_right(ministry: Office) -> None:
+    """A-2.1, art. 67.3: what went by the ministry's right stands apart from what went as it was marked."""
+    made, plain = theirs(), indicator("p.example", tlp=GREEN)
+    ministry.give(BODY, body_identity(), made)
+    ministry.give("circl/osint", plain)
+    (new,) = ministry.widen(made["id"], "TLP:GREEN", "pfc").made
+    with ministry.store.writing() as tx:
+        for each in (new, plain["id"]):
+            (held,) = statements.held(tx, [each])[each]
+            entry = {"at": 1, "peer": "ccc", "channel": "target:ccc/depot", "seq": held.seq, "stix_id": each}
+            hand(tx, [{**entry, "version": held.version, "agreement": "reseau", "outcome": "accepted"}])
+    (line,) = communications.register(ministry.store, ministry.terms, Asked())
+    assert line.types == {"indicator": 2}
+    assert [(each.act, each.right, each.count) for each in line.widened] == [(1, "pfc", 1)]
 
 
 def test_strict_too_and_a_level_of_pfc(ministry: Office) -> None:

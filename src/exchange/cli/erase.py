@@ -86,9 +86,10 @@ def _ask(settings: Settings, asked: str, event: str, value: str, why: str, basis
     log.configure(LANGUAGE)
     log.record("erase.asked", number=made.number, digest=made.digest, who=who, why=why, basis=basis)
     if as_json:
-        show_json({"number": made.number, "withdrawal": made.withdrawal, "digest": made.digest, "who": who})
+        numbers = {"withdrawal": made.withdrawals[0], "withdrawals": made.withdrawals}
+        show_json({"number": made.number, **numbers, "digest": made.digest, "who": who})
     else:
-        tell("cli.erase.asked", number=made.number, withdrawal=made.withdrawal, count=count)
+        tell("cli.erase.asked", number=made.number, withdrawal=", ".join(map(str, made.withdrawals)), count=count)
     return 0
 
 

@@ -34,8 +34,9 @@ from exchange.cli.terminal import (
 from exchange.config import Settings
 from exchange.i18n import text
 from exchange.store import moment
-from exchange.sync import accounting
-from exchange.sync.accounting import Communication, Entry
+from exchange.sync import accounting, communications
+from exchange.sync.accounting import Entry
+from exchange.sync.communications import Communication
 
 app = typer.Typer(no_args_is_help=False)
 app.command("replay", help=say("cli.ledger.replay.help"))(replay)
@@ -151,7 +152,7 @@ def register(
     settings = load(folder)
     asked = asked_of(settings, peer, since, until)
     with opened(settings) as store:
-        found = accounting.register(store, settings.terms, asked)
+        found = communications.register(store, settings.terms, asked)
     if as_json:
         show_json(found)
     elif as_page:
@@ -169,7 +170,8 @@ def register(
     return 0
 
 
-_COLUMNS = ("recipient", "nature", "purpose", "basis", "reason", "period", "how")
+_COLUMNS = ("recipient", "nature", "purpose", "basis", "reason", "period", "how", "widened")
+_RIGHTS = {"creator": "register.by_creator", "pfc": "register.by_ministry"}
 
 
 def _cells(each: Communication) -> tuple[str, ...]:
@@ -183,6 +185,7 @@ def _cells(each: Communication) -> tuple[str, ...]:
         f"{each.title} ({each.agreement})" if each.title else each.agreement or "–",
         first if first == last else f"{first} – {last}",
         ", ".join(say("cli.ledger." + name) for name in sorted(each.by)),
+        "; ".join(say(_RIGHTS[act.right], act=act.act, count=act.count) for act in each.widened) or "–",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from rich.markup import escape
 from exchange.cli import trace
 from exchange.cli.flow import outcome_text
 from exchange.cli.layout import axes
+from exchange.cli.remains import print_erased
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     LANGUAGE,
@@ -221,14 +223,14 @@ def why(
             _tell_census(census_of(store, rules, when, peer=who, channel=channel), settings, as_json=as_json)
             return 0
         found = tracing.trace_of(store, rules, asked, when, peer=who, channel=channel, at=then)
-        absent = None if found.statements else explain(store, rules, asked, when)
+        absent = None if found.statements else replace(explain(store, rules, asked, when), erased=found.erased)
     if as_json:
         show_json(found)
     else:
         trace.print_traces(found, settings)
         _print_aside(found)
         if absent is not None:
-            _print_absent(absent)
+            _print_absent(absent, settings)
     return 1 if absent is not None else 0
 
 
@@ -270,7 +272,7 @@ def _to_all(asked: str, folder: Path, *, as_json: bool) -> int:
         _print_recall(recall, settings)
     for row in explanation.vanished:
         tell("cli.why.vanished", source=row["key"], ago=ago(moment(int(row["noticed"]))))
-    _print_absent(explanation)
+    _print_absent(explanation, settings)
     return 0 if explanation.statements else 1
 
 
@@ -349,12 +351,13 @@ def _answer_row(answer: Answer, settings: Settings) -> tuple[str, str, str]:
     return escape(where), f"[{_VERDICTS[answer.verdict]}]{escape(verdict)}[/]", escape(reasons)
 
 
-def _print_absent(explanation: Explanation) -> None:
+def _print_absent(explanation: Explanation, settings: Settings) -> None:
+    print_erased(explanation.asked, explanation.erased, settings)
     for row in explanation.quarantine:
         tell("cli.why.quarantined", number=row["id"], source=row["source"], reason=say(row["code"], **row["fields"]))
     for row in explanation.passed_over:
         tell("cli.why.passed_over", source=row["source"], reason=say(row["code"], **row["fields"]))
-    if explanation.statements or explanation.quarantine or explanation.passed_over:
+    if explanation.statements or explanation.quarantine or explanation.passed_over or explanation.erased:
         return
     tell("cli.why.never_seen", asked=explanation.asked)
     for source, drained in explanation.drains.items():

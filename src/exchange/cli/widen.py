@@ -13,6 +13,7 @@ from rich.markup import escape
 from exchange import log
 from exchange.cli.audience import label_of
 from exchange.cli.layout import clean
+from exchange.cli.obstacles import in_words, place_of, print_obstacles
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     LANGUAGE,
@@ -39,7 +40,7 @@ from exchange.policy.widening import RIGHTS, wanted
 from exchange.store import Store, moment, widenings
 from exchange.store.widenings import ENDED, Word
 from exchange.sync import widening
-from exchange.sync.loosening import Plan, Wish
+from exchange.sync.loosening import Obstacle, Plan, Wish
 from exchange.sync.terms import adopt
 from exchange.sync.widening import Done
 
@@ -74,15 +75,18 @@ def widen(
     rules = rules_of(settings)
     with opened(settings) as store:
         adopt(store, rules, now())
-        plan = widening.planned(store, rules, wish, now())
-        if not as_json:
-            _show(plan, settings)
-        if not yes:
-            _confirm(as_json=as_json)
-        done = widening.say(store, rules, plan, who=person, why=why, clock=now)
+        try:
+            plan = widening.planned(store, rules, wish, now())
+            if not as_json:
+                _show(plan, settings)
+            if not yes:
+                _confirm(as_json=as_json)
+            done = widening.say(store, rules, plan, who=person, why=why, clock=now)
+        except UsageError as error:
+            raise in_words(error, settings) from None
     _record(plan, done, person, why)
     if as_json:
-        show_json({**_plain(plan), "number": done.act, "waits": done.waits, "made": done.made, "who": person})
+        show_json({**_plain(plan, settings), "number": done.act, "waits": done.waits, "made": done.made, "who": person})
     elif done.waits:
         tell("cli.widen.waits", number=done.act, count=done.waits)
     else:
@@ -162,11 +166,12 @@ def _show(plan: Plan, settings: Settings) -> None:
         out.print(f"[bold yellow]{escape(told)}[/]", soft_wrap=True)
     if not plan.effects:
         tell("cli.widen.nobody")
+    print_obstacles(plan.obstacles, settings)
     if plan.eyes > 1:
         tell("cli.widen.eyes", asked=plan.eyes, said=", ".join(plan.said) or "–")
 
 
-def _plain(plan: Plan) -> dict[str, Any]:
+def _plain(plan: Plan, settings: Settings) -> dict[str, Any]:
     return {
         "to": label_of(plan.wish.to.to_text()),
         "right": plan.wish.right,
@@ -180,8 +185,15 @@ def _plain(plan: Plan) -> dict[str, Any]:
         ],
         "left_out": [{"id": stix_id, "reason": code} for stix_id, code in plan.left_out],
         "effects": plan.effects,
+        "obstacles": [_obstacle(each, settings) for each in plan.obstacles],
         "persons": {"asked": plan.eyes, "said": plan.said},
     }  # fmt: skip
+
+
+def _obstacle(each: Obstacle, settings: Settings) -> dict[str, Any]:
+    file, key = place_of(each, settings) or ("", "")
+    members, told = list(each.members), {"channel": each.channel, "agreement": each.agreement, "reason": each.reason}
+    return {**told, "members": members, "file": file, "key": key}
 
 
 def _list(settings: Settings, *, as_json: bool) -> int:

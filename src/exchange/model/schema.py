@@ -60,6 +60,14 @@ def known(kind: str) -> bool:
 
 
 @lru_cache(maxsize=1)
+def every_type() -> frozenset[str]:
+    """The types of STIX 2.1 that OASIS has a schema for."""
+    documents, _ = _all()
+    rooms = tuple(room + "/" for room in _ROOMS if room != "common")
+    return frozenset(name.partition("/")[2] for name in documents if name.startswith(rooms)) | _IN_COMMON
+
+
+@lru_cache(maxsize=1)
 def observable_types() -> frozenset[str]:
     """The cyber-observable object types of STIX 2.1 section 6."""
     documents, _ = _all()

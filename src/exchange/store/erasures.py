@@ -124,11 +124,11 @@ def complete(tx: Connection, number: int, attestation: str) -> None:
 
 def refused(tx: Connection, said: Iterable[tuple[str, Collection[str]]]) -> set[str]:
     """Of things given as (id, values), the ids of those that were erased, or that name a value that was."""
-    if _ANY.one(tx) is None:
+    if not any_erased(tx):
         return set()
     secret, known = ledgers.secret_of(tx), dict[bytes, set[str]]()
     for stix_id, values in said:
-        for digest in (_of_id(secret, stix_id), *(_of_value(secret, value) for value in values)):
+        for digest in (of_id(secret, stix_id), *(of_value(secret, value) for value in values)):
             known.setdefault(digest, set()).add(stix_id)
     found: set[str] = set()
     for some in chunks(known):
@@ -137,21 +137,28 @@ def refused(tx: Connection, said: Iterable[tuple[str, Collection[str]]]) -> set[
     return found
 
 
+def any_erased(tx: Connection) -> bool:
+    """Whether anything was ever erased; in most stores nothing was."""
+    return _ANY.one(tx) is not None
+
+
 _ANY = Query(select(erased.c.erasure).limit(1))
 
 
-def _of_id(secret: bytes, stix_id: str) -> bytes:
+def of_id(secret: bytes, stix_id: str) -> bytes:
+    """What is kept of an id, or of the key of an event."""
     return ledgers.keyed(secret, "erased-id", stix_id)
 
 
-def _of_value(secret: bytes, value: str) -> bytes:
+def of_value(secret: bytes, value: str) -> bytes:
+    """What is kept of a value."""
     return ledgers.keyed(secret, "erased-value", value)
 
 
 def remember(tx: Connection, number: int, *, ids: Iterable[str] = (), values: Iterable[str] = ()) -> None:
     """These are not taken again."""
     secret = ledgers.secret_of(tx)
-    digests = {_of_id(secret, each) for each in ids} | {_of_value(secret, each) for each in values}
+    digests = {of_id(secret, each) for each in ids} | {of_value(secret, each) for each in values}
     for some in chunks(sorted(digests)):
         known = {bytes(row) for row in tx.execute(select(erased.c.digest).where(erased.c.digest.in_(some))).scalars()}
         rows = [{"digest": digest, "erasure": number} for digest in some if digest not in known]
@@ -230,7 +237,7 @@ def destroy(tx: Connection, held: Sequence[Held]) -> None:
             stix_id=bindparam("nobody"), type=ERASED, digest=b"", creator="", fact=None, doubt="", document=None,
             stated=UNMARKED.to_text(), label=None, waiting=False, repairs="",
         ),
-        [{"at": each.seq, "nobody": f"{ERASED}--{_of_id(secret, each.stix_id).hex()}"} for each in held],
+        [{"at": each.seq, "nobody": f"{ERASED}--{of_id(secret, each.stix_id).hex()}"} for each in held],
     )  # fmt: skip
 
 
@@ -251,7 +258,7 @@ def scrub(tx: Connection, stix_ids: Collection[str], values: Collection[str], ev
         )  # fmt: skip
         keys = or_(event.c.key.in_(ids), event.c.key.in_(uuids))
         for number, key in tx.execute(select(event.c.id, event.c.key).where(keys)).all():
-            tx.execute(update(event).where(event.c.id == number).values(key=_nobody(secret, key)))
+            tx.execute(update(event).where(event.c.id == number).values(key=nobody(secret, key)))
     for some in chunks(values):
         marks = [indexed(f"value:{value}") for value in some]
         known = [indexed(value) for value in some]
@@ -259,7 +266,7 @@ def scrub(tx: Connection, stix_ids: Collection[str], values: Collection[str], ev
     for number in events:
         row = tx.execute(select(event.c.key).where(event.c.id == number)).first()
         if row is not None:
-            _scrub_event(tx, number, row.key, _nobody(secret, row.key))
+            _scrub_event(tx, number, row.key, nobody(secret, row.key))
 
 
 def _scrub_event(tx: Connection, number: int, key: str, nobody: str) -> None:
@@ -270,8 +277,9 @@ def _scrub_event(tx: Connection, number: int, key: str, nobody: str) -> None:
         tx.execute(update(document).where(document.c.id == each).values(raw=b"", document_id=nobody))
 
 
-def _nobody(secret: bytes, word: str) -> str:
-    return f"{ERASED}--{_of_id(secret, word).hex()}"
+def nobody(secret: bytes, word: str) -> str:
+    """What stands in place of an id, or of the key of an event."""
+    return f"{ERASED}--{of_id(secret, word).hex()}"
 
 
 def _drop(tx: Connection, *conditions: tuple[Table, ColumnElement[bool]]) -> None:

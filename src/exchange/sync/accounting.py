@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,7 +19,6 @@ from urllib.parse import parse_qs
 import structlog
 from sqlalchemy import RowMapping
 
-from exchange.model.party import Terms
 from exchange.store import Store, derived, ledgers, offers, widenings
 from exchange.store.clock import micros, moment
 from exchange.store.ledgers import Fault, Heads, Walk
@@ -265,61 +263,6 @@ def lines(rows: Iterable[Iterable[str]]) -> Iterator[str]:
 def _harmless(field: str) -> str:
     """A spreadsheet runs what begins so; ids and names of ours never do."""
     return "'" + field if field[:1] in ("=", "+", "-", "@", "\t", "\r") else field
-
-
-# --- the register of communications ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Communication:
-    """What one recipient was given under one agreement in a period: a line of the register (A-2.1, art. 67.3)."""
-
-    peer: str
-    name: str
-    agreement: str
-    title: str
-    purpose: str
-    legal_basis: str
-    types: Mapping[str, int]
-    """STIX type → how many versions were communicated."""
-    first: datetime
-    last: datetime
-    by: frozenset[str]
-    """accepted, delivered"""
-
-
-def register(store: Store, terms: Terms, asked: Asked) -> list[Communication]:
-    """Every communication of the period, by recipient and agreement; each version counts once for a recipient."""
-    agreements = {each.id: each for each in terms.agreements}
-    seen: set[tuple[str, str, str, str]] = set()
-    types: dict[tuple[str, str], Counter[str]] = {}
-    times: dict[tuple[str, str], list[datetime]] = {}
-    by: dict[tuple[str, str], set[str]] = {}
-    for entry in entries(store, asked, named=True):
-        if entry.outcome not in ("accepted", "delivered"):
-            continue
-        place = entry.peer, entry.agreement
-        times.setdefault(place, []).append(entry.at)
-        times[place] = [min(times[place]), max(times[place])]
-        by.setdefault(place, set()).add(entry.outcome)
-        name = (*place, entry.object, entry.version)
-        if name not in seen:
-            seen.add(name)
-            types.setdefault(place, Counter())[entry.type or "–"] += 1
-    made = []
-    for (peer, agreement), counts in sorted(types.items()):
-        known, held = agreements.get(agreement), terms.peers.get(peer)
-        first, last = times[peer, agreement]
-        made.append(
-            Communication(
-                peer=peer, name=peer if held is None else held.name, agreement=agreement,
-                title="" if known is None else known.title, purpose="" if known is None else known.purpose,
-                legal_basis="" if known is None else known.legal_basis,
-                types=dict(sorted(counts.items())),
-                first=first, last=last, by=frozenset(by[peer, agreement]),
-            )
-        )  # fmt: skip
-    return made
 
 
 # --- whether they are whole -----------------------------------------------------------------------------------------

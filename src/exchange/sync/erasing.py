@@ -8,7 +8,7 @@ attestation says what was done without saying what it was about.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,14 +32,16 @@ log = structlog.get_logger()
 
 _STEP = 200
 """Statements of one transaction (RULES R18)."""
+_NAMED = 3
+"""Ids by which a withdrawal of what goes with it is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request, and the withdrawal that was made for it."""
+    """A request, and the withdrawals that were made for it: of what was named, and of what goes with it."""
 
     number: int
-    withdrawal: int
+    withdrawals: tuple[int, ...]
     digest: str
 
 
@@ -48,22 +50,36 @@ def ask(
 ) -> Request:
     """Write the request down and withdraw what it is about. Raises UsageError where its words would tell it."""
     with store.reading() as tx:
-        words = [*_needles(scope), *erasures.values_of(tx, _seqs(tx, scope))]
+        seqs = _seqs(tx, scope)
+        words = [*_needles(scope), *erasures.values_of(tx, seqs)]
+        beside = _beside(tx, scope, seqs)
     if any(word.lower() in text.lower() for word in words for text in (why, basis)):
         raise UsageError("cli.erase.told")
     with store.writing() as tx:
         require(tx, rules)
         number = erasures.ask(tx, scope, who=who, why=why, basis=basis, now=micros(clock()))
         row = erasures.find(tx, number)
-    why = reason_of(number)
-    done = withdraw_from_all(store, rules, scope, who=who, why=why, clock=clock)
-    with store.reading() as tx:
-        about = statements.by_seq(tx, _seqs(tx, scope))
-    said = tuple(sorted({each.stix_id for each in about if each.peer != NODE} - set(scope.targets)))
-    if said and scope.kind == "object":
-        beside = Scope(kind="object", asked=scope.asked, targets=said)
-        withdraw_from_all(store, rules, beside, who=who, why=why, clock=clock)
-    return Request(number=number, withdrawal=done.number, digest="" if row is None else bytes(row["digest"]).hex())
+    numbers = tuple(
+        withdraw_from_all(store, rules, each, who=who, why=reason_of(number), clock=clock).number
+        for each in _withdrawn(scope, beside)
+    )
+    return Request(number=number, withdrawals=numbers, digest="" if row is None else bytes(row["digest"]).hex())
+
+
+def _beside(tx: Connection, scope: Scope, seqs: Sequence[int]) -> tuple[str, ...]:
+    """The ids of what goes with it, though it is not what was named: what is said of it alone, and its widened form."""
+    ids = {each.stix_id for each in statements.by_seq(tx, seqs) if each.peer != NODE}
+    return tuple(sorted(ids - set(scope.targets) - scopes.first_of(tx, scope, ids).keys()))
+
+
+def _withdrawn(scope: Scope, beside: tuple[str, ...]) -> list[Scope]:
+    """What is withdrawn for it: one, where ids were named; a value or an event catches what comes later, ids do not."""
+    if scope.kind == "object":
+        return [replace(scope, targets=(*scope.targets, *beside))]
+    if not beside:
+        return [scope]
+    more = f", … (+{len(beside) - _NAMED})" if len(beside) > _NAMED else ""
+    return [scope, Scope(kind="object", asked=", ".join(beside[:_NAMED]) + more, targets=beside)]
 
 
 def reason_of(number: int) -> str:

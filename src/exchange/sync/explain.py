@@ -26,6 +26,7 @@ from exchange.store.statements import Held
 from exchange.store.work import NODE, NOTICES
 from exchange.sync.ageing import Ageing
 from exchange.sync.persons import Act, acts
+from exchange.sync.remains import Erased, erased_of
 from exchange.sync.subjects import Judged, ahead, judged, recalling
 
 Forms = Mapping[tuple[int, str], Derived]
@@ -99,6 +100,8 @@ class Explanation:
     """Who was told that they may no longer have it, in order."""
     acts: tuple[Act, ...] = ()
     """Who withdrew it, and who let it go."""
+    erased: tuple[Erased, ...] = ()
+    """Its erasures: of what was erased nothing but that is known."""
 
 
 def is_stix_id(text: str) -> bool:
@@ -158,10 +161,12 @@ def explain(store: Store, rules: Rules, asked: str, now: datetime) -> Explanatio
             drains=_drains(tx, rules),
             acts=acts(tx, ids),
         )
-    return replace(found_all, recalls=_recalls(store, told)) if told else found_all
+    return replace(found_all, recalls=_recalls(store, told), erased=erased_of(store, asked))
 
 
 def _recalls(store: Store, told: Sequence[Mapping[str, Any]]) -> tuple[Recalled, ...]:
+    if not told:
+        return ()
     with store.noting() as tx:
         fetched = [notices.fetched(tx, row["key"], row["added"]) for row in told]
     return tuple(

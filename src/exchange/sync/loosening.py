@@ -19,7 +19,7 @@ from exchange.model import personal, stix
 from exchange.model.marking import Label
 from exchange.model.personal.finding import where
 from exchange.model.stix import CONTAINERS, StixObject
-from exchange.policy import Basis, Making, Names, Refused, Rules, gate_names, widening
+from exchange.policy import Audience, Basis, Making, Names, Refused, Rules, gate_names, trace, widening
 from exchange.policy.widening import Right
 from exchange.store import audiences, statements, widenings
 from exchange.store.audiences import NODE_SECRET
@@ -65,6 +65,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """Why partners would not have it even so."""
+
+    channel: str
+    members: tuple[str, ...]
+    agreement: str
+    """Whose clause it is; empty: no agreement's."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What would be done."""
 
@@ -74,6 +85,8 @@ class Plan:
     """(id, reason) of the members that are not in it."""
     effects: tuple[Effect, ...]
     """Who would have it newly."""
+    obstacles: tuple[Obstacle, ...]
+    """What keeps it from others."""
     eyes: int
     """How many persons must say so."""
     said: tuple[str, ...]
@@ -122,12 +135,14 @@ class Planner:
             kept = {each.held.stix_id for each in made[1:]}
             made = [self._item(item, out), *(self._item(m, frozenset()) for m in members if m.held.stix_id in kept)]
         plan = Plan(
-            wish=self._wish, items=tuple(made), left_out=tuple(left_out), effects=(), eyes=self._rules.eyes, said=()
-        )
+            wish=self._wish, items=tuple(made), left_out=tuple(left_out), effects=(), obstacles=(),
+            eyes=self._rules.eyes, said=(),
+        )  # fmt: skip
         said = tuple(word.who for word in said_of(self._tx, plan))
+        effects, obstacles = self._effects(plan.items)
         return Plan(
-            wish=plan.wish, items=plan.items, left_out=plan.left_out, eyes=plan.eyes,
-            effects=tuple(self._effects(plan.items)), said=tuple(dict.fromkeys(said)),
+            wish=plan.wish, items=plan.items, left_out=plan.left_out, eyes=plan.eyes, effects=tuple(effects),
+            obstacles=tuple(obstacles), said=tuple(dict.fromkeys(said)),
         )  # fmt: skip
 
     def _target(self) -> str:
@@ -195,7 +210,8 @@ class Planner:
         contact = "–" if peer is None else peer.contact or "–"
         if code == "widening.not_creator":
             return UsageError("cli.widen.not_creator", id=item.held.stix_id, contact=contact, reason=code, **names)
-        return UsageError(code, id=item.held.stix_id, level=level, to=to)
+        source = item.held.source
+        return UsageError(code, id=item.held.stix_id, level=level, to=to, source=source, giver=item.held.peer, **names)
 
     def _body(self, item: Judged) -> dict[str, Any]:
         found: dict[str, Any] = orjson.loads(statements.bodies(self._tx, [item.held.seq])[item.held.seq])
@@ -321,19 +337,33 @@ class Planner:
 
     # --- who would have it ------------------------------------------------------------------------------------------
 
-    def _effects(self, items: Sequence[Item]) -> list[Effect]:
-        """Who would have what, of those who do not have the original."""
+    def _effects(self, items: Sequence[Item]) -> tuple[list[Effect], list[Obstacle]]:
+        """Who would have what, of those who do not have the original, and why the others would not."""
         more: dict[tuple[str, str], Counter[str]] = {}
+        obstacles: dict[Obstacle, None] = {}
         originals = statements.held(self._tx, {item.held.stix_id for item in items})
         for item in items:
             now = judged(self._rules, originals[item.held.stix_id], self._now)
             (then,) = judged(self._rules, [_as_held(item, self._rules)], self._now)
             for audience in self._rules.audiences:
-                had = any(each.decide(self._rules, audience).released for each in now)
-                if not had and then.decide(self._rules, audience).released:
-                    for peer in audience.members:
-                        more.setdefault((peer, audience.channel), Counter())[item.made.label.to_text()] += 1
-        return [Effect(peer=p, channel=c, more=dict(count), fewer={}) for (p, c), count in sorted(more.items())]
+                if any(each.decide(self._rules, audience).released for each in now):
+                    continue
+                if not then.decide(self._rules, audience).released:
+                    obstacles |= dict.fromkeys(self._obstacles(then, audience))
+                    continue
+                for peer in audience.members:
+                    more.setdefault((peer, audience.channel), Counter())[item.made.label.to_text()] += 1
+        effects = [Effect(peer=p, channel=c, more=dict(count), fewer={}) for (p, c), count in sorted(more.items())]
+        return effects, sorted(obstacles, key=lambda each: (each.channel, each.members, each.agreement, each.reason))
+
+    def _obstacles(self, then: Judged, audience: Audience) -> list[Obstacle]:
+        """Each clause that stops it, with its agreement; where none was asked, the reason of the decision."""
+        step = trace(self._rules, then.subject, audience)[-1]
+        stopped = [(clause.agreement, clause.reason) for clause in step.clauses if clause.reason]
+        return [
+            Obstacle(channel=audience.channel, members=audience.members, agreement=agreement, reason=reason)
+            for agreement, reason in stopped or [(step.agreement, reason) for reason in step.reasons]
+        ]
 
 
 def _as_held(item: Item, rules: Rules) -> Held:

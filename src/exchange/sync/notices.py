@@ -129,20 +129,26 @@ class Notices:
         """The same at push targets."""
         last = notices.last_of(said)
         mine = {place: last[place] for place in again if place in last and last[place].action == "withdrawn"}
-        rows = self._close(mine.values(), mine)
+        rows = self._open(mine.values(), mine)
+        # Asked before they are closed: what may be on its way counts as there only for as long as it waits.
+        held = notices.sent(self._tx, [(row.audience, row.added) for row in rows.values()])
+        self._end(rows.values())
         notices.over(self._tx, mine.values())
-        pushed = {place: (row.audience, row.added) for place, row in rows.items()}
-        held = notices.sent(self._tx, pushed.values())
-        return [_Due(*again[place], "restored") for place, at in pushed.items() if at in held]
+        return [_Due(*again[place], "restored") for place, row in rows.items() if (row.audience, row.added) in held]
 
-    def _close(self, said: Iterable[Told], places: Collection[tuple[int, str]]) -> dict[tuple[int, str], Listed]:
-        """Close what stands of these notices at `places`, (audience, object): its row there."""
+    def _close(self, said: Iterable[Told], places: Collection[tuple[int, str]]) -> None:
+        """Close what stands of these notices at `places`, (audience, object)."""
+        self._end(self._open(said, places).values())
+
+    def _open(self, said: Iterable[Told], places: Collection[tuple[int, str]]) -> dict[tuple[int, str], Listed]:
+        """What stands of these notices at `places`, (audience, object): its row there."""
         ids = {stix_id for _, stix_id in places}
         about = {each.seq: each.stix_id for each in said if each.stix_id in ids}
         rows = notices.open_rows(self._tx, about, {number for number, _ in places}) if about else []
-        found = {place: row for row in rows if (place := (row.audience, about[row.seq])) in places}
-        listings.close(self._tx, [(row, OVER) for row in found.values()], micros(self._now))
-        return found
+        return {place: row for row in rows if (place := (row.audience, about[row.seq])) in places}
+
+    def _end(self, rows: Iterable[Listed]) -> None:
+        listings.close(self._tx, [(row, OVER) for row in rows], micros(self._now))
 
     @cached_property
     def _secret(self) -> bytes:

@@ -19,7 +19,7 @@ from exchange.model.envelope import Outgoing, PeerClient
 from exchange.model.party import Target
 from exchange.policy import Audience, gate, gate_notice
 from exchange.policy.audience import target_channel
-from exchange.store import accounts, aliases, listings, sources
+from exchange.store import accounts, aliases, listings, pushed, sources
 from exchange.store.clock import micros
 from exchange.store.listings import Parcel
 from exchange.store.sources import Standing
@@ -114,8 +114,10 @@ def _empty(
 ) -> str:
     """Send until the outbox is empty; what is sent was decided against everything committed before (RULES R17).
 
-    What the peer keeps pending is asked for once in a run, and does not hold back what comes after it.
+    What the peer keeps pending is asked for once in a run, and does not hold back what comes after it. That something
+    leaves is written down before it does, so that a lost answer hides nothing; then it is looked at once more.
     """
+    marked: set[tuple[int, int]] = set()
     ended = remove(work, target, audience, client, counts)
     if ended not in ("", "waiting"):
         return ended
@@ -134,20 +136,41 @@ def _empty(
             had = listings.accepted(tx, audience.channel, ids)
         if not parcels:
             return "waiting" if waits else "complete"
-        after = parcels[-1].added
         settled, leaving = _sift(parcels, held, had, work.rules().clearance(audience), target)
+        new = [p for p in leaving if not (p.attempts or p.again or (p.audience, p.added) in marked)]
+        if new:
+            if not _mark(work, target, audience, new):
+                return "lease_lost"
+            marked |= {(parcel.audience, parcel.added) for parcel in new}
+            continue
+        after = parcels[-1].added
         if leaving:
             settled += _hand_over(leaving, target, client)
-        now = work.clock()
-        with work.store.writing() as tx:
-            kept = sources.extend(tx, target.key, work.owner, micros(now + LEASE))
-            if kept:
-                listings.settle(tx, settled, peer=target.peer, channel=audience.channel, now=micros(now))
+        kept = _settle(work, target, audience, settled)
         counts.update(state for _, state, _ in settled)
         if not kept:
             return "lease_lost"
         waits = waits or any(state == "pending" for _, state, _ in settled)
     return "stopping"
+
+
+def _mark(work: Work, target: Target, audience: Audience, leaving: Sequence[Parcel]) -> bool:
+    """From now on the target may have these; False: the lease was taken from us."""
+    with work.store.writing() as tx:
+        if not sources.extend(tx, target.key, work.owner, micros(work.clock() + LEASE)):
+            return False
+        pushed.reserve(tx, audience.channel, {}, leaving)
+    return True
+
+
+def _settle(work: Work, target: Target, audience: Audience, settled: Sequence[Settled]) -> bool:
+    """Write down what became of these; False: the lease was taken from us."""
+    now = work.clock()
+    with work.store.writing() as tx:
+        kept = sources.extend(tx, target.key, work.owner, micros(now + LEASE))
+        if kept:
+            listings.settle(tx, settled, peer=target.peer, channel=audience.channel, now=micros(now))
+    return kept
 
 
 def _sift(

@@ -9,6 +9,7 @@ from typing import Any
 
 from exchange.policy import Step
 from exchange.sync.persons import Act
+from exchange.sync.remains import Erased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +248,8 @@ class Traces:
     """Sources that once gave it and no longer list it."""
     acts: Sequence[Act]
     """Who withdrew it, and who let it go, when and why."""
+    erased: tuple[Erased, ...]
+    """Its erasures, and what the ledgers still say of it with this peer and in this channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

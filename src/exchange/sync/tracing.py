@@ -28,6 +28,7 @@ from exchange.sync.ageing import Ageing
 from exchange.sync.explain import alarm_of, search, unmade
 from exchange.sync.origins import origin_of
 from exchange.sync.persons import acts
+from exchange.sync.remains import erased_of
 from exchange.sync.rooms import fetched, parcel_of, recalls_of, room_of, with_fetches
 from exchange.sync.subjects import GUEST, OWNER, Judged, ahead, creator, judged, recalling
 from exchange.sync.traced import Front, Group, Handed, Origin, Stay, Then, Traced, Traces
@@ -149,6 +150,7 @@ def trace_of(
         quarantine=aside,
         vanished=vanished,
         acts=told_by,
+        erased=erased_of(store, asked, peer=peer, channel=channel),
     )
 
 
