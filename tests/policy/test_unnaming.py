@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
-from exchange.model import lineage
+from exchange.model import lineage, stix
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.policy.gate import gate_names
 from exchange.policy.unnaming import NOBODY, Names, is_party, marks, pseudonym, referring, unnamed
@@ -267,13 +268,32 @@ def test_a_pseudonym_says_nothing_of_the_one_it_stands_for() -> None:
         "extensions": {"e": {}},
     }  # fmt: skip
     minted = mint(MAKER)
-    assert pseudonym(identity, minted, NODE) == {
-        "type": "identity", "spec_version": "2.1", "id": minted, "created": "2021-06-10T00:00:00.000Z",
-        "modified": "2021-06-11T00:00:00.001Z", "revoked": True,
+    made = pseudonym(identity, mint, NODE)
+    created, modified = (datetime.fromisoformat(made.pop(name)) for name in ("created", "modified"))
+    assert modified - created == timedelta(days=1, milliseconds=1)
+    assert timedelta() < datetime.fromisoformat(str(identity["created"])) - created < timedelta(days=5 * 366)
+    assert made == {
+        "type": "identity", "spec_version": "2.1", "id": minted, "revoked": True,
         "name": f"Source {minted[-12:]}", "identity_class": "organization", "object_marking_refs": [GREEN],
         "created_by_ref": NODE,
     }  # fmt: skip
-    assert pseudonym({"type": "identity", "id": MAKER}, minted, NODE).keys() == {"type", "id", "created_by_ref", "name"}
+    assert pseudonym({"type": "identity", "id": MAKER}, mint, NODE).keys() == {"type", "id", "created_by_ref", "name"}
+
+
+@pytest.mark.parametrize("fraction", [".1", ".123", ".1234", ".123456", ".1234567", ".123456789"])
+def test_versions_of_a_pseudonym_are_as_many_and_in_the_order_of_the_old_ones(fraction: str) -> None:
+    """R5: whatever each says of its creation, however close they are."""
+    made = []
+    for created, modified in (("2019", "2026"), ("2026", "2026"), ("2027", "2026"), ("1970", "2027")):
+        dated = {"created": f"{created}-01-01T00:00:00.000Z", "modified": f"{modified}-01-01T00:00:00{fraction}Z"}
+        made.append(pseudonym({"type": "identity", "id": MAKER, **dated}, mint, NODE))
+    plain, *others, newer = [stix.version_of(each) for each in made]
+    assert [*others, plain] == [plain] * 3
+    assert plain < newer
+    assert all(stix.instant(each["created"]) <= stix.instant(each["modified"]) for each in made)
+    close = {"created": "2019-01-01T00:00:00.000Z", "modified": f"2026-01-01T00:00:00{fraction[:-1]}9Z"}
+    nearly = stix.version_of(pseudonym({"type": "identity", "id": MAKER, **close}, mint, NODE))
+    assert nearly > plain or fraction.endswith("9")
 
 
 # --- references -------------------------------------------------------------------------------------------------------
