@@ -229,7 +229,8 @@ class Lister:
             # By the version of the original: a pseudonym has dates of its own.
             rows = {versions[self._forms.origin(row)[0]]: row for row in there}
             changes.before.update({(row.stix_id, row.version): row for row in rows.values()})
-            forms, ranks = self._forms.of_group(audience, group), self._ranks(audience, group)
+            ranks = self._ranks(audience, group)
+            forms = self._forms.of_group(audience, group, ranks)
             self._close(audience, group, forms, rows, changes, ranks)
             if len(group) > 1 or len(rows) < 1:
                 self._begin(audience, group, forms, rows, changes, ranks)
