@@ -300,8 +300,11 @@ class Lister:
 
     def _ranks(self, audience: Audience, group: Sequence[Judged]) -> dict[int, int]:
         """Number → rank for this audience; where nobody owns the id, the first source that it may see is in front."""
-        first = next((i.held.source for i in group if not i.owned and i.decide(self.rules, audience).released), None)
-        return {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
+        beside = {item.held.seq for item in group if item.is_beside(self.rules, audience)}
+        guests = (i for i in group if not i.owned and i.held.seq not in beside)
+        first = next((i.held.source for i in guests if i.decide(self.rules, audience).released), None)
+        ranks = {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
+        return ranks | dict.fromkeys(beside, OPINION)
 
     def _marks(self, items: Sequence[Held]) -> list[int]:
         """What the second gate found in the bytes of each, read now where this edition of it has not read them yet."""
