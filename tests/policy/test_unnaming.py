@@ -49,10 +49,18 @@ def test_ids_domains_and_names_are_what_a_producer_is_known_by() -> None:
         ("noc@a.example", {"a.example"}), ("N <noc@a.example>, b@c.d.example", {"a.example", "c.d.example"}),
         ("http://www.a.example/x", {"a.example"}), ("//a.example:80", {"a.example"}), ("noc@localhost", set()),
         ("a.example", set()), ("http://user@a.example", {"a.example"}),
+        ("soc@été.example", {"été.example", "xn--t-9fab.example"}),
+        ("soc@XN--t-9fab.example", {"été.example", "xn--t-9fab.example"}),
+        ("soc@xn--0.example", {"xn--0.example"}),
     ],
 )  # fmt: skip
 def test_a_contact_is_known_by_its_domain(contact: str, hosts: set[str]) -> None:
-    assert Names.of([], [], [contact]).parts == hosts
+    """As people write it, and as the DNS does."""
+    names = Names.of([], [], [contact])
+    assert names.parts == hosts
+    for each in hosts:
+        assert names.found_in({"pattern": f"[url:value = 'https://www.{each}/7']"})
+        assert not gate_names(orjson.dumps([f"//{each}"]), names.parts, names.words)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from exchange.model import lineage, marking, schema, stix
+from exchange.model import hosts, lineage, marking, schema, stix
 
 _TEXTS = frozenset({"name", "description", "abstract", "content", "explanation", "objective"})
 """Properties in which words may be missing."""
@@ -60,9 +60,9 @@ class Names:
     def of(cls, ids: Iterable[str], names: Iterable[str], contacts: Iterable[str]) -> Names:
         """Of identities (their uuids), names, and contacts such as mail addresses or web pages (their domains)."""
         uuids = {each.rpartition("--")[2].casefold() for each in ids}
-        hosts = {host for each in contacts for host in _hosts(each)}
+        domains = {host for each in contacts for host in _hosts(each)}
         words = {" ".join(each.split()).casefold() for each in names}
-        return cls(parts=frozenset(uuids | hosts) - {""}, words=frozenset(w for w in words if len(w) > 1))
+        return cls(parts=frozenset(uuids | domains) - {""}, words=frozenset(w for w in words if len(w) > 1))
 
     def __or__(self, other: Names) -> Names:
         return Names(parts=self.parts | other.parts, words=self.words | other.words)
@@ -187,7 +187,7 @@ _HOST = re.compile(r"(?:@|//)(?:www\.)?([^\s/:@?#<>\"',;]+\.[^\s/:@?#<>\"',;.]+)
 
 def _hosts(contact: str) -> Iterator[str]:
     for found in _HOST.finditer(contact.casefold()):
-        yield found[1]
+        yield from hosts.spellings(found[1])
 
 
 def _texts(value: Any) -> Iterator[str]:
