@@ -482,6 +482,22 @@ def test_over_misp_it_stands_in_the_event_of_the_original(store: Store) -> None:
     assert shown.index(fresh=True).etag == shown.index().etag
 
 
+def test_r5_nobody_keeps_anothers_words_from_a_partner_by_a_token(world: Reading) -> None:
+    """Whoever reads an altered object has its token. On something of a third one it says nothing of that one."""
+    made, other = indicator(name="secret"), indicator("b.example")
+    world.give("circl/feed", made)
+    world.give(FROM, other)
+    waiting = world.waiting()
+    assert waiting != []
+    world.now += LATER
+    (copy,) = [each for each in world.read("cert-ee") if each["pattern"] == made["pattern"]]
+    token = {lineage.EXTENSION: copy["extensions"][lineage.EXTENSION]}
+    world.give("cert-ee/x", later(other, 1, name="mine", extensions=token))
+    assert world.waiting() == waiting
+    world.give(FROM, {**copy, "id": "indicator--7e9f6a3c-4b1d-4f8e-9c2a-5d0b8e7f6a11"})
+    assert world.waiting() == [], "who gives it back itself has it (R3)"
+
+
 def seen(of: Mapping[str, Any]) -> dict[str, Any]:
     """A sighting of it."""
     made = {
