@@ -12,7 +12,7 @@ import pytest
 
 from exchange.model import lineage, stix
 from exchange.model.marking import TLP2_ID, Tlp
-from exchange.model.party import Expiry, Terms
+from exchange.model.party import Expiry, Send, Terms
 from exchange.model.recall import EXTENSION
 from exchange.store import Store, audiences, micros, pages
 from exchange.sync.expiring import expire
@@ -146,6 +146,41 @@ def test_the_form_of_the_newest_version_is_that_of_all(world: Reading) -> None:
     world.give(FROM, later({n: v for n, v in made.items() if n != "name"}, 1))
     assert world.one()["id"] == made["id"]
     assert world.told() == [altered["id"]]
+
+
+def test_r8_under_whichever_agreement_its_versions_go_it_has_one_id(store: Store) -> None:
+    """Each agreement makes ids of its own: an older version under another would never learn that it is revoked."""
+    given = terms()
+    (reseau,) = given.agreements
+    wide = replace(reseau, id="large", end=NOW.date() + timedelta(days=30))
+    wide = replace(wide, receive=None, send=Send(ceiling=Tlp.AMBER, redact=frozenset({"name", "description"})))
+    narrow = replace(reseau, send=Send(ceiling=Tlp.GREEN, redact=frozenset({"name"}), onward=True))
+    room = replace(given.collections[SHARED], ceiling=Tlp.AMBER)
+    given = replace(given, agreements=(narrow, wide), collections={**given.collections, SHARED: room})
+    world = Reading(store, given)
+    made = indicator(name="secret", description="long")
+    world.give(FROM, {**made, "object_marking_refs": [TLP2_ID[Tlp.AMBER]]})
+    first = world.one()
+    world.now += LATER
+    world.give(FROM, later(made, 1))
+    second = world.one()
+    assert (second["id"] != first["id"], "description" in second) == (True, True)
+    assert world.told() == [first["id"]]
+    world.now += LATER
+    world.give(FROM, later(made, 2, revoked=True))
+    assert (world.one()["id"], world.one()["revoked"]) == (second["id"], True)
+
+
+@pytest.mark.parametrize("minutes", [-1, 1])
+def test_r5_no_opinion_changes_under_which_id_the_owners_words_go(store: Store, minutes: int) -> None:
+    """In which form ever it would go itself, and however new it is: nothing is withdrawn by it."""
+    world = Reading(store)
+    made = indicator(created_by_ref=CCC_IDENTITY)
+    world.give(FROM, made)
+    before = world.body()
+    world.now += LATER
+    world.give("circl/feed", later(made, minutes, description="sent to jeanne.tremblay@ville.example"))
+    assert world.body() == before
 
 
 def test_a_stricter_mark_recalls_it(world: Reading) -> None:
@@ -445,6 +480,22 @@ def test_over_misp_it_stands_in_the_event_of_the_original(store: Store) -> None:
     (sighting,) = shown.sightings()
     assert sighting["attribute_uuid"] == found["a.example"]
     assert shown.index(fresh=True).etag == shown.index().etag
+
+
+def test_r5_nobody_keeps_anothers_words_from_a_partner_by_a_token(world: Reading) -> None:
+    """Whoever reads an altered object has its token. On something of a third one it says nothing of that one."""
+    made, other = indicator(name="secret"), indicator("b.example")
+    world.give("circl/feed", made)
+    world.give(FROM, other)
+    waiting = world.waiting()
+    assert waiting != []
+    world.now += LATER
+    (copy,) = [each for each in world.read("cert-ee") if each["pattern"] == made["pattern"]]
+    token = {lineage.EXTENSION: copy["extensions"][lineage.EXTENSION]}
+    world.give("cert-ee/x", later(other, 1, name="mine", extensions=token))
+    assert world.waiting() == waiting
+    world.give(FROM, {**copy, "id": "indicator--7e9f6a3c-4b1d-4f8e-9c2a-5d0b8e7f6a11"})
+    assert world.waiting() == [], "who gives it back itself has it (R3)"
 
 
 def seen(of: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from exchange.model.marking import TLP2_ID, Tlp
 from exchange.store import Store, tables
 from exchange.sync.withdrawing import named, withdraw_from_all
 from tests.contract.test_derived import FROM, LATER, Reading, identity, later, under
-from tests.world import CCC_IDENTITY, OPEN_WRITE, collection, terms
+from tests.world import CCC_IDENTITY, NODE, OPEN_WRITE, collection, indicator, terms
 
 
 @pytest.fixture
@@ -83,3 +85,51 @@ def test_a_producer_is_answered_by_the_version_that_it_gave(store: Store) -> Non
         listed = world.give("ccc/post", made, posted=f"collection:{OPEN_WRITE}").listed
         assert [(stix_id, version[:19]) for stix_id, version in listed] == [(made["id"], made["modified"][:19])]
         world.now += LATER
+
+
+CREATIONS = ("2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z", "2027-01-01T00:00:00.000Z", None)
+"""The same, a later one, one that is not yet, and one that lies just as long before `modified` as the first did."""
+
+
+@pytest.mark.parametrize("created", CREATIONS)
+@pytest.mark.parametrize("last", [{"revoked": True}, {"object_marking_refs": [TLP2_ID[Tlp.RED]]}])
+def test_r8_what_a_version_says_of_its_creation_does_not_keep_it_back(
+    store: Store, created: str | None, last: dict[str, Any]
+) -> None:
+    """A revocation, or a stricter mark, governs the versions before it; and no page is stopped by it."""
+    world = Reading(store, under(attribution="anonymous"))
+    world.give(FROM, identity())
+    copy = world.one()["id"]
+    world.now += LATER
+    newer = later(identity(), 1, **last)
+    world.give(FROM, {**newer, "created": created or newer["modified"]})
+    if "revoked" in last:
+        found = world.one()
+        assert (found["id"], found.get("revoked")) == (copy, True)
+    else:
+        assert world.told() == [copy]
+        assert copy not in {stix_id for _, stix_id, _ in standing(world)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2026-11-21T11:00:00.000000Z", "2026-11-21T11:00:00.0000001Z"),
+        ("2016-12-31T23:59:59.000Z", "2016-12-31T23:59:60.000Z"),
+    ],
+)
+def test_no_date_stops_a_page(store: Store, first: str, second: str) -> None:
+    """Less than a microsecond between two versions, and a leap second."""
+    world = Reading(store, under(attribution="anonymous"))
+    world.give(FROM, {**identity(), "modified": first})
+    world.now += LATER
+    made = indicator(created_by_ref=NODE)
+    world.give(FROM, {**identity(), "modified": second, "revoked": True}, made)
+    assert "indicator" in {each["type"] for each in world.read()}
+
+
+def test_a_pseudonym_is_not_from_the_future(store: Store) -> None:
+    """Whoever got it would keep it back until then (R5)."""
+    world = Reading(store, under(attribution="anonymous"))
+    world.give(FROM, {**identity(), "created": "1970-01-01T00:00:00.000Z"})
+    assert world.one()["modified"] < identity()["modified"]

@@ -131,6 +131,23 @@ DOCUMENTS: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
         )
         for place in places
     ),
+    *(
+        (f"what people read in a pattern: {text}", {"type": "indicator", "pattern": text}, [("email", "pattern")])
+        for text in (
+            "[url:value = 'http://a.example'] /* told by bob@ville.example */",
+            "[url:value = 'http://a.example']// told by bob@ville.example",
+            "[url:value = 'a' /* 'b' */ AND url:value = 'c' /* told by 'bob@ville.example' */]",
+            "[domain-name:'bob@ville.example' = 'a']",
+            "[process:environment_variables . 'of bob@ville.example'[*].a = 'a']",
+        )
+    ),
+    *(
+        (f"no comment: {text}", {"type": "indicator", "pattern": text}, [])
+        for text in (
+            "[url:value = 'http://a.example//bob@ville.example']",
+            "[url:value = '/* bob@ville.example */' AND file:hashes.'MD5' = 'd41d8cd98f00b204e9800998ecf8427e']",
+        )
+    ),
     (
         "a phone in the text of a pattern",
         {"type": "indicator", "pattern": "[email-message:subject = 'call 418-555-0199']"},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
-from exchange.model import lineage
+from exchange.model import lineage, stix
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.policy.gate import gate_names
 from exchange.policy.unnaming import NOBODY, Names, is_party, marks, pseudonym, referring, unnamed
@@ -48,10 +49,18 @@ def test_ids_domains_and_names_are_what_a_producer_is_known_by() -> None:
         ("noc@a.example", {"a.example"}), ("N <noc@a.example>, b@c.d.example", {"a.example", "c.d.example"}),
         ("http://www.a.example/x", {"a.example"}), ("//a.example:80", {"a.example"}), ("noc@localhost", set()),
         ("a.example", set()), ("http://user@a.example", {"a.example"}),
+        ("soc@été.example", {"été.example", "xn--t-9fab.example"}),
+        ("soc@XN--t-9fab.example", {"été.example", "xn--t-9fab.example"}),
+        ("soc@xn--0.example", {"xn--0.example"}),
     ],
 )  # fmt: skip
 def test_a_contact_is_known_by_its_domain(contact: str, hosts: set[str]) -> None:
-    assert Names.of([], [], [contact]).parts == hosts
+    """As people write it, and as the DNS does."""
+    names = Names.of([], [], [contact])
+    assert names.parts == hosts
+    for each in hosts:
+        assert names.found_in({"pattern": f"[url:value = 'https://www.{each}/7']"})
+        assert not gate_names(orjson.dumps([f"//{each}"]), names.parts, names.words)
 
 
 @pytest.mark.parametrize(
@@ -267,13 +276,32 @@ def test_a_pseudonym_says_nothing_of_the_one_it_stands_for() -> None:
         "extensions": {"e": {}},
     }  # fmt: skip
     minted = mint(MAKER)
-    assert pseudonym(identity, minted, NODE) == {
-        "type": "identity", "spec_version": "2.1", "id": minted, "created": "2021-06-10T00:00:00.000Z",
-        "modified": "2021-06-11T00:00:00.001Z", "revoked": True,
+    made = pseudonym(identity, mint, NODE)
+    created, modified = (datetime.fromisoformat(made.pop(name)) for name in ("created", "modified"))
+    assert modified - created == timedelta(days=1, milliseconds=1)
+    assert timedelta() < datetime.fromisoformat(str(identity["created"])) - created < timedelta(days=5 * 366)
+    assert made == {
+        "type": "identity", "spec_version": "2.1", "id": minted, "revoked": True,
         "name": f"Source {minted[-12:]}", "identity_class": "organization", "object_marking_refs": [GREEN],
         "created_by_ref": NODE,
     }  # fmt: skip
-    assert pseudonym({"type": "identity", "id": MAKER}, minted, NODE).keys() == {"type", "id", "created_by_ref", "name"}
+    assert pseudonym({"type": "identity", "id": MAKER}, mint, NODE).keys() == {"type", "id", "created_by_ref", "name"}
+
+
+@pytest.mark.parametrize("fraction", [".1", ".123", ".1234", ".123456", ".1234567", ".123456789"])
+def test_versions_of_a_pseudonym_are_as_many_and_in_the_order_of_the_old_ones(fraction: str) -> None:
+    """R5: whatever each says of its creation, however close they are."""
+    made = []
+    for created, modified in (("2019", "2026"), ("2026", "2026"), ("2027", "2026"), ("1970", "2027")):
+        dated = {"created": f"{created}-01-01T00:00:00.000Z", "modified": f"{modified}-01-01T00:00:00{fraction}Z"}
+        made.append(pseudonym({"type": "identity", "id": MAKER, **dated}, mint, NODE))
+    plain, *others, newer = [stix.version_of(each) for each in made]
+    assert [*others, plain] == [plain] * 3
+    assert plain < newer
+    assert all(stix.instant(each["created"]) <= stix.instant(each["modified"]) for each in made)
+    close = {"created": "2019-01-01T00:00:00.000Z", "modified": f"2026-01-01T00:00:00{fraction[:-1]}9Z"}
+    nearly = stix.version_of(pseudonym({"type": "identity", "id": MAKER, **close}, mint, NODE))
+    assert nearly > plain or fraction.endswith("9")
 
 
 # --- references -------------------------------------------------------------------------------------------------------

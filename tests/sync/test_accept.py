@@ -194,6 +194,48 @@ def test_r5_a_foreign_revocation_is_an_opinion(memory: Store) -> None:
         assert {row.version for row in listings.standing(tx, [mine["id"]])} == {"2026-11-21T12:00:00.000000"}
 
 
+OTHERS = "identity--11111111-7a53-4c39-9d0f-2f8d5f6f8f11"
+
+
+@pytest.mark.parametrize("creator", [OTHERS, "identity--22222222-7a53-4c39-9d0f-2f8d5f6f8f11", None])
+@pytest.mark.parametrize("first", [False, True])
+def test_r5_who_names_another_creator_or_none_does_not_take_an_object(
+    memory: Store, creator: str | None, *, first: bool
+) -> None:
+    """R5: beside the words of an owner its version stands behind, and its revocation nowhere."""
+    given = terms()
+    known = replace(given.peers["cert-ee"], identities=frozenset({OTHERS}))
+    world = World(memory, replace(given, peers={**given.peers, "cert-ee": known}))
+    mine = indicator(created_by_ref=CCC_IDENTITY)
+    theirs = {name: value for name, value in mine.items() if name != "created_by_ref"}
+    theirs |= {} if creator is None else {"created_by_ref": creator}
+    later = {**theirs, "modified": "2026-11-21T12:00:30.000Z", "name": "changed by another"}
+    if first and creator != OTHERS:  # who came first and owns what it names is an owner as good
+        world.give("cert-ee/x", later)
+        assert b"changed by another" in _bytes(world)[1]
+    world.give("ccc/alertes", mine)
+    before = _bytes(world)[1]
+    assert CCC_IDENTITY.encode() in before
+    world.give("cert-ee/x", later)
+    assert _bytes(world)[1] == before
+    world.give("cert-ee/x", {**later, "modified": "2026-11-21T12:01:00.000Z", "revoked": True})
+    assert _bytes(world)[1] == before
+    with memory.reading() as tx:
+        assert "2026-11-21T12:01:00.000000" not in {row.version for row in listings.standing(tx, [mine["id"]])}
+
+
+def test_r14_an_owner_whose_words_nobody_may_see_changes_nothing_for_others(memory: Store) -> None:
+    """R14: what is stated of the same id under no creator, or another, stands and ends as if there were no owner."""
+    world = World(memory)
+    mine = indicator(created_by_ref=CCC_IDENTITY, tlp=Tlp.RED)
+    theirs = marked({name: value for name, value in mine.items() if name != "created_by_ref"}, Tlp.GREEN)
+    world.give("ccc/alertes", mine)
+    world.give("cert-ee/x", theirs)
+    assert world.listed("circl") == [mine["id"]]
+    world.give("cert-ee/x", {**theirs, "modified": "2026-11-21T12:01:00.000Z", "revoked": True})
+    assert b'"revoked":true' in _bytes(world)[1]
+
+
 def test_r5_from_the_future_is_held(memory: Store) -> None:
     """R5: `modified` more than five minutes ahead is held."""
     world = World(memory)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 
 import idna
 
@@ -38,6 +39,17 @@ def _international(text: str) -> str | None:
     except idna.IDNAError:
         return None
     return name if _NAME.match(name) and len(name) <= _LONGEST_NAME else None
+
+
+def spellings(name: str) -> frozenset[str]:
+    """A domain as it is written, as the DNS has it, and as people read it (RFC 5891), in lower case."""
+    said, plain = {name.lower()}, domain(name)
+    if plain is not None:
+        said.add(plain)
+        if "xn--" in plain:
+            with suppress(idna.IDNAError):
+                said.add(".".join(idna.ulabel(label) if "xn--" in label else label for label in plain.split(".")))
+    return frozenset(said)
 
 
 # --- addresses ---------------------------------------------------------------------------------------------------

@@ -205,7 +205,10 @@ def _unnamed(document: dict[str, Any], making: Making) -> dict[str, Any] | Refus
     if not unnaming.marks(document) <= making.stays:
         return Refused("transform.named")  # a mark of somebody's own tells whose it is, and no mark ever goes
     if unnaming.is_party(document):
-        return unnaming.pseudonym(document, making.mint(document["id"]), making.node)
+        try:
+            return unnaming.pseudonym(document, making.mint, making.node)
+        except (ValueError, OverflowError):
+            return Refused("transform.required")
     made = cutting.pruned(document, unnaming.unnamed(document, making.names, making.mint, making.stays))
     if made != document and not schema.known(kind):
         return Refused("transform.type")  # anything may stand in it, under any name

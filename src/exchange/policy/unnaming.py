@@ -13,12 +13,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from exchange.model import lineage, marking, schema
+from exchange.model import hosts, lineage, marking, schema, stix
 
 _TEXTS = frozenset({"name", "description", "abstract", "content", "explanation", "objective"})
 """Properties in which words may be missing."""
@@ -60,9 +60,9 @@ class Names:
     def of(cls, ids: Iterable[str], names: Iterable[str], contacts: Iterable[str]) -> Names:
         """Of identities (their uuids), names, and contacts such as mail addresses or web pages (their domains)."""
         uuids = {each.rpartition("--")[2].casefold() for each in ids}
-        hosts = {host for each in contacts for host in _hosts(each)}
+        domains = {host for each in contacts for host in _hosts(each)}
         words = {" ".join(each.split()).casefold() for each in names}
-        return cls(parts=frozenset(uuids | hosts) - {""}, words=frozenset(w for w in words if len(w) > 1))
+        return cls(parts=frozenset(uuids | domains) - {""}, words=frozenset(w for w in words if len(w) > 1))
 
     def __or__(self, other: Names) -> Names:
         return Names(parts=self.parts | other.parts, words=self.words | other.words)
@@ -187,7 +187,7 @@ _HOST = re.compile(r"(?:@|//)(?:www\.)?([^\s/:@?#<>\"',;]+\.[^\s/:@?#<>\"',;.]+)
 
 def _hosts(contact: str) -> Iterator[str]:
     for found in _HOST.finditer(contact.casefold()):
-        yield found[1]
+        yield from hosts.spellings(found[1])
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -207,25 +207,39 @@ def is_party(document: Mapping[str, Any]) -> bool:
     return document["type"] == "identity" and document.get("identity_class") != "class"
 
 
-def pseudonym(identity: Mapping[str, Any], minted: str, node: str) -> dict[str, Any]:
+def pseudonym(identity: Mapping[str, Any], mint: Callable[[str], str], node: str) -> dict[str, Any]:
     """What stands in the place of `identity`: a name made of its new id, and nothing of the old one, whose very dates
-    may be public. Its versions are as far apart as those of the old one.
+    may be public. Its versions follow each other as those of the old one do, and as far apart.
+
+    Raises ValueError or OverflowError where a date is none that can be moved: a leap second, the year 1.
     """
     kept = ("type", "spec_version", "revoked", "identity_class", "object_marking_refs")
     made = {name: identity[name] for name in kept if name in identity}
-    made |= {name: _undated(identity, name) for name in ("created", "modified") if name in identity}
-    return {**made, "id": minted, "created_by_ref": node, "name": f"Source {minted[-12:]}"}
+    minted = mint(identity["id"])
+    earlier = _earlier(mint(f"{identity['id']}|dates"))
+    dates = {name: _moved(identity[name], earlier) for name in ("created", "modified") if name in identity}
+    if "modified" in dates:  # which tells its version; what it says of its creation need not be true
+        dates["created"] = min(dates.get("created", dates["modified"]), dates["modified"], key=stix.instant)
+    return {**made, **dates, "id": minted, "created_by_ref": node, "name": f"Source {minted[-12:]}"}
 
 
-_SINCE = datetime(2021, 6, 10, tzinfo=UTC)
-"""When STIX 2.1 became a standard: as every pseudonym says that it was made."""
+_FURTHEST = 5 * 365 * 24 * 60 * 60 * 1000
+"""Milliseconds by which a pseudonym's dates are earlier than the true ones, at most: never in the future."""
+_MICROSECONDS = re.compile(r"(\.[0-9]{6})([0-9]*)Z")
 
 
-def _undated(identity: Mapping[str, Any], name: str) -> str:
-    """A date of a pseudonym: as long after `_SINCE` as the true one is after the true creation."""
-    since, at = (datetime.fromisoformat(str(identity.get(each, identity[name]))) for each in ("created", name))
-    said = _SINCE + max(at - since, timedelta())
-    return said.isoformat(timespec="microseconds" if said.microsecond % 1000 else "milliseconds")[:-6] + "Z"
+def _earlier(secret: str) -> timedelta:
+    """By how much the dates of one pseudonym are moved, all alike: `secret` is an id that nobody is given."""
+    number = int.from_bytes(hashlib.sha256(secret.encode()).digest()[:8])
+    return timedelta(milliseconds=1 + number % _FURTHEST)
+
+
+def _moved(date: str, earlier: timedelta) -> str:
+    """`date`, as exact as it was: two versions may lie less than a microsecond apart."""
+    fine = _MICROSECONDS.search(date)
+    said = datetime.fromisoformat(_MICROSECONDS.sub(r"\1Z", date)) - earlier
+    exact = "microseconds" if fine or said.microsecond % 1000 else "milliseconds"
+    return f"{said.replace(tzinfo=None).isoformat(timespec=exact)}{fine[2] if fine else ''}Z"
 
 
 def marks(document: Mapping[str, Any]) -> frozenset[str]:

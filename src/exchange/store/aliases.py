@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_column, or_, select
 
 from exchange.store.columns import chunks
 from exchange.store.prepared import Lookup, Query, among
-from exchange.store.tables import alias, listing, statement
+from exchange.store.tables import alias, listing, statement, withdrawal
 
 _ANY = Query(select(alias.c.seq).limit(1))
+LINEAGE = "lineage:"
+"""In place of a channel: the statement is of an object that went out from here altered, and has come back (R16)."""
+_back = select(withdrawal.c.stix_id).where(
+    withdrawal.c.stix_id == alias.c.alias, withdrawal.c.channel == literal_column(f"'{LINEAGE}'")
+)
+FOR_ITSELF = or_(~_back.exists(), _back.where(withdrawal.c.peer == statement.c.peer).exists())
+"""Whoever puts a token of ours on something says what it has itself, and nothing of others who gave that id (R5)."""
 _GIVERS = Lookup(
     select(alias.c.seq, statement.c.peer)
     .distinct()
     .select_from(alias.join(statement, statement.c.stix_id == alias.c.alias))
     .where(among(alias.c.seq))
+    .where(FOR_ITSELF)
 )
 _OF_PEER = Lookup(
     select(alias.c.alias, statement.c.version)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, String, bindparam, func, literal, select, text
 
 from exchange.model.marking import Label
+from exchange.store.aliases import FOR_ITSELF
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import (
     alias,
@@ -105,7 +106,7 @@ _WORDS = Lookup(select(approval.c.id, approval.c.sitting).where(among(approval.c
 _GIVERS = Lookup(
     select(alias.c.seq, statement.c.seq, statement.c.peer)
     .select_from(alias.join(statement, statement.c.stix_id == alias.c.alias))
-    .where(among(alias.c.seq))
+    .where(among(alias.c.seq), FOR_ITSELF)
 )
 _OF_DOCUMENTS = Lookup(select(_s.seq).where(among(_s.seq), _s.document.is_not(None)))
 _SOURCE: ColumnElement[str] = bindparam("source", type_=String)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, delete, insert, select
 
-from exchange.store import former
+from exchange.store import aliases, former
 from exchange.store.statements import Held, any_withdrawn, chunks
 from exchange.store.tables import statement, withdrawal
 
@@ -28,8 +28,7 @@ def is_notice(held: Held) -> bool:
     return RECALL in held.withdrawn
 
 
-LINEAGE = "lineage:"
-"""In place of a channel: the statement is of an object that went out from here altered, and has come back (R16)."""
+LINEAGE = aliases.LINEAGE
 
 
 def is_returned(held: Held) -> bool:

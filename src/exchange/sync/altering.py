@@ -118,10 +118,11 @@ class Forms:
         transforms = ((item.held, item.decide(self._rules, audience).transform) for audience in whom for item in items)
         self._make([(held, transform) for held, transform in transforms if transform is not None])
 
-    def of_group(self, audience: Audience, group: Sequence[Judged]) -> dict[int, Held | str]:
+    def of_group(self, audience: Audience, group: Sequence[Judged], ranks: Mapping[int, int]) -> dict[int, Held | str]:
         """Statement → what goes in its place, or why nothing does; of what goes as it is, nothing is said.
 
-        An audience knows an object by one id: the form of the newest version is that of all.
+        An audience knows an object by one id: that under which the newest version goes, of the chain in front, for an
+        opinion takes nobody's words away (RULES R5). What would go under another does not go.
         """
         decided = [(item.held, item.decide(self._rules, audience)) for item in group]
         if all(decision.transform is None for _, decision in decided):
@@ -133,9 +134,8 @@ class Forms:
         }
         going = [(held, form) for held, _ in decided if isinstance(form := forms.get(held.seq), Held)]
         if going:
-            held, form = max(going, key=lambda pair: (pair[0].version, pair[0].seq))
-            altered = form.seq != held.seq
-            forms |= {other.seq: OTHER_FORM for other, its in going if (its.seq != other.seq) != altered}
+            _, form = max(going, key=lambda pair: (ranks[pair[0].seq], pair[0].version, pair[0].seq))
+            forms |= {other.seq: OTHER_FORM for other, its in going if its.stix_id != form.stix_id}
         return forms
 
     def of_alone(

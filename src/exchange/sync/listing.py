@@ -229,7 +229,8 @@ class Lister:
             # By the version of the original: a pseudonym has dates of its own.
             rows = {versions[self._forms.origin(row)[0]]: row for row in there}
             changes.before.update({(row.stix_id, row.version): row for row in rows.values()})
-            forms, ranks = self._forms.of_group(audience, group), self._ranks(audience, group)
+            ranks = self._ranks(audience, group)
+            forms = self._forms.of_group(audience, group, ranks)
             self._close(audience, group, forms, rows, changes, ranks)
             if len(group) > 1 or len(rows) < 1:
                 self._begin(audience, group, forms, rows, changes, ranks)
@@ -299,8 +300,11 @@ class Lister:
 
     def _ranks(self, audience: Audience, group: Sequence[Judged]) -> dict[int, int]:
         """Number → rank for this audience; where nobody owns the id, the first source that it may see is in front."""
-        first = next((i.held.source for i in group if not i.owned and i.decide(self.rules, audience).released), None)
-        return {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
+        beside = {item.held.seq for item in group if item.is_beside(self.rules, audience)}
+        guests = (i for i in group if not i.owned and i.held.seq not in beside)
+        first = next((i.held.source for i in guests if i.decide(self.rules, audience).released), None)
+        ranks = {item.held.seq: OWNER if not item.owned and item.held.source == first else item.rank for item in group}
+        return ranks | dict.fromkeys(beside, OPINION)
 
     def _marks(self, items: Sequence[Held]) -> list[int]:
         """What the second gate found in the bytes of each, read now where this edition of it has not read them yet."""

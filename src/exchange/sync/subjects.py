@@ -8,13 +8,14 @@ Other chains are opinions: never loosening, never revoking, never withdrawing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from exchange.model.marking import Label
 from exchange.model.stix import CONTAINERS
 from exchange.policy import Audience, Basis, Decision, Rules, Subject
 from exchange.policy.audience import target_channel
+from exchange.policy.verdict import deny
 from exchange.store.removals import is_removed
 from exchange.store.statements import Held
 from exchange.store.widenings import is_ours, is_over
@@ -22,6 +23,7 @@ from exchange.store.withdrawals import is_deleted, is_notice, is_returned
 
 TOLERANCE = timedelta(minutes=5)
 """How far `modified` may be ahead of our clock."""
+FOREIGN = "version.foreign_revocation"
 OWNER, GUEST, OPINION = 1, 0, -1
 """Ranks: the authoritative chain; a chain beside it where nobody owns the creator; a chain beside its owner's."""
 
@@ -38,9 +40,20 @@ class Judged:
     """This statement is the owner's."""
     above: Subject | None = None
     """What the owner's newest version is judged as: an opinion goes no further than that (R5)."""
+    before: tuple[Subject, ...] = ()
+    """What the words of those are judged as who own the creator that they name, where this one names another or none:
+    to whoever may see them, this is an opinion."""
+
+    def is_beside(self, rules: Rules, audience: Audience) -> bool:
+        """Whether it stands there beside the words of an owner, whomever it names as creator itself (R5, R14); the
+        owner knows its own.
+        """
+        return any(each.peer == audience.single or rules.decide(each, audience).lets_go for each in self.before)
 
     def decide(self, rules: Rules, audience: Audience) -> Decision:
         """May `audience` have it? Its own terms and, for an opinion, the owner's must both allow it."""
+        if self.held.revoked and self.is_beside(rules, audience):
+            return deny(FOREIGN)
         decision = rules.decide(self.subject, audience)
         if self.above is None or not decision.released or set(audience.members) == {self.above.peer}:
             return decision
@@ -97,7 +110,7 @@ def _barred(held: Held, revocation: Held | None, *, opinion: bool) -> str:
     if held.touch:
         return "version.touch"
     if held.revoked and opinion:
-        return "version.foreign_revocation"
+        return FOREIGN
     if revocation is not None and not held.revoked and held.version > revocation.version:
         return "version.after_revocation"
     return ""
@@ -176,4 +189,21 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
         )
         over = None if above is None else _owners(above, label)
         found.append(Judged(held=held, subject=subject, owned=owned, theirs=theirs, above=over))
-    return found
+    return _beside(found) if len({held.peer for held in group}) > 1 else found
+
+
+def _beside(found: list[Judged]) -> list[Judged]:
+    """The same, each with the words of owners beside which it stands though it names another creator, or none: who
+    leaves a name out or writes its own in is not made an owner by it (RULES R5). Of several owners the first leads.
+    """
+    owners: dict[str, dict[Subject, None]] = {}
+    for item in found:
+        if item.theirs:
+            owners.setdefault(item.held.peer, {})[item.subject] = None
+    ranked, made = list(owners), []
+    for item in found:
+        peer = item.held.peer
+        leading = ranked[: ranked.index(peer)] if item.theirs else [each for each in ranked if each != peer]
+        before = tuple(subject for each in leading for subject in owners[each])
+        made.append(replace(item, before=before) if before and item.above is None else item)
+    return made

@@ -17,11 +17,12 @@ It differs in this only, and in none of the real patterns that we know:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from exchange.errors import ContentError
 from exchange.model.pattern.canonical import Canonical, canonical, named
 from exchange.model.pattern.parser import DEEPEST, read
-from exchange.model.pattern.tokens import TEXT
+from exchange.model.pattern.tokens import COMMENT, TEXT
 from exchange.model.pattern.tree import Comparison, Constant, Joined, Observation, Path, Pattern, Qualified, Qualifier
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Qualifier",
     "canonical",
     "check",
+    "comments",
     "named",
     "parse",
 ]
@@ -75,6 +77,11 @@ def parse(text: str) -> Pattern:
     if len(text) > LONGEST:
         raise ContentError("content.pattern", detail=f"≤ {LONGEST}", at=LONGEST)
     return Pattern(read(text))
+
+
+def comments(text: str) -> Iterator[str]:
+    """What people wrote into a pattern for each other, of one that can be parsed."""
+    return (found["comment"] for found in COMMENT.finditer(text) if found["comment"])
 
 
 def check(text: str) -> None:

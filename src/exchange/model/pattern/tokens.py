@@ -43,6 +43,9 @@ TOKEN = re.compile(
 )
 """White space and comments, then one token; it matches anywhere, so `finditer` skips nothing."""
 
+COMMENT = re.compile(rf"{TEXT}|(?P<comment>/\*.*?\*/|//[^\r\n]*+)", re.DOTALL)
+"""A string in quotes, or a comment: what looks like one in a string is none."""
+
 PATH = (
     r"[A-Za-z_][A-Za-z0-9_-]{0,99}+:(?:[A-Za-z_][A-Za-z0-9_]{0,99}+|'[^'\\]{1,100}+')"
     r"(?:\.(?:[A-Za-z_][A-Za-z0-9_]{0,99}+|'[^'\\]{1,100}+')|\[(?:\*|[0-9]{1,9}+)\]){0,8}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from exchange.errors import ContentError
@@ -137,8 +137,8 @@ class _Walk:
                 return
 
     def _in_pattern(self, text: str) -> Iterator[tuple[Kind, bool]]:
-        for path, value in _constants(text, self._document):
-            side = _compared(path)
+        texts = [(FREE, each) for each in _written(text, self._document)]
+        for side, value in chain(texts, ((_compared(path), v) for path, v in _constants(text, self._document))):
             if isinstance(side, Whole):
                 yield side.kind, side.certain
             else:
@@ -224,6 +224,20 @@ def _constants(text: str, stix: Mapping[str, Any]) -> Iterator[tuple[pattern.Pat
                     comparison.path,
                     constant.text.replace("\\.", ".").replace("\\\\", "\\") if matched else constant.text,
                 )
+
+
+def _written(text: str, stix: Mapping[str, Any]) -> Iterator[str]:
+    """What stands in a pattern for people to read: its comments, and names of properties that say something."""
+    if stix.get("pattern_type", "stix") != "stix":
+        return
+    try:
+        tree = pattern.parse(text)
+    except ContentError:
+        return
+    yield from pattern.comments(text)
+    for comparison in _comparisons(tree):
+        steps = (step for step in comparison.path.steps if isinstance(step, str))
+        yield from (step for step in steps if not step.replace("-", "_").isidentifier())
 
 
 def _comparisons(tree: pattern.Pattern) -> Iterator[pattern.Comparison]:

@@ -91,10 +91,11 @@ _VALUES: Mapping[str, Mapping[str, Read]] = {
 OBSERVABLES = frozenset(_VALUES)
 _TEXTS = sorted(name for table in (_EVERYWHERE, *_VALUES.values()) for name, side in table.items() if side is FREE)
 _WORDED = re.compile(
-    rf"/\*|[\r\n]|(?<![A-Za-z0-9])x[_-]|extension-definition--|additional_header_fields|{'|'.join(_TEXTS)}"
+    r"/\*|[\r\n]|(?<!:)//|[.:]\s*'(?!(?:SHA-?[0-9]{1,3}(?:-[0-9]{1,3})?|MD5|SSDEEP|TLSH)')"
+    rf"|(?<![A-Za-z0-9])x[_-]|extension-definition--|additional_header_fields|{'|'.join(_TEXTS)}"
     rf"|(?<![\w-])(?!(?:{'|'.join(sorted(OBSERVABLES))})\s*:)[\w-]+\s*:\s*[A-Za-z_']"
 )
-"""A comment may stand anywhere, and one of the kind that ends with its line has a line after it."""
+"""A comment may stand anywhere; and what is in quotes may be the name of a property."""
 
 
 _THEIR_NAMES = listed(
