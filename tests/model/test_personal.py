@@ -148,6 +148,26 @@ DOCUMENTS: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
             "[url:value = '/* bob@ville.example */' AND file:hashes.'MD5' = 'd41d8cd98f00b204e9800998ecf8427e']",
         )
     ),
+    *(
+        (
+            f"beside {', '.join(kinds)}",
+            {
+                "type": kind,
+                "value": "x",
+                "extensions": {EXTENSION: {"event": "x", "kinds": [*kinds, "template:email"[:whole]]}},
+            },
+            [(found, "")] if found else [],
+        )
+        for kind, whole, kinds, found in (
+            ("email-addr", 0, ["category:Payload delivery", "type:email-dst"], "email"),
+            ("email-addr", 20, ["category:Payload delivery", "type:email-dst", "type:email-src"], "email"),
+            ("domain-name", 20, ["category:Payload delivery", "type:email-dst", "type:email-src"], ""),
+            ("domain-name", 0, ["category:Targeting data", "type:domain"], "victim"),
+            ("domain-name", 20, ["category:Targeting data", "type:domain"], "victim"),
+            ("domain-name", 0, ["category:Network activity", "type:domain"], ""),
+            ("url", 0, ["category:External analysis", "type:target-machine"], "host"),
+        )
+    ),
     (
         "a phone in the text of a pattern",
         {"type": "indicator", "pattern": "[email-message:subject = 'call 418-555-0199']"},

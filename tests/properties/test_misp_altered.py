@@ -25,6 +25,7 @@ KINDS = st.sampled_from([
     ("text", "Other", "note {}"), ("text", "Other", "poste{}.ville.local fell"), ("comment", "Other", "call {}"),
     ("text", "Other", "sent to victime{}@ville.example"), ("other", "Other", "victime{}@ville.example"),
     ("target-email", "Targeting data", "victime{}@ville.example"),
+    ("email-dst", "Payload delivery", "victime{}@ville.example"), ("domain", "Targeting data", "victime{}.example"),
 ])  # fmt: skip
 ATTRIBUTES = st.lists(st.tuples(KINDS, st.booleans(), WORDS), min_size=1, max_size=4)
 SECRETS = (VICTIM, ".ville.local", "victime")

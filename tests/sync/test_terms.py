@@ -535,27 +535,30 @@ class Oracle:
     def _for(self, rules: Rules, audience: Any, group: list[Said]) -> Iterator[tuple[str, bool]]:
         """(version, whether it stands in front) of what this audience may have."""
         released = []
+        spoken: dict[str, list[Subject]] = {}
+        for said in group:
+            owner = rules.owner(said.object.creator)
+            if said.peer == owner:
+                spoken.setdefault(owner, []).append(self._subject(rules, said, group))
         for said in group:
             owner = rules.owner(said.object.creator)
             owned = bool(owner) and any(s.peer == owner for s in group)
             theirs = said.peer == owner
             opinion = owned and not theirs
-            own = [self.worth(rules, said), self.worth(rules, self.newest(said.source, said.object.id))]
-            owners = [s for s in group if s.peer == owner] if opinion else []
-            labels = own + ([self.worth(rules, max(owners, key=_version))] if owners else [])
-            label: Label | None = None
-            if all(known is not None for known in labels):
-                label = Label()
-                for known in labels:
-                    label = label.join(known)  # type: ignore[arg-type]
-            barred = self._barred(said, group, opinion)
-            subject = Subject(peer=said.peer, type=said.object.type, label=label, owner=owner, barred=barred)
-            verdict = rules.decide(subject, audience)
-            allowed = verdict.released
+            subject = self._subject(rules, said, group)
+            allowed = rules.decide(subject, audience).released
             if allowed and opinion and set(audience.members) != {owner}:
-                allowed = rules.decide(Subject(peer=owner, type=said.object.type, label=label), audience).released
-            if allowed:
-                released.append((said, (1 if theirs else -1) if owned else None))
+                above = Subject(peer=owner, type=said.object.type, label=subject.label)
+                allowed = rules.decide(above, audience).released
+            # Beside the words of who owns the creator that they name it is an opinion, whomever it names itself (R5).
+            earlier = list(spoken)[: list(spoken).index(owner)] if theirs else [p for p in spoken if p != said.peer]
+            beside = not opinion and any(
+                {peer} == set(audience.members) or rules.decide(each, audience).lets_go
+                for peer in earlier
+                for each in spoken[peer]
+            )
+            if allowed and not (beside and said.object.revoked):
+                released.append((said, -1 if beside else (1 if theirs else -1) if owned else None))
         first = next((said.source for said, rank in released if rank is None), None)
         ranks: dict[str, int] = {}
         for said, known_rank in released:
@@ -564,6 +567,17 @@ class Oracle:
         if ranks:
             front = max(ranks, key=lambda version: (ranks[version], version))
             yield from ((version, version == front) for version in ranks)
+
+    def _subject(self, rules: Rules, said: Said, group: list[Said]) -> Subject:
+        owner = rules.owner(said.object.creator)
+        owners = [s for s in group if s.peer == owner]
+        opinion = bool(owners) and said.peer != owner
+        labels = [self.worth(rules, said), self.worth(rules, self.newest(said.source, said.object.id))]
+        labels += [self.worth(rules, max(owners, key=_version))] if opinion else []
+        known = [label for label in labels if label is not None]
+        label = _joined(known) if len(known) == len(labels) else None
+        barred = self._barred(said, group, opinion)
+        return Subject(peer=said.peer, type=said.object.type, label=label, owner=owner, barred=barred)
 
     def _barred(self, said: Said, group: list[Said], opinion: bool) -> str:
         if said.object.revoked and opinion:

@@ -107,12 +107,15 @@ def _by_ourselves(store: Store, settings: Settings, peers: set[str]) -> None:
         node=settings.node.name,
     )  # fmt: skip
     schedule.prepare()
-    for source in schedule.sources().values():
-        if source.peer in peers:
-            pull(schedule.work, source, schedule.client(source), forced=True)
-    for target in schedule.targets().values():
-        if target.peer in peers:
-            push(schedule.work, target, schedule.client(target), forced=True)
+    try:
+        for source in schedule.sources().values():
+            if source.peer in peers:
+                pull(schedule.work, source, schedule.client(source), forced=True)
+        for target in schedule.targets().values():
+            if target.peer in peers:
+                push(schedule.work, target, schedule.client(target), forced=True)
+    finally:
+        schedule.stop()
 
 
 def _by_the_daemon(store: Store, settings: Settings, peers: set[str]) -> None:

@@ -155,8 +155,11 @@ def _have(
     if not is_running(store):
         schedule = Schedule(store, settings.terms, daemon.clients, clock=daemon.clock, outbound=settings.sync.outbound)
         schedule.prepare()
-        for entry in entries:
-            job(schedule, entry)
+        try:
+            for entry in entries:
+                job(schedule, entry)
+        finally:
+            schedule.stop()
         return
     keys = {entry.key for entry in entries}
     with store.writing() as tx:

@@ -43,6 +43,8 @@ _MENDED = {
     "widening.not_pfc": "cli.widen.no_pfc",
     "widening.else_stricter": "cli.widen.no_less",
     "widening.original": "cli.widen.no_original",
+    "widening.overruled": "cli.widen.no_lead",
+    "widening.not_taken": "cli.widen.no_agreed",
     "widening.words": "cli.widen.no_words",
     "widening.granular": "cli.widen.no_granular",
     "widening.content": "cli.widen.no_content",

@@ -121,8 +121,11 @@ class Schedule:
         self._ticker.start()
         self._looker.start()
 
-    def stop(self, patience: float) -> bool:
-        """Stop ticking and let the workers finish their pages; False: some were still busy after `patience` s."""
+    def stop(self, patience: float | None = None) -> bool:
+        """Stop ticking and let the workers finish their pages; False: some were still busy after `patience` s.
+
+        None: all that was begun is ended, however long it takes; before that the store must not be closed.
+        """
         self.stopping.set()
         if self._ticker.running:
             self._ticker.shutdown(wait=False)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from exchange.model import misp
 from exchange.model.personal.finding import Kind
-from exchange.model.personal.sides import FREE, VALUE, Read, Whole
+from exchange.model.personal.sides import FREE, OBSERVABLES, VALUE, Read, Whole
 
 _CATEGORIES = {"targeting data": Kind.VICTIM, "internal reference": Kind.VICTIM, "person": Kind.NAME}
 _SURE: Mapping[Kind, str] = {
@@ -36,6 +37,12 @@ _TYPES = {
     for kind, types in table.items()
     for name in types.split()
 }
+_HOLDING: Mapping[Kind, frozenset[str]] = {
+    Kind.EMAIL: frozenset({"email-addr"}),
+    Kind.NAME: frozenset({"email-addr", "user-account"}),
+    Kind.ACCOUNT: frozenset({"email-addr", "user-account"}),
+}
+"""Of what a MISP object says in one attribute: the observables that may hold it; else any may."""
 WORDS = frozenset(_TYPES) | frozenset(_CATEGORIES)
 """The types and categories, in lower case, without one of which an attribute is nobody's that we know."""
 _TEXTS = frozenset({"comment", "text", "other", "email-subject", "email-body", "email-header"})
@@ -51,6 +58,27 @@ def of(kind: object, category: object) -> Read:
     if found is not None:
         return found
     return FREE if isinstance(kind, str) and kind.casefold() in _TEXTS else VALUE
+
+
+def made_of(stix: Mapping[str, Any]) -> Whole | None:
+    """What an object says of the attribute, or the MISP object, of which it was made; None: it is nobody's it knows."""
+    return _beside(stix) if stix.get("type") in OBSERVABLES else labelled(stix)
+
+
+def _beside(stix: Mapping[str, Any]) -> Whole | None:
+    """Of an observable beside a carrier. All words of a MISP object stand on each that was made of it, so nobody can
+    say which mailbox is the sender's: where one is a victim's, all are.
+    """
+    words = (misp.carried(stix) or {}).get("kinds")
+    told = [each for each in words if isinstance(each, str)] if isinstance(words, list) else []
+    types = [each.removeprefix(misp.TYPE) for each in told if each.startswith(misp.TYPE)]
+    categories = [each.removeprefix(misp.CATEGORY) for each in told if each.startswith(misp.CATEGORY)]
+    alone = not any(each.startswith(misp.TEMPLATE) for each in told)
+    for kind in types:
+        found = of(kind, None)
+        if isinstance(found, Whole) and (alone or stix["type"] in _HOLDING.get(found.kind, OBSERVABLES)):
+            return found
+    return next((found for each in categories if isinstance(found := of(None, each), Whole)), None)
 
 
 def labelled(stix: Mapping[str, Any]) -> Whole | None:

@@ -44,7 +44,7 @@ class _Walk:
         self._known: frozenset[str] | None = None
 
     def whole(self) -> Iterator[Finding]:
-        said = attributes.labelled(self._document)
+        said = attributes.made_of(self._document)
         if said is not None and said.kind in self._kinds:
             yield Finding(path=(), kind=said.kind, certain=said.certain)
             return

@@ -57,6 +57,7 @@ _OBJECTS = (
     r"\\[u/]",  # an escape of JSON that may hide anything
     '(?i:"(?:user-account|individual|authors?|values|(?:owner_)?sid)"|event_creator_email|environment_variables)',
     rf'(?i:(?:type|category)"\s*:\s*"(?:{_SAID}|[^"]*[^\x00-\x7f"][^"]*)")',
+    rf'(?i:"(?:type|category):(?:{_SAID}|[^"]*[^\x00-\x7f"][^"]*)")',
     rf'(?i:misp:(?:type|category)=\\*"(?:{_SAID}|[^"]*[^\x00-\x7f"][^"]*)\\*")',
 )
 """Types, values and properties by which an object itself says that something is a person's."""
