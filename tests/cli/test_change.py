@@ -296,6 +296,21 @@ def test_the_pointer_says_nothing_of_another_folder(person: Person, tmp_path: Pa
     assert json.loads(result.stdout) == []
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "at most"), ("fr", "au plus")])
+def test_a_plan_says_that_it_counts_what_an_alteration_may_refuse(
+    person: Person, monkeypatch: pytest.MonkeyPatch, language: str, words: str
+) -> None:
+    """Where something goes only altered, and nowhere else."""
+    given(person)
+    for room in (change, terminal):
+        monkeypatch.setattr(room, "LANGUAGE", language)
+    edit(person, SHELF, "TLP:GREEN", "TLP:CLEAR")
+    assert words not in person.types("plan").stdout
+    edit(person, SHELF, "TLP:CLEAR", "TLP:GREEN")
+    edit(person, SOC, "[send]", "[send]\nredact = ['name']")
+    assert words in person.types("plan").stdout
+
+
 def test_a_plan_shows_its_effects_before_they_are_there(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who would see how much more or less, under which labels; what begins and ends; and nothing has changed yet."""
     given(person)
