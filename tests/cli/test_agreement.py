@@ -143,6 +143,7 @@ def test_a_new_agreement_takes_no_other_s_place(person: Person) -> None:
     [
         (("no-such", "--party", "soc"), "fpt-2025"),
         (("first", "--party", "stranger"), "circl, soc"),
+        (("first", "--party", "stranger"), "peers/stranger.toml"),
         (("first", "--party", "../soc"), "soc"),
         (("first", "--party", "soc", "--id", "../../etc/x"), "etc-x"),
         (("first", "--party", "soc", "--id", "Entente été"), "entente-ete"),
@@ -151,5 +152,7 @@ def test_a_new_agreement_takes_no_other_s_place(person: Person) -> None:
 def test_what_cannot_be_is_refused(person: Person, words: tuple[str, ...], told: str) -> None:
     """An unknown template or peer, and a name that could leave the folder; what to type stands there."""
     before = sorted(person.folder.rglob("*"))
-    assert told in person.types("agreement", "new", *words, code=64).stderr
+    answer = person.types("agreement", "new", *words, code=64).stderr
+    assert told in answer
+    assert "apply" not in answer, "nothing of this waits for it"
     assert sorted(person.folder.rglob("*")) == before

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from exchange import daemon
-from exchange.cli import app, change
+from exchange.cli import app, change, terminal
 from exchange.config import applied, load
 from exchange.following import Following, tell
 from exchange.model.marking import Tlp
@@ -296,7 +296,22 @@ def test_the_pointer_says_nothing_of_another_folder(person: Person, tmp_path: Pa
     assert json.loads(result.stdout) == []
 
 
-def test_a_plan_shows_its_effects_before_they_are_there(person: Person) -> None:
+@pytest.mark.parametrize(("language", "words"), [("en", "at most"), ("fr", "au plus")])
+def test_a_plan_says_that_it_counts_what_an_alteration_may_refuse(
+    person: Person, monkeypatch: pytest.MonkeyPatch, language: str, words: str
+) -> None:
+    """Where something goes only altered, and nowhere else."""
+    given(person)
+    for room in (change, terminal):
+        monkeypatch.setattr(room, "LANGUAGE", language)
+    edit(person, SHELF, "TLP:GREEN", "TLP:CLEAR")
+    assert words not in person.types("plan").stdout
+    edit(person, SHELF, "TLP:CLEAR", "TLP:GREEN")
+    edit(person, SOC, "[send]", "[send]\nredact = ['name']")
+    assert words in person.types("plan").stdout
+
+
+def test_a_plan_shows_its_effects_before_they_are_there(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who would see how much more or less, under which labels; what begins and ends; and nothing has changed yet."""
     given(person)
     person.types("subscriber", "add", "--peer", "soc", "--name", "siem")
@@ -314,6 +329,10 @@ def test_a_plan_shows_its_effects_before_they_are_there(person: Person) -> None:
         (person.config / name).unlink()
     gone = person.types("plan").stdout
     assert "2 no longer visible to SOC in partenaires (1 TLP:AMBER, 1 TLP:GREEN)" in gone
+    for room in (change, terminal):
+        monkeypatch.setattr(room, "LANGUAGE", "fr")
+    words = "Ne seraient plus visibles pour SOC dans partenaires\N{NO-BREAK SPACE}: 2 (1 TLP:AMBER, 1 TLP:GREEN)."
+    assert words in person.types("plan").stdout
     assert {(turn["kind"], turn["name"]) for turn in person.asks("plan")["turns"]} == {
         ("collection_gone", "partenaires"), ("agreement_over", "soc"), ("account_shut", "siem"),
     }  # fmt: skip

@@ -75,6 +75,19 @@ def test_what_a_server_took_is_on_the_list(person: Person) -> None:
     person.types("recall", "--source", "circl/fichiers", "--from", tomorrow, code=64)
 
 
+def test_a_period_that_ends_before_it_begins_is_told_so(person: Person) -> None:
+    """As `ledger` says it, and not that nothing is held."""
+    person.imports(ITEM)
+    source = ("--source", "circl/fichiers")
+    for command in (("recall", *source), ("withdraw", *source, "--why", "x", "--yes")):
+        for since, until in (("2026-11-22", "2026-11-21"), ("2026-11-22T10:00", "2026-11-22T09:00")):
+            told = person.types(*command, "--from", since, "--to", until, code=64)
+            assert f"{until}” comes before “{since}" in told.stderr
+    assert visible(person) == 1
+    day = terminal.now().date().isoformat()
+    assert person.asks("recall", *source, "--from", day, "--to", day)["holders"]
+
+
 @pytest.mark.parametrize(
     ("language", "words"),
     [

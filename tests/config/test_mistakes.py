@@ -103,7 +103,8 @@ SPOILT = [
         "config.identity_ours",
     ),
     (CCC, "contact =", 'role = "Home"\ncontact =', "role", "config.not_one_of"),
-    (CST, '"TLP:AMBER"', '"TLP:AMBR"', "receive.ceiling", "config.bad_tlp_near"),
+    (CST, '"TLP:AMBER"', '"TLP:AMBR"', "receive.ceiling", "config.bad_tlp"),
+    (CST, '"TLP:AMBER"', '"TLP:ORANGE"', "receive.ceiling", "config.bad_tlp"),
     (CST, '"TLP:AMBER"', '"secret"', "receive.ceiling", "config.bad_tlp"),
     (CST, '"TLP:AMBER"', '"TLP:AMBER"\nunmarked = "TLP:RED"', "receive.unmarked", "config.unmarked_above_ceiling"),
     (

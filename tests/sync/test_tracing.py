@@ -613,7 +613,12 @@ def test_why_nothing_could_be_made_of_it_is_told(memory: Store) -> None:
     world.give("circl/x", made)
     found = one(world, made["id"])
     assert (found.listed, found.altered, found.alarm) == (None, "", "")
-    assert found.reasons[-1] == "transform.producer_unknown"
+    assert (found.verdict, found.reasons[-1]) == ("hold", "transform.producer_unknown")
+    assert [group.verdict for group in told(world, made["id"]).groups] == ["hold"]
+    counts = census_of(memory, world.rules, world.now, peer="cert-ee", channel=CHANNEL).counts
+    assert [(each.state, each.verdict) for each in counts] == [("out", "hold")]
+    (explained,) = explain(memory, world.rules, made["id"], world.now).statements
+    assert {a.verdict for a in explained.answers if a.reasons == ("transform.producer_unknown",)} == {"hold"}
     assert (found.steps[-1].step, found.steps[-1].reasons) == ("transform", ("transform.producer_unknown",))
 
 
@@ -625,6 +630,7 @@ def test_what_the_second_gate_finds_by_name_is_told(memory: Store, monkeypatch: 
     world.give("circl/x", made)
     found = one(world, made["id"])
     assert (found.listed, found.alarm, found.reasons[-1]) == (None, "", "gate.names")
+    assert found.verdict == "deny"
     assert (found.steps[-1].step, found.steps[-1].verdict) == ("gate", "deny")
 
 

@@ -87,7 +87,8 @@ def _written(folder: Path, name: str, parties: Sequence[str], text: str) -> Path
     known = sorted(path.stem for path in (folder / peer.FOLDER).glob("*.toml"))
     for party in parties:
         if party not in known:
-            raise UsageError("cli.no_such_peer", peer=party, known=", ".join(known) or "–")
+            path = folder / peer.FOLDER / f"{party}.toml"
+            raise UsageError("cli.agreement.no_peer", peer=party, path=str(path), known=", ".join(known) or "–")
     path = folder / agreement.FOLDER / f"{name}.toml"
     path.parent.mkdir(exist_ok=True)
     try:

@@ -296,6 +296,8 @@ def _show_effects(expected: _Expected) -> None:
                 out.print(f"[{colour}]{escape(told)}[/]", soft_wrap=True)
     if expected.effects.unseen:
         tell("cli.plan.unseen", count=_number(expected.effects.unseen))
+    if expected.effects.altered:
+        tell("cli.plan.altered")
     if not expected.effects.found:
         tell("cli.plan.same")
     elif expected.settings.terms.expiry or expected.before.terms.expiry:

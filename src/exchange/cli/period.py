@@ -24,14 +24,20 @@ def asked_of(settings: Settings, peer: str, since: str, until: str, stix_id: str
     if peer:
         peer_of(settings, peer)
     begin, end = _day(since), _day(until)
-    if begin is not None and end is not None and end < begin:
-        raise UsageError("cli.ledger.backward", since=since, until=until)
+    after = None if end is None else end + timedelta(days=1)
+    in_order(since, until, begin, after)
     return Asked(
         peer=peer,
         object=stix_id.strip(),
         since=None if begin is None else micros(begin),
-        until=None if end is None else micros(end + timedelta(days=1)),
+        until=None if after is None else micros(after),
     )
+
+
+def in_order(since: str, until: str, begin: datetime | None, after: datetime | None) -> None:
+    """UsageError: what was typed ends before it begins. `after`: the first moment that is no longer meant."""
+    if begin is not None and after is not None and after <= begin and since != until:
+        raise UsageError("cli.ledger.backward", since=since, until=until)
 
 
 def _day(given: str) -> datetime | None:

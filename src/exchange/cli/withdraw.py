@@ -13,6 +13,7 @@ import typer
 
 from exchange import log
 from exchange.cli.layout import clean, heading
+from exchange.cli.period import in_order
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     LANGUAGE,
@@ -179,6 +180,7 @@ def scope_of(
     if source or peer:
         key = source_of(settings, source).key if source else peer_of(settings, peer).id
         begin, end = _moment(since), _moment(until, last=True)
+        in_order(since, until, begin, end)
         scope = Scope(
             kind="source" if source else "peer", asked=key, targets=(key,),
             since=None if begin is None else micros(begin), until=micros(now()) + 1 if end is None else micros(end),

@@ -124,11 +124,8 @@ def _minute(clock: str) -> int:
 def _tlp(value: object) -> Tlp:
     level = parse_tlp(_string(value))
     if level is None:
-        allowed = ", ".join(TLP_LABELS)
-        meant = near(_string(value), TLP_LABELS, likeness=0.7)
-        if meant:
-            raise wrong("config.bad_tlp_near", value=shown(value), near=meant, allowed=allowed)
-        raise wrong("config.bad_tlp", value=shown(value), allowed=allowed)
+        # No level is proposed: the nearest word may be the laxest ceiling.
+        raise wrong("config.bad_tlp", value=shown(value), allowed=", ".join(TLP_LABELS))
     return level
 
 

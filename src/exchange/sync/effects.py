@@ -1,8 +1,10 @@
 """What other terms would change for each partner, before they are adopted: only read, by class (RULES R35).
 
 It judges what is held under the terms that run and under those that are planned, as `sync.terms` would, and counts the
-objects that a partner would see besides, or no longer. Three things it does not look at one by one: what has grown too
-old by itself, what a twin folds away (it stays within reach by its id), and what the second gate stops.
+objects that a partner would see besides, or no longer. Four things it does not look at one by one: what has grown too
+old by itself, what a twin folds away (it stays within reach by its id), what the second gate stops, and what must be
+altered and of which nothing can be made: it counts as seen, so the numbers are at most that. Only where the alteration
+itself changes may more be seen than is counted: what it refuses now and would no longer.
 """
 
 from __future__ import annotations
@@ -65,6 +67,8 @@ class Effects:
     found: Sequence[Effect]
     unseen: int = 0
     """Objects stated several times that were too many to be looked at: they are in no number above."""
+    altered: bool = False
+    """Something goes, or would go, only altered: whether that can be done was not looked at."""
 
 
 def effects(store: Store, before: Rules, after: Rules, now: datetime, *, most: int = MOST) -> Effects:
@@ -78,7 +82,7 @@ def effects(store: Store, before: Rules, after: Rules, now: datetime, *, most: i
         ids, unseen = apart(tx, CONTAINERS, count.changed, count.recast, most)
         for some in chunks(ids):
             count.add_apart(tx, some)
-    return Effects(found=count.told(), unseen=unseen)
+    return Effects(found=count.told(), unseen=unseen, altered=count.altered)
 
 
 def turns(before: Rules, after: Rules, accounts: Iterable[tuple[str, str]]) -> list[Turn]:
@@ -129,6 +133,7 @@ class _Count:
         """The peers whose unmarked content would be worth something else."""
         self.recast = {peer for peer in peers if _ignored(before, peer) != _ignored(after, peer)}
         """The peers of whom other marks would count."""
+        self.altered = False
         self.changed |= self.recast
         then, planned = _places(before), _places(after)
         self._passing: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -173,12 +178,22 @@ class _Count:
 
     def _add(self, now: Sequence[Judged], then: Sequence[Judged], count: int) -> None:
         for pair, (old, new) in self._audiences.items():
-            seen = None if old is None else _seen(self._before, old, now)
-            would = None if new is None else _seen(self._after, new, then)
+            seen = None if old is None else self._seen(self._before, old, now)
+            would = None if new is None else self._seen(self._after, new, then)
             if seen is None and would is not None:
                 self._more[pair][would] += count
             elif would is None and seen is not None:
                 self._fewer[pair][seen] += count
+
+    def _seen(self, rules: Rules, audience: Audience, group: Sequence[Judged]) -> str | None:
+        """The label under which the audience sees the newest that it may see of one id; None: nothing of it."""
+        decided = [(item, item.decide(rules, audience)) for item in group]
+        shown = [item for item, decision in decided if decision.released]
+        if not shown:
+            return None
+        self.altered |= any(decision.transform is not None for _, decision in decided)
+        label = max(shown, key=lambda item: item.held.version).subject.label
+        return "" if label is None else label.to_text()
 
     def told(self) -> list[Effect]:
         """The partners for whom something changes, in order."""
@@ -189,15 +204,6 @@ class _Count:
             if self._more[pair] or self._fewer[pair]
         ]
         return sorted(found, key=lambda each: (each.peer, each.channel))
-
-
-def _seen(rules: Rules, audience: Audience, group: Sequence[Judged]) -> str | None:
-    """The label under which the audience sees the newest that it may see of one id; None: it sees nothing of it."""
-    shown = [item for item in group if item.decide(rules, audience).released]
-    if not shown:
-        return None
-    label = max(shown, key=lambda item: item.held.version).subject.label
-    return "" if label is None else label.to_text()
 
 
 def _ignored(rules: Rules, peer: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -255,7 +255,7 @@ def _answer(
     return Answer(
         channel=audience.channel,
         members=audience.members,
-        verdict=str(decision.verdict),
+        verdict=str(verdict_of(decision, standing, told or more)),
         reasons=told or _reasons(item, decision, more, now),
         agreement=decision.agreement,
         listed=None if standing is None else moment(standing["added"]),
@@ -278,6 +278,24 @@ def unmade(decision: Decision, standing: Mapping[str, Any] | None, made: Derived
     if made.seq is None:
         return ()
     return (*decision.reasons, "gate.names" if hidden else "version.other_form")
+
+
+GATES = frozenset({"gate.marking", "gate.names"})
+NO_FORM = frozenset({
+    "transform.misp", "version.other_form", "transform.producer_unknown", "transform.selector", "transform.type",
+    "transform.personal_stays", "transform.lineage", "transform.marking", "transform.named", "transform.required",
+})  # fmt: skip
+"""Why what would have to be altered is in no form."""
+
+
+def verdict_of(decision: Decision, standing: Mapping[str, Any] | None, more: Collection[str]) -> Verdict:
+    """The policy's, unless what it lets go could not be altered, or the second gate stopped it: nobody has it then."""
+    if decision.released and standing is None:
+        if not NO_FORM.isdisjoint(more):
+            return Verdict.HOLD
+        if not GATES.isdisjoint(more):
+            return Verdict.DENY
+    return decision.verdict
 
 
 def _reasons(item: Judged, decision: Decision, more: Sequence[str], now: datetime) -> tuple[str, ...]:

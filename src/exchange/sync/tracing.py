@@ -25,7 +25,7 @@ from exchange.store.derived import Derived
 from exchange.store.statements import Held
 from exchange.store.work import NOTICES
 from exchange.sync.ageing import Ageing
-from exchange.sync.explain import alarm_of, search, unmade
+from exchange.sync.explain import GATES, NO_FORM, alarm_of, search, unmade, verdict_of
 from exchange.sync.origins import origin_of
 from exchange.sync.persons import acts
 from exchange.sync.remains import erased_of
@@ -89,6 +89,7 @@ class Case:
     audience: Audience
     verdict: Verdict
     released: bool
+    """By the policy alone."""
     reasons: tuple[str, ...]
     """The policy's."""
     agreement: str
@@ -202,8 +203,8 @@ def _case(look: Look, item: Judged, audience: Audience) -> Case:
     alarm = alarm_of(decision, standing, more)
     last = look.made.get(rows[-1]["seq"]) if rows else None
     return Case(
-        item, audience, decision.verdict, decision.released, reasons, decision.agreement, standing, more, alarm,
-        decision.transform, "" if last is None else last.stix_id,
+        item, audience, verdict_of(decision, standing, more), decision.released, reasons, decision.agreement, standing,
+        more, alarm, decision.transform, "" if last is None else last.stix_id,
     )  # fmt: skip
 
 
@@ -352,8 +353,8 @@ def _steps(look: Look, case: Case) -> tuple[Step, ...]:
         steps[-1] = replace(steps[-1], reasons=case.reasons)  # it waits, or lies in the future
     if case.transform is not None:
         steps.append(_transform_step(case, case.transform))
-    if case.released and not _NO_FORM.intersection(case.more):
-        stopped_by_gate = not _GATES.isdisjoint(case.more)
+    if case.released and not NO_FORM.intersection(case.more):
+        stopped_by_gate = not GATES.isdisjoint(case.more)
         steps.append(
             Step(
                 step="gate",
@@ -366,17 +367,9 @@ def _steps(look: Look, case: Case) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-_GATES = frozenset({"gate.marking", "gate.names"})
-_NO_FORM = frozenset({
-    "transform.misp", "version.other_form", "transform.producer_unknown", "transform.selector", "transform.type",
-    "transform.personal_stays", "transform.lineage", "transform.marking", "transform.named", "transform.required",
-})  # fmt: skip
-"""Why what would have to be altered is in no form."""
-
-
 def _transform_step(case: Case, transform: Transform) -> Step:
     """What is done to it, in which form, and the id that they have then, or why nothing could be made of it."""
-    stopped = tuple(code for code in case.more if code in _NO_FORM)
+    stopped = tuple(code for code in case.more if code in NO_FORM)
     return Step(
         step="transform",
         verdict=Verdict.HOLD if stopped else None,
