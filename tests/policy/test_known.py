@@ -8,7 +8,7 @@ from typing import Any
 
 from policy_world import DAY, NOW, agreement, collection
 
-from exchange.model.marking import Tlp
+from exchange.model.marking import Label, Tlp
 from exchange.model.party import Agreement, Peer, Receive, Send, Terms
 from exchange.policy import Rules
 from exchange.policy.canonical import canonical
@@ -109,3 +109,19 @@ def test_sets_are_written_in_order_wherever_they_stand() -> None:
     assert canonical([letters, (letters, 1)]) == (tuple("abcdefgh"), (tuple("abcdefgh"), "1"))
     assert canonical({2: letters, 1: None}) == (("1", "None"), ("2", tuple("abcdefgh")))
     assert canonical(Send(ceiling=Tlp.GREEN, types=letters))[:2] == (("ceiling", "1"), ("types", tuple("abcdefgh")))  # type: ignore[index]
+
+
+def test_what_we_agreed_to_take() -> None:
+    """All that a level does not say: from nobody unknown, from our own house anything, else what a clause lets in."""
+    label = Label(tlp=Tlp.RED)
+    picky = agreement("picky", ["ccc"], receive=Receive(ceiling=Tlp.GREEN, types=frozenset({"malware"})))
+    today = agreement("today", ["ccc"], span="first-day", receive=Receive(ceiling=Tlp.GREEN))
+    assert not known(SILENT).takes("nobody", "indicator", label)
+    assert known().takes("maison", "indicator", label)
+    assert not known().takes("ccc", "indicator", label)
+    assert not known(sends()).takes("ccc", "indicator", label)
+    assert known(SILENT).takes("ccc", "indicator", label)
+    assert known(today).takes("ccc", "indicator", label)
+    assert not known(today, days=-1).takes("ccc", "indicator", label)
+    assert [known(picky).takes("ccc", kind, label) for kind in ("indicator", "malware")] == [False, True]
+    assert not known(SILENT).takes("circl", "indicator", label)

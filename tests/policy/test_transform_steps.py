@@ -337,6 +337,12 @@ def test_personal_information_that_cannot_be_taken_out_refuses_it(less: Any, mon
     assert apply(document, both, MAKING) == Refused("transform.personal_stays")
 
 
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00.000Z", "2016-12-31T23:59:60.000Z"])
+def test_an_identity_of_a_date_that_cannot_be_moved_gets_no_pseudonym(date: str) -> None:
+    party = {"type": "identity", "spec_version": "2.1", "id": MAKER, "name": "x", "created": date, "modified": date}
+    assert apply(party, HIDE, MAKING) == Refused("transform.required")
+
+
 def test_nothing_is_assumed_in_making() -> None:
     making = Making(mint=mint, node=NODE, token="0a" * 32)
     assert (making.stays, making.minted, making.names) == (frozenset(), frozenset(), Names())

@@ -10,6 +10,7 @@ import pytest
 
 from exchange.model import lineage, stix
 from exchange.model.marking import TLP2_ID, Tlp
+from exchange.policy import unnaming
 from exchange.policy.gate import gate_names
 from exchange.policy.unnaming import NOBODY, Names, is_party, marks, pseudonym, referring, unnamed
 
@@ -414,3 +415,44 @@ threats-to-dns tlp type use-case-applicability veris vocabulaire-des-probabilite
 @pytest.mark.parametrize("namespace", EVERYBODYS.split())
 def test_the_vocabularies_that_are_everybodys(namespace: str) -> None:
     assert left(labels=[f"{namespace}:x", f"{namespace}x:x"]) == {"labels": [f"{namespace}:x"]}
+
+
+@pytest.mark.parametrize(
+    ("sign", "plain"), [("é", "e"), ("É", "e"), ("ﬁ", "fi"), ("\u00ad", ""), ("\u0301", ""), ("œ", "oe"), ("ǅ", "dz")]
+)
+def test_a_letter_without_case_and_accents(sign: str, plain: str) -> None:
+    assert unnaming._Letters()[ord(sign)] == plain
+
+
+def test_ten_thousand_letters_are_remembered_and_no_more() -> None:
+    """Who writes a text chooses the letters in it."""
+    letters = unnaming._Letters(dict.fromkeys(range(9999), ""))
+    assert (letters[0x10400], 0x10400 in letters) == ("\U00010428", True)
+    assert (letters[0x10401], 0x10401 in letters) == ("\U00010429", False)
+
+
+def test_a_name_twice_in_one_word_and_once_more_behind_it() -> None:
+    known = Names(words=frozenset({"zeta labs"}))
+    assert known.gone("ZetaLabs,zeta-labs saw it, then Zeta Labs too") == "[…] saw it, then […] too"
+
+
+@pytest.mark.parametrize(
+    ("date", "moved"),
+    [
+        ("2026-01-01T00:00:00.124Z", "2026-01-01T00:00:00.123Z"),
+        ("2026-01-01T00:00:00Z", "2025-12-31T23:59:59.999Z"),
+        ("2026-01-01T00:00:00.124000Z", "2026-01-01T00:00:00.123000Z"),
+        ("2026-01-01T00:00:00.1244Z", "2026-01-01T00:00:00.123400Z"),
+        ("2026-01-01T00:00:00.1240001Z", "2026-01-01T00:00:00.1230001Z"),
+    ],
+)
+def test_a_date_is_moved_as_exact_as_it_was(date: str, moved: str) -> None:
+    """So that two versions never become one."""
+    assert unnaming._moved(date, timedelta(milliseconds=1)) == moved
+
+
+def test_the_dates_of_a_pseudonym_are_moved_alike_by_every_release() -> None:
+    """What was told of it stands at partners; a newer version may not become older than that."""
+    spans = [unnaming._earlier(secret) // timedelta(milliseconds=1) for secret in ("identity--a", "identity--b", "")]
+    assert spans == [101_336_923_329, 49_138_890_290, 65_784_261_653]
+    assert max(spans) <= timedelta(days=5 * 365) // timedelta(milliseconds=1)

@@ -94,6 +94,8 @@ def test_the_ministrys_right_is_nobodys_without_the_setting() -> None:
     for label in LEVELS:
         assert refused(ground(label), CLEAR, "pfc", ministry=False) == "widening.not_ministry"
     assert lacking(ground(None), "pfc", ministry=True) == ""
+    assert lacking(ground(None, taken=False), "pfc", ministry=True) == "widening.not_taken"
+    assert lacking(ground(None, taken=False), "creator", ministry=True) == ""
     assert lacking(ground(None, ours=False), "creator", ministry=True) == "widening.not_creator"
 
 
