@@ -94,6 +94,51 @@ def test_every_kind_has_its_row_and_its_words() -> None:
             assert "external_references.[0].url" in i18n.text(code, language, **fields)
 
 
+MESSAGE = {"type": "email-message", "from_ref": "email-addr--0", "sender_ref": "email-addr--0"}
+NAMED: list[tuple[dict[str, Any], set[str]]] = [
+    (MESSAGE, set()),
+    ({**MESSAGE, "to_refs": ["email-addr--1"], "cc_refs": ["email-addr--2"], "bcc_refs": ["email-addr--3"]},
+     {"email-addr--1", "email-addr--2", "email-addr--3"}),
+    ({**MESSAGE, "to_refs": "email-addr--1", "cc_refs": [None, {}, 3]}, set()),
+    ({"type": "note", "to_refs": ["email-addr--1"]}, set()),
+    ({"type": "relationship", "relationship_type": "targets", "target_ref": "ipv4-addr--1"}, {"ipv4-addr--1"}),
+    ({"type": "relationship", "relationship_type": "Targets", "target_ref": "url--1"}, {"url--1"}),
+    ({"type": "relationship", "relationship_type": "targets", "target_ref": "identity--1"}, set()),
+    ({"type": "relationship", "relationship_type": "targets", "target_ref": None}, set()),
+    ({"type": "relationship", "relationship_type": ["targets"], "target_ref": "url--1"}, set()),
+    ({"type": "relationship", "relationship_type": "uses", "target_ref": "url--1", "source_ref": "url--2"}, set()),
+    ({"type": "indicator", "relationship_type": "targets", "target_ref": "url--1"}, set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stix", "ids"), NAMED)
+def test_whom_an_object_calls_a_victim(stix: dict[str, Any], ids: set[str]) -> None:
+    """The bytes are asked first, and are never wrong with no."""
+    assert personal.victims(stix) == ids
+    for body in (json.dumps(stix), json.dumps(stix).replace("targets", "t\\u0061rgets")):
+        assert personal.may_name_victims(stix["type"], body.encode()) or not ids
+
+
+@pytest.mark.parametrize(
+    ("stix", "found"),
+    [
+        ({"type": "email-addr", "value": "bob@ville.example"}, [(Kind.EMAIL, (), True)]),
+        ({"type": "email-addr", "value": "abuse@ville.example"}, [(Kind.EMAIL, (), True)]),
+        ({"type": "email-addr", "value": "bob@libre.example"}, []),
+        ({"type": "ipv4-addr", "value": "198.51.100.3"}, [(Kind.VICTIM, (), True)]),
+        ({"type": "mutex", "name": "x"}, [(Kind.VICTIM, (), True)]),
+    ],
+)
+def test_what_another_object_calls_a_victims_is_one_as_a_whole(stix: dict[str, Any], found: list[Any]) -> None:
+    """By itself it is the attacker's; what the operator allows stays nobody's."""
+    choice = personal.Choice(allowed=("libre.example",))
+    told = personal.find(stix, choice, victim=True)
+    assert [(each.kind, each.path, each.certain) for each in told] == found
+    assert personal.find(stix, choice) == ()
+    if told:
+        assert personal.strip(stix, told) == personal.Refusal(code="personal.required", path="")
+
+
 # Documents: what is found in each, as (kind, path in the spelling of selectors).
 DOCUMENTS: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("a sender in a pattern", {"type": "indicator", "pattern": "[email-addr:value = 'bad@evil.example']"}, []),

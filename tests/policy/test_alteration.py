@@ -9,7 +9,7 @@ import pytest
 from policy_world import NOW, PEERS, SITE, agreement, collection, target
 
 from exchange.model.marking import Label, Tlp
-from exchange.model.party import Agreement, Peer, Receive, Send, Terms
+from exchange.model.party import Agreement, Peer, Personal, Receive, Send, Terms
 from exchange.policy import Audience, Rules, Subject, Transform, alteration
 from exchange.policy.alteration import limit, personal
 from exchange.policy.audience import collection_channel
@@ -120,7 +120,7 @@ def test_an_agreement_that_sends_nothing_alters_nothing() -> None:
     (audience, *_) = world(Send(ceiling=Tlp.GREEN)).audiences
     receiving = agreement("in", ["ccc"], receive=Receive(ceiling=Tlp.RED))
     assert alteration.transform(
-        receiving, audience, named=True, personal="strip", cut=None, cuts=False, onward=True
+        receiving, audience, named=True, personal="strip", victim=True, cut=None, cuts=False, onward=True
     ) is None  # fmt: skip
 
 
@@ -132,10 +132,29 @@ def _class(agreements: frozenset[str], ceiling: Tlp = Tlp.AMBER, **clauses: Any)
     made = agreement("a", ["ccc"], send=Send(ceiling=Tlp.AMBER, **clauses))
     cut = limit(made, audience, listed=False)
     found = alteration.transform(
-        made, audience, named=True, personal="strip", cut=cut, cuts=cut is not None, onward=True
+        made, audience, named=True, personal="strip", victim=False, cut=cut, cuts=cut is not None, onward=True
     )  # fmt: skip
     assert found is not None
     return found.recipients
+
+
+def test_whose_it_is_counts_where_personal_information_is_stripped() -> None:
+    """What its source calls a victim's is another form, for the same recipients, and only where it is taken out."""
+    made = agreement("a", ["ccc"], send=Send(ceiling=Tlp.GREEN, attribution="anonymous"))
+    (audience, *_) = world(Send(ceiling=Tlp.GREEN)).audiences
+
+    def found(personal: Personal, *, victim: bool) -> Transform:
+        made_of = alteration.transform(
+            made, audience, named=True, personal=personal, victim=victim, cut=None, cuts=False, onward=True
+        )  # fmt: skip
+        assert made_of is not None
+        return made_of
+
+    plain, theirs = found("strip", victim=False), found("strip", victim=True)
+    assert (plain.victim, theirs.victim) == (False, True)
+    assert plain.form != theirs.form and plain.recipients == theirs.recipients
+    for said in ("allowed", "hold"):
+        assert found(said, victim=True) == found(said, victim=False)  # type: ignore[arg-type]
 
 
 def test_one_partner_knows_an_object_by_one_id_on_every_channel() -> None:

@@ -250,6 +250,14 @@ def test_what_names_its_giver_to_nobody() -> None:
     assert reasons(rules(takes(), gives()), subject(unnamed)) == ("attribution.must_not",)
 
 
+def test_a_victim_is_known_to_whoever_takes_it_out() -> None:
+    """The transform knows by whose word it is one."""
+    made = rules(takes(), gives(personal="strip"))
+    for victim in (False, True):
+        found = decided(made, subject(personal=True, victim=victim)).transform
+        assert found is not None and found.victim is victim
+
+
 def test_personal_information_waits_where_the_agreement_says_so() -> None:
     """Until persons let that go, and nothing else does."""
     made = rules(takes(), gives(personal="hold", approvals=2))

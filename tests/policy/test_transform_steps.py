@@ -11,7 +11,7 @@ import pytest
 from exchange.model import lineage, marking, misp
 from exchange.model.lights import PFC_ID, Pap, Pfc
 from exchange.model.marking import TLP2_ID, Label, Tlp
-from exchange.model.personal import Refusal
+from exchange.model.personal import Choice, Refusal
 from exchange.policy import Making, Names, Refused, Transform, apply
 from exchange.policy.transform import KEPT, Limit
 
@@ -305,6 +305,20 @@ def test_personal_information_is_taken_out_and_its_marks_follow() -> None:
     assert found["granular_markings"] == document["granular_markings"]
     assert apply(indicator(), STRIP, MAKING) is None
     assert marking.of_object(found) == marking.of_object(document)
+
+
+def test_a_victims_mailbox_is_refused_and_any_other_goes() -> None:
+    """By the word of another object of its source; its own says nothing."""
+    found = {
+        "type": "email-addr",
+        "id": "email-addr--8c4cd2f6-56f4-5f0e-9f0e-0b8f5ac1a0f1",
+        "value": "bob@ville.example",
+    }
+    assert apply(found, STRIP, MAKING) is None
+    assert apply(found, replace(STRIP, victim=True), MAKING) == Refused("transform.personal_stays")
+    assert apply(found, Transform(recipients="r", victim=True), MAKING) is None
+    allowed = replace(MAKING, choice=Choice(allowed=("ville.example",)))
+    assert apply(found, replace(STRIP, victim=True), allowed) is None
 
 
 def test_personal_information_stays_where_no_clause_says_otherwise() -> None:

@@ -305,6 +305,28 @@ def test_a_name_that_is_told_later_ends_it(ministry: Office) -> None:
     assert (again in ministry.listed("ccc"), ministry.codes()) == (False, ["widening.named"] * 2)
 
 
+def test_a_mailbox_that_turns_out_to_be_a_victims_goes_no_further(ministry: Office) -> None:
+    """R17: its source says so in a message that comes later; who had it is told, and nobody widens it again."""
+    box = {"type": "email-addr", "spec_version": "2.1", "id": "email-addr--5b5f6d0e-3c9d-5a0e-8f0e-0b8f5ac1a0f1"}
+    box |= {"value": "bob@ville.example", "object_marking_refs": [PFC_ID[Pfc.AMBRE]]}
+    ministry.give(BODY, body_identity(), box)
+    (new,) = ministry.widen(box["id"], "TLP:GREEN", "pfc").made
+    assert new in ministry.listed("ccc")
+    ministry.pass_time(timedelta(seconds=60))
+    message = {
+        "type": "email-message",
+        "spec_version": "2.1",
+        "id": "email-message--6d2f4a0e-3c9d-5a0e-8f0e-0b8f5ac1a0f2",
+    }
+    ministry.give(
+        BODY, message | {"is_multipart": False, "to_refs": [box["id"]], "object_marking_refs": [PFC_ID[Pfc.AMBRE]]}
+    )
+    assert (new in ministry.listed("ccc"), ministry.codes()) == (False, ["widening.victim"])
+    with pytest.raises(UsageError) as found:
+        ministry.widen(box["id"], "TLP:GREEN", "pfc")
+    assert found.value.code == "cli.widen.personal"
+
+
 def test_it_does_not_go_back_to_who_gave_it(ministry: Office) -> None:
     """R3: under its new id neither."""
     made = theirs()

@@ -42,6 +42,7 @@ def transform(
     *,
     named: bool,
     personal: Personal,
+    victim: bool,
     cut: Limit | None,
     cuts: bool,
     onward: bool,
@@ -49,9 +50,9 @@ def transform(
     """What is done to an object that this agreement lets go; None: nothing.
 
     `named`: it may tell of a producer that is neither we nor our house; `personal`: what becomes of the personal
-    information in it; `cut`: the clause about its parts, and whether it `cuts` here; `onward`: its giver lets
-    TLP:AMBER and stricter go further. All who stand under the same
-    agreements and clauses are one class, whatever the channel: one partner knows an object by one id (RULES R15).
+    information in it; `victim`: its source says elsewhere that all of it is a victim's; `cut`: the clause about its
+    parts, and whether it `cuts` here; `onward`: its giver lets TLP:AMBER and stricter go further. All who stand under
+    the same agreements and clauses are one class, whatever the channel: one partner knows an object by one id (R15).
     """
     send = agreement.send
     if send is None:
@@ -68,6 +69,7 @@ def transform(
         cut=_within(cut, onward=onward) if cuts else None,
         anonymous=anonymous,
         personal=stripped,
+        victim=stripped and victim,
     )
 
 

@@ -300,6 +300,7 @@ class Rules(Known):
             audience,
             named=subject.named,
             personal=self.personal_of(agreement) if subject.personal else "allowed",
+            victim=subject.victim,
             cut=alteration.limit(agreement, audience, listed=self._listed(audience)),
             cuts=cut,
             onward=onward,

@@ -69,6 +69,8 @@ class Transform:
     """Remove the parts whose own marks are above this."""
     anonymous: bool = False
     personal: bool = False
+    victim: bool = False
+    """Another object of its source says that this one is a victim's."""
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -85,7 +87,8 @@ class Transform:
     def form(self) -> str:
         """Its name: equal transforms for the same recipients have the same. It begins with the class of those."""
         cut = "" if self.cut is None else self.cut.name
-        text = "|".join((cut, str(self.anonymous), str(self.personal), *sorted(self.redact)))
+        victim = ("|victim",) if self.victim else ()
+        text = "|".join((cut, str(self.anonymous), str(self.personal), *sorted(self.redact), *victim))
         return f"{self.recipients}.{hashlib.sha256(text.encode()).hexdigest()[:_FORM]}"
 
 
@@ -135,7 +138,7 @@ def apply(document: Mapping[str, Any], transform: Transform, making: Making) -> 
     if isinstance(made, dict) and transform.redact:
         made = carrying.redacted(cutting.without(made, transform.redact - KEPT), transform.redact)
     if isinstance(made, dict) and transform.personal:
-        made = _impersonal(made, making.choice)
+        made = _impersonal(made, making.choice, victim=transform.victim)
     if isinstance(made, dict) and transform.anonymous:
         made = _unnamed(made, making)
     if isinstance(made, Refused):
@@ -147,9 +150,9 @@ def apply(document: Mapping[str, Any], transform: Transform, making: Making) -> 
     return _finished(document, made, transform, making)
 
 
-def _impersonal(document: dict[str, Any], choice: Choice) -> dict[str, Any] | Refused:
+def _impersonal(document: dict[str, Any], choice: Choice, *, victim: bool) -> dict[str, Any] | Refused:
     """Without personal information; what is found again after that could not be taken out."""
-    found = personal.find(document, choice)
+    found = personal.find(document, choice, victim=victim)
     if not found:
         return document
     less = personal.strip(document, found)

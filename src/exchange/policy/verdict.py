@@ -53,6 +53,8 @@ class Subject:
     """It may tell of a producer that is neither we nor our house."""
     personal: bool = False
     """There may be personal information in it."""
+    victim: bool = False
+    """Another object of its source says that it is a victim's."""
     approved: Approved = frozenset()
     """What persons let go of it."""
 

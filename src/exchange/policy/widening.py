@@ -7,6 +7,7 @@ nothing else does: PAP, policies, distribution and sharing groups stay.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -108,11 +109,13 @@ def widened(label: Label, to: Label) -> Label:
 
 
 def make(
-    document: Mapping[str, Any], to: Label, right: Right, making: Making, left_out: frozenset[str] = frozenset()
-) -> dict[str, Any] | Refused:
+    document: Mapping[str, Any], to: Label, right: Right, making: Making, left_out: frozenset[str] = frozenset(),
+    *, victim: bool = False,
+) -> dict[str, Any] | Refused:  # fmt: skip
     """The new object, valid STIX 2.1 under `making.mint` of its id; its dates are those of the original.
 
-    `left_out`: the members of a report or grouping that are stricter than the new object and not widened with it.
+    `left_out`: the members of a report or grouping that are stricter than the new object and not widened with it;
+    `victim`: its source says elsewhere that it is a victim's.
     """
     extension = misp.carried(document)
     said = marking.UNMARKED if extension is None else marking.of_tags(misp.tags_in(extension))
@@ -124,7 +127,7 @@ def make(
     if made is None:
         return Refused("widening.content")
     if right == "pfc" and isinstance(made, dict):
-        made = apply(made, UNNAMED, making) or made
+        made = apply(made, dataclasses.replace(UNNAMED, victim=victim), making) or made
     return made if isinstance(made, Refused) else _finished(document, made, to, said, making)
 
 

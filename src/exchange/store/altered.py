@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, Text, false
 
 from exchange.store.columns import Ordered, Serial, metadata
 
@@ -12,7 +12,24 @@ trait = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("parts", Text, nullable=True, comment="the label without granular marks; null: it has none"),
     Column("personal", Boolean, nullable=False, comment="whether there may be personal information in it"),
+    Column(
+        "victim",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="whether its source says elsewhere that it is a victim's",
+    ),
     comment="statements of which some audience may get less than the whole; most have no row here",
+)
+
+victim = Table(
+    "victim",
+    metadata,
+    Column("target", Ordered, primary_key=True, comment="the id of what is a victim's"),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="the statement that says so"),
+    Index("ix_victim_seq", "seq"),
+    sqlite_with_rowid=False,
+    comment="mailboxes of recipients, and what else was attacked, by the word of another object",
 )
 
 derived = Table(
@@ -45,9 +62,9 @@ later = Table(
     "later",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("kind", String, nullable=False, comment="names, or marks"),
+    Column("kind", String, nullable=False, comment="names, marks, victims, or messages"),
     Column("source", String, nullable=False, comment="who told it, and of whose statements it tells"),
-    Column("about", Text, nullable=False, comment="JSON: creators (none: all), or marks and meanings"),
+    Column("about", Text, nullable=False, comment="JSON: creators (none: all), marks and meanings, or ids of victims"),
     Column("after", BigInteger, nullable=False, comment="the last statement that was looked at"),
     Column("upto", BigInteger, nullable=False, comment="the last that is to be"),
     Column("shut", Text, nullable=False, comment="JSON: audiences that are shut until it is done (R18)"),

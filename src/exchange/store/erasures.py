@@ -70,6 +70,7 @@ from exchange.store.tables import (
     status,
     trait,
     vanished,
+    victim,
     withdrawal,
 )
 from exchange.store.work import ERASED, NOTICES
@@ -223,7 +224,7 @@ def destroy(tx: Connection, held: Sequence[Held]) -> None:
     if documents:
         tx.execute(update(document).where(document.c.id.in_(sorted(documents))).values(raw=b""))
     tx.execute(delete(derived).where(or_(derived.c.of.in_(seqs), derived.c.seq.in_(seqs))))
-    for table in (reference, observable, alias, name, renewal, trait, former):
+    for table in (reference, observable, alias, name, renewal, trait, victim, former):
         tx.execute(delete(table).where(table.c.seq.in_(seqs)))
     mine = select(listing.c.audience, listing.c.added).where(listing.c.seq.in_(seqs))
     for audience, added in tx.execute(mine).all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Text, cast, func, insert, literal, select
 
@@ -10,9 +11,11 @@ from exchange.store.columns import chunks
 from exchange.store.tables import former, lifted, withdrawal
 
 DOUBT, STATED, PARTS, TOUCH, LED = "doubt", "stated", "parts", "touch", "led"
+TRAITS = "traits"
+"""personal, and twice victim, as a number"""
 
 
-def keep(tx: Connection, what: str, seq: Column[int], value: ColumnElement[str], seqs: Collection[int]) -> None:
+def keep(tx: Connection, what: str, seq: Column[int], value: ColumnElement[Any], seqs: Collection[int]) -> None:
     """Write down what stands in the column `value` of these rows, which is about to change; empty: nothing."""
     for some in chunks(sorted(seqs)):
         rows = select(seq, literal(what), func.coalesce(cast(value, Text), "")).where(seq.in_(some))

@@ -68,6 +68,8 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """What it states without its granular marks; None: it has none."""
     personal: bool = False
     """There may be personal information in it."""
+    victim: bool = False
+    """Its source says elsewhere that it is a victim's."""
     approved: Approved = frozenset()
     """What persons let go of it (`policy.Subject.approved`)."""
 
@@ -77,7 +79,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
         return Place(self.block, self.start, self.stop)
 
 
-_STORED = Held.__struct_fields__[:-5]
+_STORED = Held.__struct_fields__[:-6]
 _HELD = [statement.c[name] for name in _STORED]
 _STATED, _LABEL = Held.__struct_fields__.index("stated"), Held.__struct_fields__.index("label")
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from exchange.store.altered import derived, later, trait
+from exchange.store.altered import derived, later, trait, victim
 from exchange.store.columns import Ordered, Serial, metadata
 from exchange.store.identity import alias, heard, link, name, refold, renewal, review
 from exchange.store.removed import approval, erased, erasure, removal
@@ -50,7 +50,7 @@ __all__ = [
     "inventory", "later", "ledger", "lifted", "link", "listing", "member", "meta", "metadata", "name", "notice",
     "observable", "outbox", "pushed", "quarantine", "read", "reads", "reference", "refold", "removal", "renewal",
     "review", "run", "secret", "segment", "sitting", "skipped", "source", "statement", "status", "trait", "vanished",
-    "widening", "withdrawal",
+    "victim", "widening", "withdrawal",
 ]  # fmt: skip
 
 meta = Table(

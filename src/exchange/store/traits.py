@@ -6,24 +6,28 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Integer, cast, exists, false, insert, null, select, update
 
 from exchange.model.marking import Label
 from exchange.store import former
+from exchange.store.columns import chunks
 from exchange.store.prepared import Lookup, Query, among
-from exchange.store.tables import trait
+from exchange.store.tables import statement, trait
 
 
 class Trait(NamedTuple):
-    """Of one statement: its label without granular marks (None: it has none), and whether it may name a person."""
+    """Of one statement: its label without granular marks (None: it has none), whether it may name a person, and whether
+    its source says elsewhere that it is a victim's.
+    """
 
     seq: int
     parts: Label | None
     personal: bool
+    victim: bool = False
 
 
 _ANY = Query(select(trait.c.seq).limit(1))
-_OF = Lookup(select(trait.c.seq, trait.c.parts, trait.c.personal).where(among(trait.c.seq)))
+_OF = Lookup(select(trait.c.seq, trait.c.parts, trait.c.personal, trait.c.victim).where(among(trait.c.seq)))
 
 
 def of(tx: Connection, seqs: Iterable[int]) -> dict[int, Trait]:
@@ -31,15 +35,20 @@ def of(tx: Connection, seqs: Iterable[int]) -> dict[int, Trait]:
     if _ANY.one(tx) is None:
         return {}
     return {
-        seq: Trait(seq, None if parts is None else Label.from_text(parts), bool(personal))
-        for seq, parts, personal in _OF.rows(tx, seqs)
+        seq: Trait(seq, None if parts is None else Label.from_text(parts), bool(personal), bool(victim))
+        for seq, parts, personal, victim in _OF.rows(tx, seqs)
     }
 
 
 def keep(tx: Connection, traits: Iterable[Trait]) -> None:
     """Write down those of new statements."""
     rows = [
-        {"seq": each.seq, "parts": None if each.parts is None else each.parts.to_text(), "personal": each.personal}
+        {
+            "seq": each.seq,
+            "parts": None if each.parts is None else each.parts.to_text(),
+            "personal": each.personal,
+            "victim": each.victim,
+        }
         for each in traits
     ]
     if rows:
@@ -60,6 +69,24 @@ def restate(tx: Connection, parts: Mapping[int, Label]) -> None:
         tx.execute(update(trait).where(trait.c.seq == seq).values(parts=label.to_text()))
 
 
+_BOTH = cast(trait.c.personal, Integer) + 2 * cast(trait.c.victim, Integer)
+
+
+def told(said: str) -> tuple[bool, bool]:
+    """(personal, victim) of what is kept of both as it was before."""
+    return bool(int(said or 0) & 1), bool(int(said or 0) & 2)
+
+
+def tell(tx: Connection, seqs: Collection[int], *, personal: bool, victim: bool) -> None:
+    """Of these is known from now on whether they may name a person, and whether their source calls them a victim's."""
+    for some in chunks(sorted(seqs)):
+        none = ~exists().where(trait.c.seq == statement.c.seq)
+        rows = select(statement.c.seq, null(), false(), false()).where(statement.c.seq.in_(some), none)
+        tx.execute(insert(trait).from_select(["seq", "parts", "personal", "victim"], rows))
+        former.keep(tx, former.TRAITS, trait.c.seq, _BOTH, some)
+        tx.execute(update(trait).where(trait.c.seq.in_(some)).values(personal=personal, victim=victim))
+
+
 Held = TypeVar("Held", bound=Any)
 
 
@@ -75,4 +102,6 @@ def given(tx: Connection, found: dict[str, list[Held]]) -> dict[str, list[Held]]
 
 def having(item: Held, known: Trait | None) -> Held:
     """One of them with these."""
-    return item if known is None else replace(item, parts=known.parts, personal=known.personal)
+    if known is None:
+        return item
+    return replace(item, parts=known.parts, personal=known.personal, victim=known.victim)

@@ -171,7 +171,7 @@ former = Table(
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
     Column("seq", BigInteger, nullable=False),
-    Column("what", String, nullable=False, comment="doubt, stated, parts, touch, led"),
+    Column("what", String, nullable=False, comment="doubt, stated, parts, touch, led, traits"),
     Column("value", Text, nullable=True, comment="what stood there"),
     Column(
         "until", BigInteger, nullable=False, default=next_sitting(), comment="the first sitting for which it did not"

@@ -39,7 +39,7 @@ from exchange.store.audiences import EPOCH
 from exchange.store.clock import micros
 from exchange.store.references import Neighbours
 from exchange.store.statements import Held, Worth, indexed
-from exchange.sync import doubts, lineage, widened
+from exchange.sync import attacked, doubts, lineage, widened
 from exchange.sync.deletion import given_again, withdraw_deleted
 from exchange.sync.erased import blank, without_erased
 from exchange.sync.intake import Intake, Outcome, sort
@@ -91,7 +91,7 @@ def accept(
     holds is not the one that the store was decided under, and LeaseLost.
     """
     found = doubts.found_in(rules, page.objects, peer)
-    persons = lineage.naming_persons(rules, page.objects)
+    persons = attacked.told_by(rules, page.objects)
     with store.writing() as tx:
         if lease is not None and not sources.extend(tx, source_key, *lease):
             raise LeaseLost("store.lease_lost", source=source_key)
@@ -121,7 +121,7 @@ def require(tx: Connection, rules: Rules) -> None:
 
 def _take(
     tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime,
-    found: doubts.Found, persons: lineage.Persons, *, again: bool,
+    found: doubts.Found, persons: attacked.Persons, *, again: bool,
 ) -> tuple[Intake, Lister]:  # fmt: skip
     at = micros(now)
     page, gone_for_good = without_erased(tx, page)
@@ -145,7 +145,7 @@ def _take(
     statements.renew(tx, intake.renewed, document=document, now=at)
     held = statements.add_all(tx, news, whose, source=source_key, peer=peer, posted=posted, document=document, now=at)
     doubts.note_stray(tx, rules, held)
-    held = lineage.keep_traits(tx, held, news, persons)
+    held = attacked.keep_traits(tx, rules, source_key, held, news, persons)
     names.keep(tx, held, news)
     statements.untouch(tx, intake.untouched)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
@@ -186,7 +186,9 @@ def _take(
     meant = told(tx, page, source_key)
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake, horizon_at(now)))
     changed |= dict.fromkeys(judge_around(tx, rules, source_key, meant))
-    changed |= dict.fromkeys(lineage.named(tx, rules, source_key, peer, news, held[0].seq - 1) if held else ())
+    before = held[0].seq - 1 if held else 0
+    changed |= dict.fromkeys(lineage.named(tx, rules, source_key, peer, news, before))
+    changed |= dict.fromkeys(attacked.named(tx, rules, source_key, persons, before) if held else ())
     changed |= dict.fromkeys(widened.named(tx, rules, source_key, news, now))
     changed |= dict.fromkeys(sorted(_copies(tx, lister, known, held, peer)))
     lister.relist(changed, fresh)

@@ -6,7 +6,7 @@ is looked at again, a step at a time, and they are let in. Broken off, it goes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 from exchange.policy import Rules
 from exchange.store import Store, audiences, derived, later, references, removals
 from exchange.store.audiences import EPOCH
-from exchange.store.later import Later
+from exchange.store.later import Kind, Later
 from exchange.sync import stages
 from exchange.sync.accept import STEP, judge_around, require
+from exchange.sync.attacked import again
 from exchange.sync.lineage import doubtful
 from exchange.sync.listing import Lister
 from exchange.sync.meanings import meanings_of, restated
@@ -37,7 +38,7 @@ def resume(store: Store, rules: Rules, clock: Callable[[], datetime], stopping: 
 
 
 def _step(tx: Connection, rules: Rules, entry: Later, now: datetime) -> int:
-    seqs, ids = (_named if entry.kind == "names" else _meant)(tx, rules, entry)
+    seqs, ids = _LOOKS[entry.kind](tx, rules, entry)
     if not seqs:
         _over(tx, rules, entry)
         return 0
@@ -59,6 +60,11 @@ def _meant(tx: Connection, rules: Rules, entry: Later) -> _Some:
     meanings = meanings_of(entry.about)
     seqs = references.bearing(tx, entry.source, meanings, after=entry.after, upto=entry.upto, most=STEP)
     return seqs, judge_around(tx, rules, entry.source, restated(tx, seqs, meanings))
+
+
+_LOOKS: Mapping[Kind, Callable[[Connection, Rules, Later], _Some]] = {
+    "names": _named, "marks": _meant, "victims": again, "messages": again,
+}  # fmt: skip
 
 
 def _over(tx: Connection, rules: Rules, entry: Later) -> None:

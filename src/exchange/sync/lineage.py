@@ -1,4 +1,4 @@
-"""What a page tells beside its objects, for whoever alters them: whom they may name, and what came of our own (R16)."""
+"""What a page tells beside its objects, for whoever alters them: names of producers, and what came of our own (R16)."""
 
 from __future__ import annotations
 
@@ -7,38 +7,13 @@ from collections.abc import Sequence
 import orjson
 from sqlalchemy import Connection
 
-from exchange.model import lineage, misp, personal
+from exchange.model import lineage, misp
 from exchange.model.stix import CONTAINERS, StixObject
 from exchange.policy import Rules
-from exchange.store import aliases, derived, later, statements, traits, widenings, withdrawals
-from exchange.store.statements import Held, New
-from exchange.store.traits import Trait
+from exchange.store import aliases, derived, later, statements, widenings, withdrawals
+from exchange.store.statements import New
 from exchange.store.withdrawals import EVERY, LINEAGE
 from exchange.sync.producers import Producers, concerned
-
-Persons = frozenset[tuple[str, str]]
-"""(id, version) of what may hold personal information."""
-
-
-def naming_persons(rules: Rules, objects: Sequence[StixObject]) -> Persons:
-    """What of a page may hold personal information. Most bytes are only searched; it is done outside the lock."""
-    suspect, choice = personal.suspect, rules.terms.personal
-    return frozenset(
-        (item.id, item.version)
-        for item in objects
-        if suspect(item.body, choice) and personal.find(orjson.loads(item.body), choice)
-    )
-
-
-def keep_traits(tx: Connection, held: Sequence[Held], news: Sequence[New], persons: Persons) -> list[Held]:
-    """Write down what of these new statements may have to be altered for somebody; gives them with that."""
-    found = {
-        item.seq: Trait(item.seq, new.object.parts, (item.stix_id, item.version) in persons)
-        for item, new in zip(held, news, strict=True)
-        if new.object.parts is not None or (item.stix_id, item.version) in persons
-    }
-    traits.keep(tx, found.values())
-    return [traits.having(item, found.get(item.seq)) for item in held] if found else list(held)
 
 
 def returned(tx: Connection, objects: Sequence[StixObject], peer: str, now: int) -> list[str]:

@@ -291,10 +291,12 @@ class Planner:
             minted=frozenset(refs & self._news.keys()),
             choice=self._rules.terms.personal,
         )
-        made = widening.make(body, self._wish.to, self._wish.right, making, left_out)
+        made = widening.make(body, self._wish.to, self._wish.right, making, left_out, victim=held.victim)
         if isinstance(made, Refused):
             if made.code == PERSONAL:
-                raise UsageError("cli.widen.personal", id=held.stix_id, place=_place_of(body, making.choice))
+                raise UsageError(
+                    "cli.widen.personal", id=held.stix_id, place=_place_of(body, making.choice, victim=held.victim)
+                )
             raise self._error(item, made.code)
         raw = orjson.dumps(made)
         if not gate_names(raw, names.parts, names.words):  # the second gate, before anything is kept
@@ -373,7 +375,7 @@ def _as_held(item: Item, rules: Rules) -> Held:
         item.held, seq=0, source=widenings.source_of(item.home), peer=item.home, posted="", stix_id=made.id,
         digest=made.digest, creator=made.creator, fact=None, stated=made.label, marked=True, label=made.label,
         basis=Basis.STATED, waiting=False, newest=True, withdrawn=frozenset(), copied=item.givers, parts=None,
-        personal=personal.suspect(made.body, rules.terms.personal), approved=frozenset(),
+        personal=personal.suspect(made.body, rules.terms.personal), victim=False, approved=frozenset(),
     )  # fmt: skip
 
 
@@ -381,9 +383,9 @@ def _levels(label: Label) -> list[str]:
     return [level.label for level in (label.tlp, label.pfc) if level is not None]
 
 
-def _place_of(document: dict[str, Any], choice: personal.Choice) -> str:
+def _place_of(document: dict[str, Any], choice: personal.Choice, *, victim: bool) -> str:
     """Where in the document something personal stands that cannot be taken out."""
-    found = personal.find(document, choice)
+    found = personal.find(document, choice, victim=victim)
     less = personal.strip(document, found)
     if isinstance(less, personal.Refusal):
         return less.path or "*"

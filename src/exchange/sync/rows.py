@@ -90,7 +90,7 @@ def classed(alone: Sequence[Held], asked: Asked, rules: Rules, now: datetime) ->
         key = (
             grade, item.type, item.peer, item.posted, rules.owner(by), item.waiting or item.version > horizon,
             item.revoked, item.withdrawn, item.withdrawn and item.source, item.copied, item.doubt, item.parts,
-            item.personal, rules.names_others(by, item.peer), item.approved,
+            item.personal, item.victim, rules.names_others(by, item.peer), item.approved,
         )  # fmt: skip
         index = classes.get(key)
         if index is None:

@@ -185,6 +185,7 @@ def judged(rules: Rules, group: Sequence[Held], now: datetime) -> list[Judged]:
             parts=None if held.parts is None or label is None else _parts(rules, held, latest, above),
             named=rules.names_others(creator(held), held.peer),
             personal=held.personal,
+            victim=held.victim,
             approved=held.approved if latest is None else latest.approved,
         )
         over = None if above is None else _owners(above, label)

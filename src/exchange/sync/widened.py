@@ -37,6 +37,8 @@ def lapse(tx: Connection, rules: Rules, now: datetime, stix_ids: Iterable[str] |
     over: list[str] = []
     for act in acts:
         code = ground_gone(rules, act, groups.get(act.stix_id, ()), now)
+        if not code and act.right == "pfc" and _is_victims(act, groups[act.stix_id]):
+            code = "widening.victim"
         if not code and act.right == "pfc" and _shows(tx, rules, act, groups[act.stix_id]):
             code = "widening.named"
         if code:
@@ -50,6 +52,11 @@ def named(tx: Connection, rules: Rules, source: str, news: Sequence[New], now: d
         return []
     mine = {act.stix_id for act in widenings.standing(tx) if act.source == source and act.right == "pfc"}
     return lapse(tx, rules, now, mine) if mine else []
+
+
+def _is_victims(act: Word, group: Sequence[Held]) -> bool:
+    """Whether its source says by now that the original is a victim's, which the ministry widens for nobody."""
+    return any(each.seq == act.seq and each.victim for each in group)
 
 
 def _shows(tx: Connection, rules: Rules, act: Word, group: Sequence[Held]) -> bool:

@@ -15,6 +15,7 @@ from exchange.model.personal.finding import Finding, Kind, Step
 from exchange.model.personal.mail import mailboxes
 from exchange.model.personal.sides import CITED, FREE, THEIRS, UNREAD, VALUE, Read, Whole
 from exchange.model.personal.text import Reader, reader
+from exchange.model.personal.victims import RECIPIENTS, victims
 
 MOST = 1000
 """Findings of one document; with more, the whole document is one."""
@@ -22,34 +23,42 @@ DEEPEST = 100
 """Levels; what is nested deeper is not read, and is a finding as a whole."""
 
 
-def find(document: Mapping[str, Any], choice: Choice = USUAL) -> tuple[Finding, ...]:
+def find(document: Mapping[str, Any], choice: Choice = USUAL, *, victim: bool = False) -> tuple[Finding, ...]:
     """What is personal in a STIX object, in the order of its properties; none: empty.
 
     `document` is one object of STIX 2.1 (or 2.0, with its observables inside), as JSON says it; anything that it may
-    hold is taken. Linear in its size.
+    hold is taken. `victim`: another object says that this one is a victim's (`victims`). Linear in its size.
     """
     if document.get("type") in sides.UNTOUCHED:
         return ()
-    found = tuple(islice(_Walk(document, choice).whole(), MOST + 1))
+    found = tuple(islice(_Walk(document, choice, victim=victim).whole(), MOST + 1))
     return found if len(found) <= MOST else (Finding(path=(), kind=Kind.MANY, certain=False),)
 
 
 class _Walk:
     """One document and how it is read."""
 
-    def __init__(self, document: Mapping[str, Any], choice: Choice) -> None:
+    def __init__(self, document: Mapping[str, Any], choice: Choice, *, victim: bool) -> None:
         self._document = document
+        self._victim = victim
         self._reader: Reader = reader(choice)
         self._kinds = choice.kinds
         self._known: frozenset[str] | None = None
 
     def whole(self) -> Iterator[Finding]:
-        said = attributes.made_of(self._document)
+        said = attributes.made_of(self._document) or (self._told() if self._victim else None)
         if said is not None and said.kind in self._kinds:
             yield Finding(path=(), kind=said.kind, certain=said.certain)
             return
         kind = self._document.get("type")
         yield from self._object(self._document, (), kind if isinstance(kind, str) else "", "")
+
+    def _told(self) -> Whole | None:
+        """What it is by the word of another object; None: the operator allows it."""
+        value = self._document.get("value")
+        if isinstance(value, str) and self._reader.may_stay(value):
+            return None
+        return Whole(Kind.EMAIL if self._document.get("type") == "email-addr" else Kind.VICTIM)
 
     def _object(self, inside: Mapping[str, Any], path: tuple[Step, ...], kind: str, holder: str) -> Iterator[Finding]:
         """`inside` stands under the property `holder` of an object of the type `kind`; empty: it is the object."""
@@ -98,11 +107,10 @@ class _Walk:
     def _recipients(self) -> frozenset[Step]:
         """The keys of the mailboxes inside an observed-data (STIX 2.0) to which its messages went."""
         objects = self._document.get("objects")
-        found: list[Step] = []
+        found: set[Step] = set()
         for each in objects.values() if isinstance(objects, dict) else ():
             if isinstance(each, dict) and each.get("type") == "email-message":
-                listed = [each.get(name) for name in ("to_refs", "cc_refs", "bcc_refs")]
-                found += [key for keys in listed if isinstance(keys, list) for key in keys if isinstance(key, str)]
+                found |= victims(each)
         return frozenset(found)
 
     def _string(self, text: str, path: tuple[Step, ...], side: Read) -> Iterator[Finding]:
@@ -196,7 +204,7 @@ def _compared(path: pattern.Path | None) -> Read:
 
 def _recipient(kind: str, names: list[str]) -> Whole | None:
     """What a path of a pattern says of the one who got a message."""
-    if kind == "email-message" and names[0] in ("to_refs", "cc_refs", "bcc_refs"):
+    if kind == "email-message" and names[0] in RECIPIENTS:
         return Whole(Kind.NAME if names[-1] == "display_name" else Kind.EMAIL)
     if kind == "email-addr" and names == ["display_name"]:
         return Whole(Kind.NAME, certain=False)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from exchange.model.marking import Label
 from exchange.model.stix import CONTAINERS
 from exchange.policy import Basis, Rules, resolve
-from exchange.store import approvals, former, notices, past, statements
+from exchange.store import approvals, former, notices, past, statements, traits
 from exchange.store.clock import moment
 from exchange.store.past import Near, Version
 from exchange.store.references import Neighbours
@@ -107,11 +107,15 @@ class Past:
         stated = _then(changed, former.STATED, point)
         parts = _then(changed, former.PARTS, point)
         doubt = _then(changed, former.DOUBT, point)
+        said = _then(changed, former.TRAITS, point)
+        personal, victim = (held.personal, held.victim) if said is None else traits.told(said)
         held = replace(
             held,
             stated=held.stated if stated is None else Label.from_text(stated),
             parts=held.parts if parts is None else Label.from_text(parts) if parts else None,
             doubt=held.doubt if doubt is None else doubt,
+            personal=personal,
+            victim=victim,
             touch=held.touch or _then(changed, former.TOUCH, point) is not None,
             withdrawn=self._withdrawn(held, point),
             copied=frozenset(peer for seq, peer in self._givers.get(held.seq, ()) if seq <= point.upto),

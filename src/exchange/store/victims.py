@@ -1,0 +1,96 @@
+"""Whom the objects of a source say was attacked: the recipients of a message, and what else something targeted.
+
+What one statement said stays said, whatever its later versions say: who was a recipient once was attacked. Each source
+speaks for its own statements alone (RULES R14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from sqlalchemy import ColumnElement, Connection, String, bindparam, insert, literal_column, or_, select
+
+from exchange.model.personal import SPEAKING
+from exchange.store import widenings
+from exchange.store.columns import chunks
+from exchange.store.prepared import Lookup, Query, among
+from exchange.store.tables import derived, listing, statement, trait, victim
+
+_s = statement.c
+_SOURCE: ColumnElement[str] = bindparam("source", type_=String)
+_SAME = _s.source.concat("") == _SOURCE
+_ANY = Query(select(victim.c.seq).limit(1))
+_SAID = Lookup(select(victim.c.seq).where(among(victim.c.seq)))
+_NAMED = Lookup(
+    select(victim.c.target).distinct().join(statement, _s.seq == victim.c.seq).where(among(victim.c.target), _SAME)
+)
+_UNTOLD = Lookup(
+    select(_s.seq)
+    .join(trait, trait.c.seq == _s.seq, isouter=True)
+    .where(among(_s.stix_id), _SAME, or_(trait.c.seq.is_(None), ~trait.c.victim))
+)
+_OF = Lookup(
+    select(_s.seq)
+    .where(among(_s.stix_id), _SAME, _s.seq > bindparam("after"), _s.seq <= bindparam("upto"))
+    .order_by(_s.seq)
+    .limit(bindparam("most"))
+)
+_SPEAKING = Query(
+    select(_s.seq)
+    .where(_SAME, or_(*(_s.type == literal_column(f"'{kind}'") for kind in sorted(SPEAKING))))
+    .where(_s.seq > bindparam("after"), _s.seq <= bindparam("upto"))
+    .order_by(_s.seq)
+    .limit(bindparam("most"))
+)
+_STANDS = (among(_s.stix_id), _SAME, listing.c.closed.is_(None))
+_STANDING = Lookup(
+    select(listing.c.audience).distinct().select_from(statement.join(listing, listing.c.seq == _s.seq)).where(*_STANDS)
+)
+_STANDING_ALTERED = Lookup(
+    select(listing.c.audience)
+    .distinct()
+    .select_from(statement.join(derived, derived.c.of == _s.seq).join(listing, listing.c.seq == derived.c.seq))
+    .where(*_STANDS)
+)
+
+
+def keep(tx: Connection, said: Mapping[int, Collection[str]]) -> None:
+    """Write down whom these statements name, those of which nothing is written down yet."""
+    if not said:
+        return
+    known = {row[0] for row in _SAID.rows(tx, said)}
+    rows = [{"target": ref, "seq": seq} for seq, refs in said.items() if seq not in known for ref in sorted(refs)]
+    if rows:
+        tx.execute(insert(victim), rows)
+
+
+def named(tx: Connection, source: str, stix_ids: Iterable[str]) -> set[str]:
+    """Those of these ids that `source` says are a victim's."""
+    if _ANY.one(tx) is None:
+        return set()
+    return {row[0] for row in _NAMED.rows(tx, stix_ids, source=source)}
+
+
+def untold(tx: Connection, source: str, stix_ids: Iterable[str]) -> list[int]:
+    """The statements of `source` about these ids of which is not written down that they are a victim's, in order."""
+    return sorted({row[0] for row in _UNTOLD.rows(tx, stix_ids, source=source)})
+
+
+def about(tx: Connection, source: str, stix_ids: Iterable[str], *, after: int, upto: int, most: int) -> list[int]:
+    """The statements of `source` about these ids behind `after` up to `upto`, in order."""
+    rows = _OF.rows(tx, stix_ids, source=source, after=after, upto=upto, most=most)
+    return sorted({row[0] for row in rows})[:most]
+
+
+def speaking(tx: Connection, source: str, *, after: int, upto: int, most: int) -> list[int]:
+    """The statements of `source` behind `after` up to `upto` that may name a victim, in order."""
+    return [row[0] for row in _SPEAKING.run(tx, source=source, after=after, upto=upto, most=most)]
+
+
+def audiences_of(tx: Connection, source: str, stix_ids: Collection[str]) -> list[int]:
+    """The numbers of the audiences in which any of those stands, as its source stated it, altered or widened."""
+    found = {row[0] for row in _STANDING.rows(tx, stix_ids, source=source)}
+    found |= {row[0] for row in _STANDING_ALTERED.rows(tx, stix_ids, source=source)}
+    for some in chunks(stix_ids):
+        found |= widenings.audiences_of(tx, select(_s.stix_id).where(_s.stix_id.in_(some), _s.source == source))
+    return sorted(found)

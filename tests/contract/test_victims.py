@@ -1,0 +1,185 @@
+"""A mailbox is a victim's by the word of the message that went to it, whichever comes first (decision 0022)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert
+
+from exchange.model.marking import Tlp
+from exchange.model.party import Personal, Receive, Send, Terms
+from exchange.model.personal import Choice
+from exchange.store import Store, audiences, later, statements, tables
+from exchange.sync import afterwards
+from exchange.sync.accounting import Asked
+from exchange.sync.replay import replay
+from tests.world import SHARED, World, agreement, marked, terms
+
+FROM, OTHER = "ccc/alertes", "cert-ee/flux"
+SECOND = timedelta(seconds=1)
+
+
+def observable(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    made = {"type": kind, "spec_version": "2.1", "id": f"{kind}--{uuid.uuid5(uuid.NAMESPACE_URL, kind + name)}", **more}
+    return marked(made, Tlp.GREEN)
+
+
+def mailbox(name: str) -> dict[str, Any]:
+    return observable("email-addr", name, value=f"{name}@ville.example")
+
+
+def message(
+    sender: Mapping[str, Any], *to: Mapping[str, Any], name: str = "to_refs", subject: str = "facture"
+) -> dict[str, Any]:
+    refs: dict[str, Any] = {name: [each["id"] for each in to]} if to else {}
+    return observable("email-message", subject, is_multipart=False, subject=subject, from_ref=sender["id"], **refs)
+
+
+def under(personal: Personal) -> Terms:
+    """The usual terms, with this said of personal information."""
+    send = Send(ceiling=Tlp.GREEN, personal=personal)
+    made = agreement("reseau", "ccc", "cert-ee", "circl", receive=Receive(ceiling=Tlp.AMBER), send=send)
+    return terms(agreements=[made])
+
+
+MAL, BOB, EVE = mailbox("mal"), mailbox("bob"), mailbox("eve")
+MESSAGE = message(MAL, BOB)
+
+
+@pytest.fixture
+def world(store: Store) -> World:
+    return World(store, under("strip"))
+
+
+@pytest.mark.parametrize("order", list(permutations([MAL, BOB, MESSAGE])))
+@pytest.mark.parametrize("pages", [1, 3])
+def test_a_recipient_never_goes_in_whatever_order_they_come(world: World, order: Any, pages: int) -> None:
+    """The sender's mailbox and the message do."""
+    for number in range(pages):
+        world.now += SECOND
+        world.give(FROM, *(order if pages == 1 else order[number : number + 1]))
+    assert set(world.listed("circl")) == {MAL["id"], MESSAGE["id"]}
+    assert replay(world.store, Asked(), world.now).counts == {}
+
+
+@pytest.mark.parametrize("name", ["to_refs", "cc_refs", "bcc_refs"])
+def test_whoever_had_it_is_told_that_it_is_withdrawn(world: World, name: str) -> None:
+    """R8: it went while nothing said whose it was."""
+    world.give(FROM, MAL, BOB)
+    assert set(world.listed("circl")) == {MAL["id"], BOB["id"]}
+    world.now += SECOND
+    world.give(FROM, message(MAL, BOB, name=name))
+    assert BOB["id"] not in world.listed("circl") and len(world.listed("circl", recalls=True)) == 3
+
+
+def test_what_was_said_once_stays_said(world: World) -> None:
+    """A message without recipients takes nothing back, and a sender who was a recipient stays one."""
+    world.give(FROM, MAL, BOB, EVE, MESSAGE)
+    world.now += SECOND
+    world.give(FROM, message(BOB, EVE, subject="re: facture"), {**MESSAGE, "subject": "other", "to_refs": [EVE["id"]]})
+    assert {BOB["id"], EVE["id"]}.isdisjoint(world.listed("circl"))
+
+
+def test_r14_each_source_speaks_for_its_own_statements(world: World) -> None:
+    """What another source says of the same mailbox changes nothing that this one gave."""
+    world.give(FROM, BOB)
+    before = world.listed("circl")
+    world.now += SECOND
+    world.give(OTHER, MAL, {**MESSAGE, "object_marking_refs": marked({}, Tlp.RED)["object_marking_refs"]})
+    assert before == [BOB["id"]] == [each for each in world.listed("circl") if each == BOB["id"]]
+
+
+def test_what_something_targets_is_a_victims(world: World) -> None:
+    """An address that an attack was aimed at is the victim's; one that it used is not."""
+    mine, theirs = observable("ipv4-addr", "a", value="198.51.100.7"), observable("ipv4-addr", "b", value="203.0.113.9")
+    campaign = {
+        "type": "campaign", "spec_version": "2.1", "id": f"campaign--{uuid.uuid5(uuid.NAMESPACE_URL, 'c')}",
+        "created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "name": "lanterne",
+    }  # fmt: skip
+    world.give(FROM, marked(campaign, Tlp.GREEN), mine, theirs)
+    for word, target in (("targets", mine), ("uses", theirs)):
+        world.now += SECOND
+        world.give(FROM, linked(campaign, word, target))
+    assert mine["id"] not in world.listed("circl") and theirs["id"] in world.listed("circl")
+
+
+def linked(source: Mapping[str, Any], word: str, target: Mapping[str, Any]) -> dict[str, Any]:
+    made = {
+        "type": "relationship", "spec_version": "2.1", "created": "2026-01-01T00:00:00.000Z",
+        "id": f"relationship--{uuid.uuid5(uuid.NAMESPACE_URL, source['id'] + word + target['id'])}",
+        "modified": "2026-01-01T00:00:00.000Z", "relationship_type": word, "source_ref": source["id"],
+        "target_ref": target["id"],
+    }  # fmt: skip
+    return marked(made, Tlp.GREEN)
+
+
+def test_what_the_operator_allows_is_nobodys(store: Store) -> None:
+    """`personal.allowed` holds for recipients too."""
+    world = World(store, replace(under("strip"), personal=Choice(allowed=("ville.example",))))
+    world.give(FROM, MAL, BOB)
+    world.now += SECOND
+    world.give(FROM, MESSAGE)
+    assert BOB["id"] in world.listed("circl")
+
+
+@pytest.mark.parametrize(("personal", "goes"), [("hold", False), ("allowed", True)])
+def test_the_agreement_says_what_becomes_of_it(store: Store, personal: Personal, goes: bool) -> None:
+    """Held for a person, or let go."""
+    world = World(store, under(personal))
+    world.give(FROM, MAL, BOB)
+    world.now += SECOND
+    world.give(FROM, MESSAGE)
+    assert (BOB["id"] in world.listed("circl")) is goes
+
+
+def test_terms_that_change_find_it(store: Store) -> None:
+    """What was let go under one clause is not under another, and comes back with the first."""
+    world = World(store, under("allowed"))
+    world.give(FROM, MAL, BOB, MESSAGE)
+    assert BOB["id"] in world.listed("circl")
+    for personal, goes in (("strip", False), ("allowed", True)):
+        world.now += SECOND
+        world.follow(under(personal))  # type: ignore[arg-type]
+        assert (BOB["id"] in world.listed("circl")) is goes
+    assert replay(world.store, Asked(), world.now).counts == {}
+
+
+def test_r18_too_many_at_once_are_shut_out_and_looked_at_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them may be read meanwhile, and what comes in between is not let go either."""
+    monkeypatch.setattr(later, "MOST", 2)
+    many = [mailbox(f"bob{number}") for number in range(5)]
+    world.give(FROM, MAL, *many)
+    world.now += SECOND
+    world.give(FROM, message(MAL, *many))
+    with world.store.reading() as tx:
+        row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
+        assert row is not None and not row.open and later.any_left(tx)
+    world.give(FROM, mailbox("bob9"))
+    afterwards.resume(world.store, world.rules, lambda: world.now, lambda: False)
+    with world.store.reading() as tx:
+        row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
+        assert row is not None and row.open and not later.any_left(tx)
+    listed = set(world.listed("circl"))
+    assert listed.isdisjoint(each["id"] for each in many) and mailbox("bob9")["id"] in listed
+    assert replay(world.store, Asked(), world.now).counts == {}
+
+
+def test_what_an_earlier_release_took_is_read_again(world: World) -> None:
+    """The migration leaves a word for each source whose messages nobody asked."""
+    world.give(FROM, MAL, BOB, MESSAGE)
+    with world.store.writing() as tx:
+        held = statements.held(tx, [MAL["id"], BOB["id"], MESSAGE["id"]])
+        upto = max(item.seq for group in held.values() for item in group)
+        for table in (tables.trait, tables.victim, tables.derived):
+            tx.execute(delete(table))
+        row = {"kind": "messages", "source": FROM, "about": "[]", "after": 0, "upto": upto, "shut": "[]"}
+        tx.execute(insert(tables.later), [row])
+    afterwards.resume(world.store, world.rules, lambda: world.now, lambda: False)
+    world.give(FROM, EVE, message(MAL, EVE, subject="other"))
+    assert {BOB["id"], EVE["id"]}.isdisjoint(world.listed("circl"))
