@@ -22,7 +22,8 @@ def test_the_words_that_stores_and_programs_read() -> None:
 def test_what_is_not_said_of_a_subject_or_decision_lets_nothing_more_go() -> None:
     """No part has marks of its own, it names nobody, nothing personal is in it, and nobody has let it go."""
     subject = Subject(peer="circl", type="indicator", label=None)
-    assert (subject.parts, subject.named, subject.personal, subject.approved) == (None, False, False, frozenset())
+    assert (subject.parts, subject.named, subject.approved) == (None, False, frozenset())
+    assert (subject.personal, subject.victim) == (False, False)
     decision = Decision(verdict=Verdict.RELEASE, reasons=("release.home",))
     assert (decision.not_after, decision.transform, decision.released) == (None, None, True)
     assert not hold("a.b").released
