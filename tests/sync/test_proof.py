@@ -256,7 +256,7 @@ def _name_stays(patch: pytest.MonkeyPatch) -> None:
 
 
 def _not_stripped(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(transform, "_impersonal", lambda document, _: document)
+    patch.setattr(transform, "_impersonal", lambda document, _, **__: document)
 
 
 def _not_redacted(patch: pytest.MonkeyPatch) -> None:
