@@ -517,7 +517,7 @@ def test_terms_of_before_that_cannot_be_read_are_not_known(memory: Store) -> Non
 def test_r35_a_class_holds_all_that_a_decision_asks_of_a_statement() -> None:
     """Who gives a statement a column says here whether decisions rest on it: then it belongs to the keys of classes."""
     asked = {*classes.KEY, "waiting", "touch", "withdrawn", "copied", "source", "newest", "version"}
-    asked |= {"parts", "personal", "approved"}  # what has one of these is decided by itself
+    asked |= {"parts", "personal", "victim", "approved"}  # what has one of these is decided by itself
     of_no_decision = {
         "seq", "stix_id", "precision", "digest", "fact", "stated", "marked", "basis", "repairs", "received", "event",
         "attributes", "block", "start", "stop",
