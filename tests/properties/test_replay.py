@@ -23,6 +23,7 @@ from exchange.sync.accept import accept
 from exchange.sync.accounting import Asked
 from exchange.sync.listing import Lister
 from exchange.sync.proof.chance import Chance
+from exchange.sync.proof.oracle import kinds_of
 from exchange.sync.proof.words import page as brought
 from exchange.sync.proof.words import source_of
 from exchange.sync.replay import Replayed, replay
@@ -88,7 +89,7 @@ class History:
     def _given(self) -> None:
         world = self.world
         case = Chance(world.terms, NOW, self.random.randrange(10**9)).case()
-        kinds = {thing.number: thing.kind for move in case.moves for thing in move.things}
+        kinds = kinds_of(case)
         for move in case.moves:
             self._pass(SECOND)
             accept(

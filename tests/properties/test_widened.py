@@ -65,7 +65,7 @@ class Drama:
     def __init__(self, store: Store, terms: Terms, seed: int) -> None:
         self.court, self.random = Court(store, terms, Visitor), Random(seed)  # noqa: S311 (cases to try, no secret)
         chance = Chance(terms, NOW, seed)
-        self.case = _ours(chance.case(), self.random)
+        self.case = _ours(chance.case(victims=False), self.random)
         self.record, self.acts = Record(), 0
 
     def leak(self, *, forget: bool = False) -> Leak | None:

@@ -118,13 +118,14 @@ def _told(move: Move) -> list[str]:
     lines = []
     for thing in move.things:
         said = [*thing.marks, *(f"({mark})" for mark in thing.parts)]
-        said += [f"-> {ref}" for ref in thing.refs]
+        roles = thing.roles or ("",) * len(thing.refs)
+        said += [f"{role} -> {ref}".strip() for role, ref in zip(roles, thing.refs, strict=True)]
         said += [
             f"{name}={value}" for name in ("version", "reach", "creator", "text") if (value := getattr(thing, name))
         ]
         said += [name for name in ("iep", "draft", "unnamed") if getattr(thing, name)]
         said += [] if thing.confidence is None else [f"confidence={thing.confidence}"]
-        said += thing.misp
+        said += [*thing.misp, *(f"victim={each}" for each in thing.victims)]
         said += [] if thing.orgs is None else [f"orgs={','.join(thing.orgs) or '-'}"]
         posted = f" -> {move.posted}" if move.posted else ""
         lines.append(f"{move.giver}{posted}: {thing.kind} {thing.number}  {' '.join(said) or '-'}")

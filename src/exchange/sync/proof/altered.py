@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from exchange.model.party import QUEBEC, Agreement, Terms
@@ -45,11 +45,13 @@ def tokens(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def breaks(
-    terms: Terms, agreement: Agreement, thing: Thing, giver: str, item: Mapping[str, Any], told: Told, *, seen: bool
-) -> Iterator[str]:
+    terms: Terms, agreement: Agreement, thing: Thing, giver: str, item: Mapping[str, Any], told: Told, *, seen: bool,
+    victims: frozenset[str],
+) -> Iterator[str]:  # fmt: skip
     """The clauses about form that `item`, made of `thing` or the thing itself, does not keep.
 
-    `told`: what its source told of identities; `seen`: as many persons as it takes let it go as it is.
+    `told`: what its source told of identities; `seen`: as many persons as it takes let it go as it is; `victims`: what
+    in it is a victim's.
     """
     send = agreement.send
     if send is None:
@@ -60,9 +62,9 @@ def breaks(
     if wanted is None:
         parties = [terms.peers[each] for each in agreement.parties if each in terms.peers]
         wanted = "allowed" if all(each.home or each.jurisdiction == QUEBEC for each in parties) else "strip"
-    if wanted != "allowed" and PERSON in json.dumps(item) and not (wanted == "hold" and seen):
+    if wanted != "allowed" and _shows(item, victims) and not (wanted == "hold" and seen):
         yield "person"
-    if wanted == "hold" and PERSON in text_of(thing) and not seen:
+    if wanted == "hold" and (PERSON in text_of(thing) or victims) and not seen:
         yield "person"  # nobody has looked at it
     if (send.redact - _ESSENTIAL) & (item.keys() - _of_pseudonym(item)):
         yield "redact"
@@ -74,13 +76,19 @@ def levels_left(item: Mapping[str, Any]) -> frozenset[str]:
 
 
 def shows_anybody(
-    terms: Terms, thing: Thing, giver: str, item: Mapping[str, Any], told: Told, *, ours: bool
+    terms: Terms, thing: Thing, giver: str, item: Mapping[str, Any], told: Told, *, ours: bool, victims: frozenset[str]
 ) -> Iterator[str]:
     """What the ministry's right does not let out: who gave it, unless that is our own house, or a person."""
     if not ours and _names(terms, thing, giver, item, told):
         yield "named"
-    if PERSON in json.dumps(item):
+    if _shows(item, victims):
         yield "person"
+
+
+def _shows(item: Mapping[str, Any], victims: Iterable[str]) -> bool:
+    """Whether a person at the place that was attacked, or what is a victim's, stands in what left."""
+    body = json.dumps(item, ensure_ascii=False)
+    return PERSON in body or any(each in body for each in victims)
 
 
 def _of_pseudonym(item: Mapping[str, Any]) -> frozenset[str]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
 from random import Random
 
 from exchange.model.party import Terms
+from exchange.sync.proof.events import event
+from exchange.sync.proof.mail import by_another, mail
 from exchange.sync.proof.words import (
     AHEAD,
     CONTAINERS,
     IDENTITY,
     LINKS,
     MARKS,
+    OBSERVABLES,
     PERSON,
     Case,
     Move,
@@ -29,6 +33,7 @@ _THINGS = 6
 TELLER = 50
 """The number of the producer whose names are told."""
 _NAMED, _LET_GO, _HALF, _PERSONAL = 0.3, 0.25, 0.5, 0.3
+_MAILED, _BORN_IN_MISP, _ANSWERED, _LOOKED_AT, _SHUFFLED = 0.2, 0.15, 0.4, 0.2, 0.7
 
 
 class Chance:
@@ -40,6 +45,7 @@ class Chance:
         self._besides = Random(f"{seed} besides")  # noqa: S311
         """For what is added to a case: what is in it without that stays as it is."""
         self._persons = Random(f"{seed} persons")  # noqa: S311
+        self._victims = Random(f"{seed} victims")  # noqa: S311
         self.givers = sorted(terms.peers)
         self.moments = moments(terms, now)
         self.identities = sorted(
@@ -53,13 +59,16 @@ class Chance:
         self.called = called(terms)
         self._asked = 0.15 if len(self.called) > len(called_by_nobody()) else 0.05
 
-    def case(self) -> Case:
-        """A few things, said by one or two givers, in some order, at one of the moments that matter."""
+    def case(self, *, victims: bool = True) -> Case:
+        """A few things, said by one or two givers, in some order, at one of the moments that matter.
+
+        `victims`: and in some, mail and events of MISP that say who was attacked.
+        """
         kinds = self._kinds()
         moves: list[Move] = []
         for giver in self.random.sample(self.givers, min(len(self.givers), self.random.choice((1, 1, 2)))):
             things = [self._thing(number, kinds) for number in kinds if self._odds(0.85)]
-            things += [self._newer(each) for each in things if each.kind != "domain-name" and self._odds(0.2)]
+            things += [self._newer(each) for each in things if each.kind not in OBSERVABLES and self._odds(0.2)]
             self.random.shuffle(things)
             moves += self._moves(giver, tuple(things))
         order = list(range(len(moves)))
@@ -73,7 +82,41 @@ class Chance:
             arranged = self._let_go(arranged)
         if self._persons.random() < _PERSONAL:
             arranged = self._of_persons(arranged)
+        if victims:
+            arranged = self._of_victims(arranged)
         return Case(moves=tuple(arranged), at=self.random.choice(self.moments))
+
+    def _of_victims(self, moves: list[Move]) -> list[Move]:
+        """The same, and mail, or what was born in MISP, in pages between the others and in any order."""
+        chance = self._victims
+        if chance.random() < _MAILED:
+            by, things = chance.choice(moves), mail(chance)
+            moves = self._scattered(moves, by, things)
+            others = [each for each in moves if (each.giver, each.posted) != (by.giver, by.posted)]
+            if others and chance.random() < _ANSWERED:
+                moves = self._scattered(moves, chance.choice(others), by_another(chance, things))
+        if chance.random() < _BORN_IN_MISP:
+            by = chance.choice(moves)
+            moves = self._scattered(moves, by, event(chance, self.givers.index(by.giver)))
+        return moves
+
+    def _scattered(self, moves: list[Move], by: Move, things: list[Thing]) -> list[Move]:
+        chance, found = self._victims, list(moves)
+        if chance.random() < _SHUFFLED:
+            chance.shuffle(things)
+        cuts = sorted(chance.randint(0, len(things)) for _ in range(chance.randint(0, 2)))
+        at = 0
+        for begin, end in pairwise((0, *cuts, len(things))):
+            at = chance.randint(at, len(found))
+            last, words = chance.random() < _HALF, tuple[Word, ...]()
+            if begin < end and chance.random() < _LOOKED_AT:
+                whom = chance.choice(["", *(a.id for a in self.terms.agreements)])
+                number = chance.choice(things[begin:end]).number
+                words = tuple(Word(number, whom, who) for who in ("marie", "jean")[: chance.randint(1, 2)])
+            page = tuple(things[begin:end])
+            found.insert(at, Move(giver=by.giver, things=page, last=last, posted=by.posted, words=words))
+            at += 1
+        return [*found, Move(giver=by.giver, things=(), posted=by.posted)]
 
     def _of_persons(self, moves: list[Move]) -> list[Move]:
         """The same, in which one giver writes of a person wherever there is room, and nothing keeps half of it in."""
@@ -102,7 +145,7 @@ class Chance:
         for move in moves:
             things = tuple(
                 replace(each, creator=whose, text=f"Seen by {name_of(TELLER, chance.randint(0, 3))}")
-                if (move.giver, move.posted) == (by.giver, by.posted) and each.kind != "domain-name"
+                if (move.giver, move.posted) == (by.giver, by.posted) and each.kind not in OBSERVABLES
                 and chance.random() < _HALF else each
                 for each in move.things
             )  # fmt: skip
@@ -133,13 +176,16 @@ class Chance:
     def others(self, case: Case, giver: str) -> Move:
         """What another giver says of the same things and of others, all at once."""
         said = [thing for move in case.moves for thing in move.things]
-        kinds = {thing.number: thing.kind for thing in said if thing.kind != IDENTITY}
+        kinds = {thing.number: thing.kind for thing in said if thing.kind in (*_KINDS, *_HOLDING) and not thing.given}
         more = dict(kinds) if self._odds(0.7) else {}
         extra = {len(kinds) + 100 + n: self.random.choice(_KINDS) for n in range(2)}
         known = {**kinds, **extra}
         things = [self._thing(number, known, creator=False) for number in (*more, *extra)]
         # What another one calls a producer is no name here (R14).
-        things += [self._identity(whose, 3) for whose in sorted({t.creator for t in said if t.kind == IDENTITY})]
+        told = sorted({t.creator for t in said if t.kind == IDENTITY and not t.given})
+        things += [self._identity(whose, 3) for whose in told]
+        things += by_another(self._victims, said)
+        things += [each for each in said if each.given and self._victims.random() < _HALF]
         return Move(giver=giver, things=tuple(things))
 
     def _kinds(self) -> dict[int, str]:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from exchange.model.party import Agreement, Peer, Receive, Send, Terms
 from exchange.sync.proof import acts, altered
 from exchange.sync.proof.record import TLP, Act, Record, Room, Statement, Worth, levels
-from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, Case, Thing, called, kind_of
+from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, OBSERVABLES, Case, Thing, called, kind_of
 
 Item = Mapping[str, Any]
 """What left, as a reader has it."""
@@ -119,7 +119,7 @@ class Oracle:
                 yield "act"
             yield from altered.shows_anybody(
                 self.terms, statement.thing, statement.giver, item, lambda ids: record.told(statement.source, ids),
-                ours=ours,
+                ours=ours, victims=record.victims(statement),
             )  # fmt: skip
         if not altered.tokens(item) or altered.levels_left(item) != {act.level}:
             yield "marks"
@@ -344,15 +344,16 @@ class Oracle:
         if way.item is not None and not own:  # who reads back what they wrote has it as it was (R3)
             source, seen = way.statement.source, all(self._let_go(way, member) for member in way.room.members)
             yield from altered.breaks(
-                self.terms, agreement, thing, giver, way.item, lambda ids: way.record.told(source, ids), seen=seen
-            )
+                self.terms, agreement, thing, giver, way.item, lambda ids: way.record.told(source, ids), seen=seen,
+                victims=way.record.victims(way.statement),
+            )  # fmt: skip
 
 
 def _unfit(clause: Receive | Send, thing: Thing) -> Iterator[str]:
     """What of its type and its confidence the clause does not take."""
     if clause.types is not None and thing.kind not in clause.types:
         yield "type"
-    if clause.confidence is not None and thing.kind != "domain-name":
+    if clause.confidence is not None and thing.kind not in OBSERVABLES:
         unsure = not clause.unrated if thing.confidence is None else thing.confidence < clause.confidence
         if unsure:
             yield "confidence"

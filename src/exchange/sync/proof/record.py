@@ -11,15 +11,19 @@ from exchange.sync.proof.words import (
     AHEAD,
     CONTAINERS,
     IDENTITY,
+    MAILBOX,
+    MESSAGE,
+    RECIPIENTS,
     Move,
     Thing,
     Word,
     id_of,
     kind_of,
-    name_of,
+    name_in,
     said,
     source_of,
     trail,
+    value_of,
 )
 
 TLP = {"clear": 0, "green": 1, "amber": 2, "amber+strict": 3, "red": 4}
@@ -121,12 +125,16 @@ class Record:
     """Trail of a statement → what persons widened of it; in a play of `policy prove` nobody does."""
     _newest: dict[tuple[str, int], Statement] = field(default_factory=dict)
     _referring: dict[tuple[str, int], set[int]] = field(default_factory=dict)
+    _made_by: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    """(source, identity) → what it says was created by that."""
     _open: dict[str, set[str]] = field(default_factory=dict)
     """Source → what an unfinished drain of it has brought that is decided when that is complete (R11)."""
 
     _told: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     """Source → identity, as `bare` writes it → the names that it was ever given there."""
     _approved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _written_to: dict[str, set[int]] = field(default_factory=dict)
+    """Source → the mailboxes to which a message that it told of went."""
 
     def add(self, move: Move) -> None:
         """What a move brought; a repetition only tightens, but publishes what it calls published (R10)."""
@@ -147,7 +155,12 @@ class Record:
                 waiting.add(key)
             if thing.kind == IDENTITY:
                 names = self._told.setdefault(source, {}).setdefault(bare(id_of(thing.number, kind_of(thing))), set())
-                names.add(name_of(thing.number, thing.version))
+                names.add(name_in(thing))
+            if thing.kind == MESSAGE:
+                to = {ref for ref, role in zip(thing.refs, thing.roles, strict=False) if role in RECIPIENTS}
+                self._written_to.setdefault(source, set()).update(to)
+            if thing.creator and thing.kind != IDENTITY:
+                self._made_by.setdefault((source, thing.creator), set()).add(thing.number)
             for ref in thing.refs:
                 self._referring.setdefault((source, ref), set()).add(thing.number)
 
@@ -171,6 +184,18 @@ class Record:
         known = self._told.get(source, {})
         return {each: known[each] for each in ids if each in known}
 
+    def victims(self, statement: Statement) -> frozenset[str]:
+        """What of it is a victim's: what it was born with, whoever is shown with a mailbox, and a mailbox to which any
+        message went, if the same source says so (R14), before or after. Who else wrote from it is no matter.
+        """
+        thing = statement.thing
+        found = set(thing.victims)
+        if thing.kind == MAILBOX and not thing.given:
+            found |= {thing.text} - {""}
+            if thing.number in self._written_to.get(statement.source, ()):
+                found.add(value_of(thing))
+        return frozenset(found)
+
     def widen(self, act: Act) -> None:
         """What a person did."""
         self.acts.setdefault(act.statement.trail, []).append(act)
@@ -190,10 +215,12 @@ class Record:
                 yield newest
 
     def referring(self, source: str, number: int) -> Iterator[Statement]:
-        """The newest versions of that source's things that hold or join this one."""
-        for other in self._referring.get((source, number), ()):
+        """The newest versions of that source's things that hold or join this one, or name it as their creator."""
+        this = self._newest.get((source, number))
+        whose = kind_of(this.thing) if this is not None and this.thing.kind == IDENTITY else ""
+        for other in (*self._referring.get((source, number), ()), *self._made_by.get((source, whose), ())):
             newest = self._newest.get((source, other))
-            if newest is not None and number in newest.thing.refs:
+            if newest is not None and (number in newest.thing.refs or (whose and newest.thing.creator == whose)):
                 yield newest
 
 

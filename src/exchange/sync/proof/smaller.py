@@ -62,7 +62,14 @@ def _plainer(thing: Thing) -> Iterator[Thing]:
         yield replace(thing, marks=thing.marks[:at] + thing.marks[at + 1 :])
     for at in range(len(thing.parts)):
         yield replace(thing, parts=thing.parts[:at] + thing.parts[at + 1 :])
-    if len(thing.refs) > 1:
+    if thing.given:
+        return
+    if thing.roles:
+        yield from (
+            replace(thing, refs=thing.refs[:at] + thing.refs[at + 1 :], roles=thing.roles[:at] + thing.roles[at + 1 :])
+            for at in range(len(thing.roles))
+        )
+    elif len(thing.refs) > 1:
         yield from (replace(thing, refs=(ref,)) for ref in thing.refs)
     plain = Thing(number=thing.number)
     less = (

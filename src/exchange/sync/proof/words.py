@@ -51,6 +51,13 @@ SAID = "x_said"
 """The property by which a listed object is known for the statement that it is."""
 PERSON = "marie.roy@victime.example"
 """Somebody at the place that was attacked."""
+MAILBOX, MESSAGE = "email-addr", "email-message"
+SENDERS, RECIPIENTS = ("from_ref", "sender_ref"), ("to_refs", "cc_refs", "bcc_refs")
+"""In which properties a message names mailboxes; to those of RECIPIENTS it went."""
+OBSERVABLES = frozenset({
+    "domain-name", MAILBOX, MESSAGE, "file", "ipv4-addr", "network-traffic", "url", "user-account",
+})  # fmt: skip
+"""What has neither version, creator, confidence nor labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,8 @@ class Thing:
     """The same, each on a part of it (`part_of`)."""
     refs: tuple[int, ...] = ()
     """The things that it holds or joins, by number."""
+    roles: tuple[str, ...] = ()
+    """Of a message: for each of `refs` the property in which it stands."""
     version: int = 0
     creator: str = ""
     reach: int = 0
@@ -74,12 +83,16 @@ class Thing:
     orgs: tuple[str, ...] | None = None
     """Of a sharing group."""
     text: str = ""
-    """Free text in it: about a person, or by a producer."""
+    """Free text in it: about a person, or by a producer; of a mailbox the name that is shown with it."""
     confidence: int | None = None
     misp: tuple[str, ...] = ()
     """What MISP calls it: `type:…`, `category:…`, `name:…` (of an object's template)."""
     unnamed: bool = False
     """Its producer must not be named (`tlp:ex:chr`)."""
+    given: str = ""
+    """What our converter made of MISP, as JSON: it stands for all that is not said here."""
+    victims: tuple[str, ...] = ()
+    """What stands in `given` and is a victim's, by the type or category of its attribute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +136,8 @@ def source_of(move: Move) -> str:
 
 
 def called(thing: Thing) -> tuple[str, ...]:
-    """What MISP calls it, in the words of agreements; an observable has no place to say it."""
-    words = () if thing.kind == "domain-name" else thing.misp
+    """What MISP calls it, in the words of agreements; an observable that came alone has no place to say it."""
+    words = () if thing.kind in OBSERVABLES and not thing.given else thing.misp
     return tuple(word.replace("name:", "template:") for word in words)
 
 
@@ -134,13 +147,20 @@ def id_of(number: int, kind: str) -> str:
 
 
 def kind_of(thing: Thing) -> str:
-    """By what `id_of` knows it: an identity is its own creator."""
+    """By what `id_of` knows it: an identity is its own creator, and what the converter made has its own id."""
+    if thing.given:
+        return str(json.loads(thing.given)["id"])
     return thing.creator if thing.kind == IDENTITY and thing.creator else thing.kind
 
 
 def name_of(number: int, version: int) -> str:
     """By what an identity is known, by this version of it."""
     return f"Vigie{number}v{version}"
+
+
+def name_in(thing: Thing) -> str:
+    """By what it says that the identity is known."""
+    return str(json.loads(thing.given)["name"]) if thing.given else name_of(thing.number, thing.version)
 
 
 IDENTITY = "identity"
@@ -179,12 +199,13 @@ def written(thing: Thing, move: Move, kinds: Mapping[int, str], at: datetime) ->
         "type": thing.kind, "spec_version": "2.1", "id": id_of(thing.number, kind_of(thing)),
         SAID: said(thing, move), **_content(thing, [id_of(ref, kinds.get(ref, "indicator")) for ref in thing.refs], at),
     }  # fmt: skip
-    if thing.kind != "domain-name":
+    if thing.kind not in OBSERVABLES:
         made |= {"created": stamp(0, at), "modified": stamp(thing.version, at)}
         if thing.creator and thing.kind != IDENTITY:
             made["created_by_ref"] = thing.creator
         names = (word.partition(":") for word in thing.misp)
-        made["labels"] = [trail(made[SAID]), *(f'misp:{what}="{name}"' for what, _, name in names)]
+        words = made.get("labels", ()) if thing.given else (f'misp:{what}="{name}"' for what, _, name in names)
+        made["labels"] = [trail(made[SAID]), *words]
         if thing.confidence is not None:
             made["confidence"] = thing.confidence
     if thing.kind in _DESCRIBED and (thing.text or thing.parts):
@@ -207,7 +228,7 @@ _DESCRIBED = frozenset({
 
 def text_of(thing: Thing) -> str:
     """Its free text, where its type has room for it."""
-    return thing.text if thing.kind in _DESCRIBED else ""
+    return thing.text if thing.kind in _DESCRIBED or thing.kind == MESSAGE else ""
 
 
 def part_of(thing: Thing, place: int) -> str:
@@ -222,7 +243,9 @@ def trail(told: str) -> str:
 
 def value_of(thing: Thing) -> str:
     """The value of an observable; of all else what it has none of."""
-    return f"n{thing.number}.example"
+    if thing.given:
+        return str(json.loads(thing.given).get("value", ""))
+    return f"n{thing.number}@courriel.example" if thing.kind == MAILBOX else f"n{thing.number}.example"
 
 
 def said(thing: Thing, move: Move) -> str:
@@ -231,6 +254,12 @@ def said(thing: Thing, move: Move) -> str:
 
 
 def _content(thing: Thing, refs: list[str], at: datetime) -> dict[str, Any]:
+    if thing.given:
+        return {name: value for name, value in json.loads(thing.given).items() if name not in _SAID_HERE}
+    return _mail(thing, refs) if thing.kind in (MAILBOX, MESSAGE) else _plain(thing, refs, at)
+
+
+def _plain(thing: Thing, refs: list[str], at: datetime) -> dict[str, Any]:
     name, since = f"n{thing.number}", stamp(0, at)
     if thing.kind in CONTAINERS:
         more = {"published": since} if thing.kind == "report" else {"context": "suspicious-activity"}
@@ -253,3 +282,16 @@ def _content(thing: Thing, refs: list[str], at: datetime) -> dict[str, Any]:
             return {**({"content": name} if thing.kind == "note" else {"opinion": "agree"}), "object_refs": refs}
         case _:
             return {"name": name}
+
+
+_SAID_HERE = frozenset({"object_marking_refs", "created_by_ref", "created", "modified", "id", "type", "spec_version"})
+
+
+def _mail(thing: Thing, refs: list[str]) -> dict[str, Any]:
+    """A mailbox, or a message with those that it names: it has one sender, and recipients in lists."""
+    if thing.kind == MAILBOX:
+        return {"value": value_of(thing), **({"display_name": thing.text} if thing.text else {})}
+    made: dict[str, Any] = {"is_multipart": False, **({"body": thing.text} if thing.text else {})}
+    for role, ref in zip(thing.roles, refs, strict=True):
+        made[role] = [*made.get(role, ()), ref] if role in RECIPIENTS else ref
+    return made
