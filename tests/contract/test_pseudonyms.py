@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from exchange.model.marking import TLP2_ID, Tlp
-from exchange.store import Store, tables
+from exchange.model.party import Receive, Send
+from exchange.store import Store, audiences, migrate, tables
+from exchange.store import later as queue
+from exchange.store.derived import Derived
+from exchange.sync import afterwards
 from exchange.sync.withdrawing import named, withdraw_from_all
 from tests.contract.test_derived import FROM, LATER, Reading, identity, later, under
-from tests.world import CCC_IDENTITY, NODE, OPEN_WRITE, collection, indicator, terms
+from tests.world import CCC_IDENTITY, NODE, OPEN_WRITE, agreement, collection, indicator, terms
 
 
 @pytest.fixture
@@ -133,3 +137,56 @@ def test_a_pseudonym_is_not_from_the_future(store: Store) -> None:
     world = Reading(store, under(attribution="anonymous"))
     world.give(FROM, {**identity(), "created": "1970-01-01T00:00:00.000Z"})
     assert world.one()["modified"] < identity()["modified"]
+
+
+# --- what earlier builds left ---------------------------------------------------------------------------------------
+
+
+def upgraded(world: Reading) -> None:
+    """`exchange migrate`, for a store of the build before."""
+    with world.store.writing() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0024'"))
+    migrate(world.store)
+
+
+def resumed(world: Reading) -> None:
+    world.now += LATER
+    afterwards.resume(world.store, world.rules, lambda: world.now, lambda: False)
+
+
+def shut(world: Reading) -> set[str]:
+    """Who is answered 503."""
+    with world.store.reading() as tx:
+        return {member for row in audiences.everyone(tx).values() if not row.open for member in row.members}
+
+
+def test_what_hides_nobody_is_not_read_at_each_word_on_a_producer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0020 took all that was altered for something that hides somebody."""
+    world = Reading(store, terms(agreements=[
+        agreement("donne", "ccc", receive=Receive(ceiling=Tlp.AMBER)),
+        agreement("cache", "cert-ee", send=Send(ceiling=Tlp.GREEN, attribution="anonymous")),
+        agreement("caviarde", "circl", send=Send(ceiling=Tlp.GREEN, redact=frozenset({"name"}))),
+    ]))  # fmt: skip
+    world.give(FROM, identity(), indicator(created_by_ref=CCC_IDENTITY, name="of a name"))
+    before, was = [world.body(peer) for peer in ("cert-ee", "circl")], looked_for(world)
+    assert {each.names != "" for each in was} == {True, False}
+    with store.writing() as tx:
+        tx.execute(update(tables.derived).values(names="?"))
+    upgraded(world)
+    assert shut(world) == set()
+    resumed(world)
+    assert looked_for(world) == was
+    assert [world.body(peer) for peer in ("cert-ee", "circl")] == before
+    monkeypatch.setattr(queue, "MOST", 0)
+    world.now += LATER
+    world.give(FROM, later(identity("Vigie du Nord"), 1))
+    assert shut(world) == {"cert-ee"}
+
+
+def looked_for(world: Reading) -> list[Derived]:
+    """By which names each thing that was made was found to show nobody."""
+    columns = [tables.derived.c[name] for name in Derived._fields]
+    with world.store.reading() as tx:
+        return [Derived(*row) for row in tx.execute(select(*columns).order_by(*columns[:2]))]

@@ -45,7 +45,7 @@ later = Table(
     "later",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("kind", String, nullable=False, comment="names, or marks"),
+    Column("kind", String, nullable=False, comment="names, marks, or forms"),
     Column("source", String, nullable=False, comment="who told it, and of whose statements it tells"),
     Column("about", Text, nullable=False, comment="JSON: creators (none: all), or marks and meanings"),
     Column("after", BigInteger, nullable=False, comment="the last statement that was looked at"),

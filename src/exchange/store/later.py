@@ -18,7 +18,8 @@ from exchange.store.tables import audience, later
 
 MOST = 1_000
 """Statements that are looked at again in the transaction that makes it necessary (RULES R18)."""
-Kind = Literal["names", "marks"]
+Kind = Literal["names", "marks", "forms"]
+"""`forms`: what an earlier release made of statements is decided anew (0025)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,15 @@ is looked at again, a step at a time, and they are let in. Broken off, it goes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from exchange.policy import Rules
-from exchange.store import Store, audiences, derived, later, references, removals
+from exchange.store import Store, audiences, derived, later, references, removals, statements
 from exchange.store.audiences import EPOCH
-from exchange.store.later import Later
+from exchange.store.later import Kind, Later
 from exchange.sync import stages
 from exchange.sync.accept import STEP, judge_around, require
 from exchange.sync.lineage import doubtful
@@ -37,7 +37,7 @@ def resume(store: Store, rules: Rules, clock: Callable[[], datetime], stopping: 
 
 
 def _step(tx: Connection, rules: Rules, entry: Later, now: datetime) -> int:
-    seqs, ids = (_named if entry.kind == "names" else _meant)(tx, rules, entry)
+    seqs, ids = _LOOK[entry.kind](tx, rules, entry)
     if not seqs:
         _over(tx, rules, entry)
         return 0
@@ -59,6 +59,15 @@ def _meant(tx: Connection, rules: Rules, entry: Later) -> _Some:
     meanings = meanings_of(entry.about)
     seqs = references.bearing(tx, entry.source, meanings, after=entry.after, upto=entry.upto, most=STEP)
     return seqs, judge_around(tx, rules, entry.source, restated(tx, seqs, meanings))
+
+
+def _made(tx: Connection, _: Rules, entry: Later) -> _Some:
+    """What an earlier release made or listed otherwise than this one would."""
+    seqs = derived.hidden(tx, entry.source, (), after=entry.after, upto=entry.upto, most=STEP)
+    return seqs, [item.stix_id for item in statements.by_seq(tx, seqs) if item.stix_id]
+
+
+_LOOK: Mapping[Kind, Callable[[Connection, Rules, Later], _Some]] = {"names": _named, "marks": _meant, "forms": _made}
 
 
 def _over(tx: Connection, rules: Rules, entry: Later) -> None:
