@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import insert, select, text, update
 
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.party import Receive, Send
 from exchange.store import Store, audiences, migrate, tables
 from exchange.store import later as queue
 from exchange.store.derived import Derived
+from exchange.store.work import NODE as OURS
 from exchange.sync import afterwards
 from exchange.sync.withdrawing import named, withdraw_from_all
 from tests.contract.test_derived import FROM, LATER, Reading, identity, later, under
@@ -142,6 +143,24 @@ def test_a_pseudonym_is_not_from_the_future(store: Store) -> None:
 # --- what earlier builds left ---------------------------------------------------------------------------------------
 
 
+def doubled(world: Reading) -> list[tuple[int, int]]:
+    """Each pseudonym that stands listed once more, as an earlier build did when its original was decided anew."""
+    row, s = tables.listing.c, tables.statement.c
+    made = select(tables.listing).join(tables.statement, s.seq == row.seq).where(s.type == "identity", s.peer == OURS)
+    rows = []
+    with world.store.writing() as tx:
+        for found in tx.execute(made.where(row.closed.is_(None)).order_by(row.added)).mappings().all():
+            last = {each.number: each.last_added for each in audiences.everyone(tx).values()}[found["audience"]]
+            tx.execute(insert(tables.listing), [{**found, "added": last + 1, "sealed": False}])
+            audiences.advance(tx, {_key(tx, found["audience"]): last + 1})
+            rows.append((found["audience"], last + 1))
+    return rows
+
+
+def _key(tx: Any, number: int) -> str:
+    return next(key for key, row in audiences.everyone(tx).items() if row.number == number)
+
+
 def upgraded(world: Reading) -> None:
     """`exchange migrate`, for a store of the build before."""
     with world.store.writing() as tx:
@@ -158,6 +177,35 @@ def shut(world: Reading) -> set[str]:
     """Who is answered 503."""
     with world.store.reading() as tx:
         return {member for row in audiences.everyone(tx).values() if not row.open for member in row.members}
+
+
+def test_r21_what_an_earlier_build_listed_twice_stands_once(world: Reading) -> None:
+    before = world.body()
+    doubled(world)
+    assert 2 in standing(world).values()
+    upgraded(world)
+    assert "circl" in shut(world)
+    resumed(world)
+    assert set(standing(world).values()) == {1}
+    assert (shut(world), world.body(), world.told()) == (set(), before, [])
+
+
+def test_r8_what_an_earlier_build_left_standing_goes_with_a_notice(world: Reading) -> None:
+    """Of two rows only one was closed when the original became stricter."""
+    copy = world.one()["id"]
+    rows = doubled(world)
+    world.now += LATER
+    world.give(FROM, later(identity(), 2, object_marking_refs=[TLP2_ID[Tlp.RED]]))
+    with world.store.writing() as tx:
+        for number, added in rows:
+            here = (tables.listing.c.audience == number, tables.listing.c.added == added)
+            tx.execute(update(tables.listing).where(*here).values(closed=None, closed_code=None))
+    assert copy in {stix_id for _, stix_id, _ in standing(world)}
+    upgraded(world)
+    assert "circl" in shut(world)
+    resumed(world)
+    assert copy not in {stix_id for _, stix_id, _ in standing(world)}
+    assert (shut(world), world.told()) == (set(), [copy])
 
 
 def test_what_hides_nobody_is_not_read_at_each_word_on_a_producer(
