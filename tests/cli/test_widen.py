@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from exchange.cli import ledger, obstacles, review, terminal, trace, widen
+from exchange.cli import app, ledger, obstacles, review, terminal, trace, widen
 from exchange.cli.terminal import load, say
-from exchange.errors import UsageError
+from exchange.errors import StoreBusy, UsageError
 from exchange.i18n import LANGUAGES, describe
 from exchange.model.marking import Tlp
 from exchange.policy import widening
 from exchange.serve.ledger import Ledger
-from exchange.store import audiences, open_store, tables
+from exchange.store import Store, audiences, open_store, tables
 from exchange.sync import loosening
-from tests.cli.test_commands import COLLECTION, Person, person
+from tests.cli.test_commands import COLLECTION, RUNNER, Person, person
 from tests.world import CCC_IDENTITY, NODE, indicator
 
 __all__ = ["person"]
@@ -59,6 +60,33 @@ def test_it_is_shown_done_listed_and_ended(house: Person) -> None:
     assert house.asks("widen", "--end", "1", "--why", "enough")["gone"] == [about["new_id"]]
     assert visible(house) == 0
     assert "a person ended it" in house.types("widen", "--list").stdout
+
+
+def test_r18_a_busy_store_leaves_no_act_and_who_tries_again_does_it_once(
+    house: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever transaction another writer stands in the way of."""
+    writing, before = Store.writing, 0
+    for busy in range(1, 10):
+        turns = iter(range(1, 10))
+
+        def asked(store: Store, turns: Iterator[int] = turns, busy: int = busy) -> Any:
+            if next(turns) == busy:
+                raise StoreBusy("store.busy", seconds=2)
+            return writing(store)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "writing", asked)
+            done = RUNNER.invoke(app, [*ASKED, "--yes", "--config", str(house.config)])
+        acts = house.asks("widen", "--list")
+        assert len(acts) == visible(house) == (done.exit_code == 0), busy
+        if done.exit_code == 0:
+            assert before == busy - 1 > 0
+            break
+        before = busy
+    told = house.types(*ASKED, "--yes", code=64).stderr
+    assert "already, by act 1" in " ".join(told.split())
+    assert (len(house.asks("widen", "--list")), visible(house)) == (1, 1)
 
 
 def test_as_json_it_says_the_same(house: Person) -> None:

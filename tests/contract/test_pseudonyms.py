@@ -7,13 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select, text, update
 
 from exchange.model.marking import TLP2_ID, Tlp
-from exchange.store import Store, tables
+from exchange.model.party import Receive, Send
+from exchange.store import Store, audiences, migrate, tables
+from exchange.store import later as queue
+from exchange.store.derived import Derived
+from exchange.store.work import NODE as OURS
+from exchange.sync import afterwards
 from exchange.sync.withdrawing import named, withdraw_from_all
 from tests.contract.test_derived import FROM, LATER, Reading, identity, later, under
-from tests.world import CCC_IDENTITY, NODE, OPEN_WRITE, collection, indicator, terms
+from tests.world import CCC_IDENTITY, NODE, OPEN_WRITE, agreement, collection, indicator, terms
 
 
 @pytest.fixture
@@ -133,3 +138,105 @@ def test_a_pseudonym_is_not_from_the_future(store: Store) -> None:
     world = Reading(store, under(attribution="anonymous"))
     world.give(FROM, {**identity(), "created": "1970-01-01T00:00:00.000Z"})
     assert world.one()["modified"] < identity()["modified"]
+
+
+# --- what earlier builds left ---------------------------------------------------------------------------------------
+
+
+def doubled(world: Reading) -> list[tuple[int, int]]:
+    """Each pseudonym that stands listed once more, as an earlier build did when its original was decided anew."""
+    row, s = tables.listing.c, tables.statement.c
+    made = select(tables.listing).join(tables.statement, s.seq == row.seq).where(s.type == "identity", s.peer == OURS)
+    rows = []
+    with world.store.writing() as tx:
+        for found in tx.execute(made.where(row.closed.is_(None)).order_by(row.added)).mappings().all():
+            last = {each.number: each.last_added for each in audiences.everyone(tx).values()}[found["audience"]]
+            tx.execute(insert(tables.listing), [{**found, "added": last + 1, "sealed": False}])
+            audiences.advance(tx, {_key(tx, found["audience"]): last + 1})
+            rows.append((found["audience"], last + 1))
+    return rows
+
+
+def _key(tx: Any, number: int) -> str:
+    return next(key for key, row in audiences.everyone(tx).items() if row.number == number)
+
+
+def upgraded(world: Reading) -> None:
+    """`exchange migrate`, for a store of the build before."""
+    with world.store.writing() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0024'"))
+        tx.execute(text("DROP TABLE victim"))  # what 0026 makes
+        tx.execute(text("ALTER TABLE trait DROP COLUMN victim"))
+    migrate(world.store)
+
+
+def resumed(world: Reading) -> None:
+    world.now += LATER
+    afterwards.resume(world.store, world.rules, lambda: world.now, lambda: False)
+
+
+def shut(world: Reading) -> set[str]:
+    """Who is answered 503."""
+    with world.store.reading() as tx:
+        return {member for row in audiences.everyone(tx).values() if not row.open for member in row.members}
+
+
+def test_r21_what_an_earlier_build_listed_twice_stands_once(world: Reading) -> None:
+    before = world.body()
+    doubled(world)
+    assert 2 in standing(world).values()
+    upgraded(world)
+    assert "circl" in shut(world)
+    resumed(world)
+    assert set(standing(world).values()) == {1}
+    assert (shut(world), world.body(), world.told()) == (set(), before, [])
+
+
+def test_r8_what_an_earlier_build_left_standing_goes_with_a_notice(world: Reading) -> None:
+    """Of two rows only one was closed when the original became stricter."""
+    copy = world.one()["id"]
+    rows = doubled(world)
+    world.now += LATER
+    world.give(FROM, later(identity(), 2, object_marking_refs=[TLP2_ID[Tlp.RED]]))
+    with world.store.writing() as tx:
+        for number, added in rows:
+            here = (tables.listing.c.audience == number, tables.listing.c.added == added)
+            tx.execute(update(tables.listing).where(*here).values(closed=None, closed_code=None))
+    assert copy in {stix_id for _, stix_id, _ in standing(world)}
+    upgraded(world)
+    assert "circl" in shut(world)
+    resumed(world)
+    assert copy not in {stix_id for _, stix_id, _ in standing(world)}
+    assert (shut(world), world.told()) == (set(), [copy])
+
+
+def test_what_hides_nobody_is_not_read_at_each_word_on_a_producer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0020 took all that was altered for something that hides somebody."""
+    world = Reading(store, terms(agreements=[
+        agreement("donne", "ccc", receive=Receive(ceiling=Tlp.AMBER)),
+        agreement("cache", "cert-ee", send=Send(ceiling=Tlp.GREEN, attribution="anonymous")),
+        agreement("caviarde", "circl", send=Send(ceiling=Tlp.GREEN, redact=frozenset({"name"}))),
+    ]))  # fmt: skip
+    world.give(FROM, identity(), indicator(created_by_ref=CCC_IDENTITY, name="of a name"))
+    before, was = [world.body(peer) for peer in ("cert-ee", "circl")], looked_for(world)
+    assert {each.names != "" for each in was} == {True, False}
+    with store.writing() as tx:
+        tx.execute(update(tables.derived).values(names="?"))
+    upgraded(world)
+    assert shut(world) == set()
+    resumed(world)
+    assert looked_for(world) == was
+    assert [world.body(peer) for peer in ("cert-ee", "circl")] == before
+    monkeypatch.setattr(queue, "MOST", 0)
+    world.now += LATER
+    world.give(FROM, later(identity("Vigie du Nord"), 1))
+    assert shut(world) == {"cert-ee"}
+
+
+def looked_for(world: Reading) -> list[Derived]:
+    """By which names each thing that was made was found to show nobody."""
+    columns = [tables.derived.c[name] for name in Derived._fields]
+    with world.store.reading() as tx:
+        return [Derived(*row) for row in tx.execute(select(*columns).order_by(*columns[:2]))]

@@ -141,14 +141,16 @@ class Play:
             while reader.read(self.world, 3):
                 pass
             front, stands, ever, recalled = self._stands(reader)
-            assert not stands & recalled, "what is listed again is no longer recalled"
+            assert not front & recalled, "what is listed again is no longer recalled"
             assert front <= reader.held.keys() <= stands, reader
             assert reader.told <= ever, "told about what was never listed to it"
 
     def _stands(self, reader: Reader) -> tuple[set[str], set[str], set[str], set[str]]:
         """What the reader's audience has in front, what it has at all, all that ever stood there, and what is recalled.
 
-        What came in front of a twin and stands behind it now may be kept: it may still be fetched by its id.
+        What came in front of a twin and stands behind it now may be kept: it may still be fetched by its id. What was
+        withdrawn and comes back behind a twin is not listed again (R23), so its notice stays: it tells of the version
+        that went, and who reads late is to end as who read early.
         """
         with self.world.store.reading() as tx:
             row = audiences.of_reader(tx, reader.peer, f"collection:{reader.channel}")

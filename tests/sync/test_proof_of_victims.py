@@ -146,7 +146,7 @@ def _beside_is_nobodys(patch: pytest.MonkeyPatch) -> None:
 
 
 def _nothing_is_found(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(transform, "_impersonal", lambda document, _: document)
+    patch.setattr(transform, "_impersonal", lambda document, _, **__: document)
 
 
 SPOILT = [_type_says_nothing, _category_says_nothing, _beside_is_nobodys, _nothing_is_found]

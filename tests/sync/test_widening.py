@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from exchange.errors import UsageError
 from exchange.model import lineage, personal
@@ -20,7 +22,7 @@ from exchange.store import Store, audiences, erasures, listings, removals, state
 from exchange.store.ledgers import hand
 from exchange.sync import accounting, approving, communications, erasing, stages, widening, withdrawing
 from exchange.sync.accounting import Asked
-from exchange.sync.loosening import Plan, Wish
+from exchange.sync.loosening import Plan, Planner, Wish
 from exchange.sync.tracing import trace_of
 from exchange.sync.widening import Done
 from tests.world import CCC_IDENTITY, NODE, NOW, SHARED, World, agreement, indicator, relationship, report, terms
@@ -536,6 +538,76 @@ def test_a_plan_that_something_overtook_is_not_carried_out(office: Office) -> No
     office.give(HOME, {**made, "object_marking_refs": [TLP2_ID[RED]]})
     with pytest.raises(UsageError, match=r"cli\.widen\.overtaken"):
         widening.say(office.store, office.rules, plan, who="a", why="b", clock=lambda: office.now)
+    assert office.listed("ccc") == []
+
+
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_r18_planned_before_the_lock_and_looked_at_again_inside(
+    office: Office, monkeypatch: pytest.MonkeyPatch, overtaken: bool
+) -> None:
+    """What is committed between the two counts; what has nothing to do with it is no hindrance."""
+    made = ours()
+    office.give(HOME, made)
+    other = {**made, "object_marking_refs": [TLP2_ID[RED]]} if overtaken else ours("c.example", tlp=RED)
+    came: list[dict[str, Any]] = []
+    look, writing, inside = widening.look, Store.writing, [False]
+
+    def meanwhile(*of: Any) -> Any:
+        came.append(other)
+        if len(came) == 1:
+            office.give(HOME, other)
+        return look(*of)
+
+    @contextmanager
+    def locked(store: Store) -> Iterator[Any]:
+        with writing(store) as tx:
+            inside[0] = True
+            yield tx
+        inside[0] = False
+
+    def plan(planner: Planner) -> Plan:
+        assert not inside[0]
+        return planned(planner)
+
+    planned = Planner.plan
+    monkeypatch.setattr(widening, "look", meanwhile)
+    monkeypatch.setattr(Store, "writing", locked)
+    monkeypatch.setattr(Planner, "plan", plan)
+    if overtaken:
+        with pytest.raises(UsageError, match=r"cli\.widen\.overtaken"):
+            office.widen(made["id"])
+        assert (len(came), office.standing(), office.listed("ccc")) == (1, [], [])
+    else:
+        assert list(office.widen(made["id"]).made) == office.standing() == office.listed("ccc")
+
+
+def test_r18_what_a_name_told_meanwhile_shows_is_not_let_go(ministry: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = theirs(description="Seen by the Bureau des Essais")
+    ministry.give(BODY, body_identity(), made)
+    plan, look = ministry.plan(made["id"], right="pfc"), widening.look
+    later = body_identity(name="Bureau des Essais", modified="2026-01-02T00:00:00.000Z")
+
+    def meanwhile(*of: Any) -> Any:
+        ministry.give(BODY, later)
+        return look(*of)
+
+    monkeypatch.setattr(widening, "look", meanwhile)
+    with pytest.raises(UsageError, match=r"cli\.widen\.overtaken"):
+        widening.say(ministry.store, ministry.rules, plan, who="a", why="b", clock=lambda: ministry.now)
+    assert (ministry.standing(), ministry.codes()) == ([], [])
+
+
+def test_r18_what_cannot_be_taken_in_leaves_no_act(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, take = ours(), widening.take
+    office.give(HOME, made)
+
+    def refusing(*of: Any) -> Any:
+        taken, more = take(*of)
+        outcomes = [structs.replace(each, code="conflict") for each in taken.outcomes]
+        return replace(taken, outcomes=outcomes), more
+
+    monkeypatch.setattr(widening, "take", refusing)
+    assert office.refused(made["id"]).code == "cli.widen.refused"
     assert office.listed("ccc") == []
 
 

@@ -18,7 +18,10 @@ from exchange.store.tables import audience, later
 
 MOST = 1_000
 """Statements that are looked at again in the transaction that makes it necessary (RULES R18)."""
-Kind = Literal["names", "marks", "victims", "messages"]
+Kind = Literal["names", "marks", "forms", "victims", "messages"]
+"""`forms`: what an earlier release made of statements is decided anew (0025); `messages`: whom those of an earlier one
+named is read (0026).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -90,22 +90,45 @@ def accept(
     transaction. Raises StoreBusy when the writer lock is not free, StoreOutdated when the policy that this process
     holds is not the one that the store was decided under, and LeaseLost.
     """
-    found = doubts.found_in(rules, page.objects, peer)
-    persons = attacked.told_by(rules, page.objects)
+    found = look(rules, page, peer)
     with store.writing() as tx:
         if lease is not None and not sources.extend(tx, source_key, *lease):
             raise LeaseLost("store.lease_lost", source=source_key)
         require(tx, rules)
-        intake, lister = _take(tx, rules, page, source_key, peer, posted, now, found, persons, again=again)
-        if page.cursor is not None:
-            sources.save_cursor(tx, source_key, page.cursor)
-        more = page.last and _settle(tx, rules, source_key, lister)
-    stopped, listed = lister.refused, lister.listed
+        taken, more = take(tx, rules, page, found, source_key, peer, now, posted=posted, again=again)
     if more:
-        stopped += settle(store, rules, source_key, now, (peer, posted), listed)
+        listed = dict(taken.listed)
+        stopped = [*taken.stopped, *settle(store, rules, source_key, now, (peer, posted), listed)]
+        return replace(taken, stopped=stopped, listed=listed)
+    return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is found in the objects of a page by themselves."""
+
+    doubts: doubts.Found
+    persons: attacked.Persons
+
+
+def look(rules: Rules, page: Page, peer: str) -> Found:
+    """Find it, before the writer lock is taken (RULES R18)."""
+    return Found(doubts.found_in(rules, page.objects, peer), attacked.told_by(rules, page.objects))
+
+
+def take(
+    tx: Connection, rules: Rules, page: Page, found: Found, source_key: str, peer: str, now: datetime, *,
+    posted: str = "", again: bool = False,
+) -> tuple[Accepted, bool]:  # fmt: skip
+    """The one door in a transaction of the caller's, who has asked `require`; whether `settle` has more to do."""
+    intake, lister = _take(tx, rules, page, source_key, peer, posted, now, found, again=again)
+    if page.cursor is not None:
+        sources.save_cursor(tx, source_key, page.cursor)
+    more = page.last and _settle(tx, rules, source_key, lister)
     counts = Counter(outcome.code for outcome in intake.outcomes)
     counts["skipped"] += len(page.skipped)
-    return Accepted(outcomes=intake.outcomes, counts=+counts, stopped=stopped, listed=listed)
+    taken = Accepted(outcomes=intake.outcomes, counts=+counts, stopped=lister.refused, listed=lister.listed)
+    return taken, more
 
 
 def require(tx: Connection, rules: Rules) -> None:
@@ -121,7 +144,7 @@ def require(tx: Connection, rules: Rules) -> None:
 
 def _take(
     tx: Connection, rules: Rules, page: Page, source_key: str, peer: str, posted: str, now: datetime,
-    found: doubts.Found, persons: attacked.Persons, *, again: bool,
+    found: Found, *, again: bool,
 ) -> tuple[Intake, Lister]:  # fmt: skip
     at = micros(now)
     page, gone_for_good = without_erased(tx, page)
@@ -139,13 +162,13 @@ def _take(
             Outcome(id=rejected.id, version="", code="rejected", reason=rejected.code, fields=rejected.fields)
         )
     statements.supersede(tx, intake.superseded)
-    doubts.put(tx, intake, found, source_key, rules.eyes)
+    doubts.put(tx, intake, found.doubts, source_key, rules.eyes)
     news = list(intake.news.values())
     whose = events_of(tx, news, known, page.objects, source_key, now) if news else ()
     statements.renew(tx, intake.renewed, document=document, now=at)
     held = statements.add_all(tx, news, whose, source=source_key, peer=peer, posted=posted, document=document, now=at)
     doubts.note_stray(tx, rules, held)
-    held = attacked.keep_traits(tx, rules, source_key, held, news, persons)
+    held = attacked.keep_traits(tx, rules, source_key, held, news, found.persons)
     names.keep(tx, held, news)
     statements.untouch(tx, intake.untouched)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
@@ -188,7 +211,7 @@ def _take(
     changed |= dict.fromkeys(judge_around(tx, rules, source_key, meant))
     before = held[0].seq - 1 if held else 0
     changed |= dict.fromkeys(lineage.named(tx, rules, source_key, peer, news, before))
-    changed |= dict.fromkeys(attacked.named(tx, rules, source_key, persons, before) if held else ())
+    changed |= dict.fromkeys(attacked.named(tx, rules, source_key, found.persons, before) if held else ())
     changed |= dict.fromkeys(widened.named(tx, rules, source_key, news, now))
     changed |= dict.fromkeys(sorted(_copies(tx, lister, known, held, peer)))
     lister.relist(changed, fresh)

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from exchange.policy import Rules
-from exchange.store import Store, audiences, derived, later, references, removals
+from exchange.store import Store, audiences, derived, later, references, removals, statements
 from exchange.store.audiences import EPOCH
 from exchange.store.later import Kind, Later
 from exchange.sync import stages
@@ -62,8 +62,14 @@ def _meant(tx: Connection, rules: Rules, entry: Later) -> _Some:
     return seqs, judge_around(tx, rules, entry.source, restated(tx, seqs, meanings))
 
 
+def _made(tx: Connection, _: Rules, entry: Later) -> _Some:
+    """What an earlier release made or listed otherwise than this one would."""
+    seqs = derived.hidden(tx, entry.source, (), after=entry.after, upto=entry.upto, most=STEP)
+    return seqs, [item.stix_id for item in statements.by_seq(tx, seqs) if item.stix_id]
+
+
 _LOOKS: Mapping[Kind, Callable[[Connection, Rules, Later], _Some]] = {
-    "names": _named, "marks": _meant, "victims": again, "messages": again,
+    "names": _named, "marks": _meant, "forms": _made, "victims": again, "messages": again,
 }  # fmt: skip
 
 

@@ -265,6 +265,9 @@ class Forms:
         good, bad = self._producers.vouched(hidden, bodies)
         if not self.dry:
             derived.vouch(self._tx, [(row, digest) for row, digest in good if digest])
+            # An earlier release could not tell that nobody is hidden in it.
+            plain = [row for key, row in rows.items() if row.names and not todo[key][1].anonymous]
+            derived.vouch(self._tx, [(row, "") for row in plain])
         for row in bad:
             del rows[row.of, row.form]
             if not row.code:

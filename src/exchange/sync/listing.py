@@ -25,7 +25,7 @@ from exchange.sync.ageing import Ageing
 from exchange.sync.altering import Forms, worth
 from exchange.sync.changes import NOT_YET, Changes, mark_latest
 from exchange.sync.notices import THEIRS, Notices
-from exchange.sync.rows import Place, classed, in_form, read_past, row_of, until
+from exchange.sync.rows import SAME_VERSION, Place, classed, in_form, one_each, read_past, row_of, until
 from exchange.sync.subjects import OPINION, OWNER, Judged, deleting, judged, recalling
 
 log = structlog.get_logger()
@@ -227,7 +227,8 @@ class Lister:
             versions = {item.held.seq: item.held.version for item in group}
             there = standing.get((self.numbers[audience.key], stix_id), ())
             # By the version of the original: a pseudonym has dates of its own.
-            rows = {versions[self._forms.origin(row)[0]]: row for row in there}
+            rows, twice = one_each((versions[self._forms.origin(row)[0]], row) for row in there)
+            changes.closed += [(row, SAME_VERSION) for row in twice]
             changes.before.update({(row.stix_id, row.version): row for row in rows.values()})
             ranks = self._ranks(audience, group)
             forms = self._forms.of_group(audience, group, ranks)

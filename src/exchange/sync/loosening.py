@@ -25,10 +25,10 @@ from exchange.store import audiences, statements, widenings
 from exchange.store.audiences import NODE_SECRET
 from exchange.store.statements import Held
 from exchange.store.widenings import Word
-from exchange.sync import widened, withdrawing
+from exchange.sync import widened
 from exchange.sync.accept import STEP
 from exchange.sync.effects import Effect
-from exchange.sync.producers import Producers
+from exchange.sync.footing import Footing
 from exchange.sync.subjects import Judged, creator, horizon_at, judged
 from exchange.sync.view import minted
 
@@ -98,11 +98,10 @@ class Plan:
         return tuple((item.held.seq, item.label.to_text(), item.made.body) for item in self.items)
 
 
-def said_of(tx: Connection, plan: Plan) -> list[Word]:
+def said_of(tx: Connection, wish: Wish, items: Sequence[Item]) -> list[Word]:
     """What persons have said for just this, oldest first."""
-    wanted = {(item.held.seq, item.label.to_text()) for item in plan.items}
-    seqs = {item.held.seq for item in plan.items}
-    found = widenings.asked(tx, seqs, plan.wish.right, plan.wish.to.to_text())
+    wanted = {(item.held.seq, item.label.to_text()) for item in items}
+    found = widenings.asked(tx, {seq for seq, _ in wanted}, wish.right, wish.to.to_text())
     return [w for w in found if {(row.seq, row.before) for row in widenings.of_act(tx, w.act)} == wanted]
 
 
@@ -111,7 +110,7 @@ class Planner:
 
     def __init__(self, tx: Connection, rules: Rules, wish: Wish, now: datetime) -> None:
         self._tx, self._rules, self._wish, self._now = tx, rules, wish, now
-        self._producers = Producers(tx, rules)
+        self.footing = Footing(tx, rules)
         self._said: dict[str, list[Judged]] = {}
         """Id → all that is said of it."""
         self._news: dict[str, str] = {}
@@ -120,6 +119,7 @@ class Planner:
     def plan(self) -> Plan:
         """What the wish would do. Raises UsageError that says why it may not be."""
         item = self._chosen(self._target())
+        self._not_twice(item.held)
         body = self._body(item)
         members, left_out = self._members(item, body)
         self._news |= {each.held.stix_id: self._id(each.held) for each in (item, *members)}
@@ -134,20 +134,17 @@ class Planner:
             self._news = {ref: new for ref, new in self._news.items() if ref not in out}
             kept = {each.held.stix_id for each in made[1:]}
             made = [self._item(item, out), *(self._item(m, frozenset()) for m in members if m.held.stix_id in kept)]
-        plan = Plan(
-            wish=self._wish, items=tuple(made), left_out=tuple(left_out), effects=(), obstacles=(),
-            eyes=self._rules.eyes, said=(),
-        )  # fmt: skip
-        said = tuple(word.who for word in said_of(self._tx, plan))
-        effects, obstacles = self._effects(plan.items)
+        items = tuple(made)
+        said = tuple(dict.fromkeys(word.who for word in said_of(self._tx, self._wish, items)))
+        effects, obstacles = self._effects(items)
         return Plan(
-            wish=plan.wish, items=plan.items, left_out=plan.left_out, eyes=plan.eyes, effects=tuple(effects),
-            obstacles=tuple(obstacles), said=tuple(dict.fromkeys(said)),
+            wish=self._wish, items=items, left_out=tuple(left_out), eyes=self._rules.eyes, effects=tuple(effects),
+            obstacles=tuple(obstacles), said=said,
         )  # fmt: skip
 
     def _target(self) -> str:
         """The id that is meant: of several with one uuid, the report or grouping."""
-        scope = withdrawing.named(self._tx, self._wish.asked)
+        scope = self.footing.meant(self._wish.asked)
         ids = list(scope.targets) if scope.kind == "object" else []
         if self._wish.asked in ids:
             return self._wish.asked
@@ -162,7 +159,7 @@ class Planner:
 
     def _chosen(self, stix_id: str) -> Judged:
         """The newest version of the source that is meant. Raises UsageError that says why it may not be widened."""
-        group = statements.held(self._tx, [stix_id]).get(stix_id, [])
+        group = self.footing.held([stix_id]).get(stix_id, [])
         found = self._newest(group)
         if any(widenings.is_ours(each.held.source) for each in found):
             original = next((each.stix_id for each in widenings.about(self._tx, [stix_id])), stix_id)
@@ -177,6 +174,13 @@ class Planner:
             sources = ", ".join(each.held.source for each in fitting)
             raise UsageError("cli.widen.sources", id=stix_id, sources=sources)
         return fitting[0]
+
+    def _not_twice(self, held: Held) -> None:
+        """Who says the same again, since no answer came, gets no second object beside the first."""
+        how = (held.seq, self._wish.right, self._wish.to.to_text())
+        for word in widenings.standing(self._tx, [held.stix_id]):
+            if (word.seq, word.right, word.level) == how:
+                raise UsageError("cli.widen.stands", id=held.stix_id, number=word.act)
 
     def _newest(self, group: Sequence[Held]) -> list[Judged]:
         """Of each source the newest version that says something new, and is not from the future."""
@@ -233,7 +237,7 @@ class Planner:
         self._news = {word.stix_id: word.made for word in done if word.source == item.held.source}
         going: list[Judged] = []
         left_out: list[tuple[str, str]] = []
-        groups = statements.held(self._tx, refs)
+        groups = self.footing.held(refs)
         for ref in dict.fromkeys(refs):
             near = [each for each in self._newest(groups.get(ref, ())) if each.held.source == item.held.source]
             if not near or ref in self._news:
@@ -307,7 +311,7 @@ class Planner:
             stix.parse(raw, stix20=False), label=widening.widened(label, self._wish.to), parts=None,
             aliases=(held.stix_id,), event="",
         )  # fmt: skip
-        group = statements.held(self._tx, [held.stix_id])[held.stix_id]
+        group = self.footing.held([held.stix_id])[held.stix_id]
         return Item(
             held=held, label=label, made=new, home=self._home(held), token=token,
             givers=frozenset(each.peer for each in group),
@@ -323,11 +327,11 @@ class Planner:
         """What must not be found in it: nothing of our own; None: nobody has told the producer's name."""
         if self._wish.right != "pfc":
             return Names()
-        return widened.hidden(self._rules, held, self._producers)
+        return self.footing.names(held)
 
     def _stays(self, held: Held, refs: frozenset[str]) -> frozenset[str]:
         """Which of these ids tell of our own house alone, by what the same source says of them."""
-        groups = statements.held(self._tx, refs)
+        groups = self.footing.held(refs)
         mine = {ref: [each for each in group if each.source == held.source] for ref, group in groups.items()}
         ours = {ref for ref, group in mine.items() if group and all(map(self._is_ours, group))}
         ours |= {ref for ref in refs if ref.startswith("identity--") and self._rules.is_ours(ref)}
@@ -343,7 +347,7 @@ class Planner:
         """Who would have what, of those who do not have the original, and why the others would not."""
         more: dict[tuple[str, str], Counter[str]] = {}
         obstacles: dict[Obstacle, None] = {}
-        originals = statements.held(self._tx, {item.held.stix_id for item in items})
+        originals = self.footing.held(item.held.stix_id for item in items)
         for item in items:
             now = judged(self._rules, originals[item.held.stix_id], self._now)
             (then,) = judged(self._rules, [_as_held(item, self._rules)], self._now)

@@ -2,7 +2,7 @@
 
 Those who read over TAXII, and TAXII targets; MISP has tombstones and deletions of its own. A notice is listed beside
 the decision: the one exception (docs/decisions/0020), for it says nothing but what they had. It stands until the object
-is listed to them again. All versions that went make one notice, of the newest.
+is listed to them again, in front of its twins (R23). All versions that went make one notice, of the newest.
 
 What goes at one instant from several audiences is said once, and listed to each of them (docs/decisions/0031): the id
 of the note is an HMAC of what it says and of that instant (R15), so nothing of it tells who else was told (R14). A push

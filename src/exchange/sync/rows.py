@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from exchange.store.statements import Held
 from exchange.sync.altering import worth
 from exchange.sync.changes import NOT_YET
 from exchange.sync.subjects import Judged, creator, horizon_at, judged
+
+SAME_VERSION = "listing.same_version_stands"
 
 
 def until(decision: Decision) -> int:
@@ -53,6 +55,16 @@ def in_form(row: Listed, form: Held) -> Listed:
     """The row of a statement, as that of the form in which it goes."""
     place = {"block": form.block, "start": form.start, "stop": form.stop}
     return replace(row, seq=form.seq, stix_id=form.stix_id, version=form.version, **place)
+
+
+def one_each(there: Iterable[tuple[str, Listed]]) -> tuple[dict[str, Listed], list[Listed]]:
+    """Version → its row, the first that was listed (RULES R21); and what an earlier release listed beside that."""
+    rows: dict[str, Listed] = {}
+    twice: list[Listed] = []
+    for version, row in sorted(there, key=lambda each: each[1].added):
+        if rows.setdefault(version, row) is not row:
+            twice.append(row)
+    return rows, twice
 
 
 class Place(NamedTuple):

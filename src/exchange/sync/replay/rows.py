@@ -20,14 +20,16 @@ from exchange.sync.replay.bytes import Read, read
 from exchange.sync.replay.found import Mismatch, Replayed
 from exchange.sync.replay.moments import Moments, Point
 from exchange.sync.replay.then import Past
-from exchange.sync.rows import until
+from exchange.sync.rows import SAME_VERSION, until
 from exchange.sync.subjects import Judged
 
 UNREAD, OLDER, CROWDED, FORMLESS, UNDER_WAY = (
     "replay.terms_unread", "replay.older", "replay.crowded", "replay.formless", "replay.under_way",
 )  # fmt: skip
 _SUSPENDED = "agreement.ended"
-_STRUCTURE = ("fold.", "version.latest_again", "version.owner_speaks", "agreement.resumed", "label.changed")
+_STRUCTURE = (
+    "fold.", "version.latest_again", "version.owner_speaks", "agreement.resumed", "label.changed", SAME_VERSION,
+)  # fmt: skip
 """Codes of what was listed anew at once: the decision itself had not changed."""
 _FORMS = (OTHER_FORM, "transform.")
 _BESIDE = ("audience.retired", "withdrawn.erased")

@@ -6,8 +6,8 @@ What a source said before this is read again in the background; until then it st
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 
@@ -37,7 +37,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     _say(
-        ("later", "kind", "names, marks, victims, or messages"),
+        ("later", "kind", "names, marks, forms, victims, or messages"),
         ("later", "about", "JSON: creators (none: all), marks and meanings, or ids of victims"),
         ("former", "what", "doubt, stated, parts, touch, led, traits"),
     )
