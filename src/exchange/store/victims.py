@@ -20,6 +20,7 @@ _s = statement.c
 _SOURCE: ColumnElement[str] = bindparam("source", type_=String)
 _SAME = _s.source.concat("") == _SOURCE
 _ANY = Query(select(victim.c.seq).limit(1))
+_KEEP = Query(insert(victim))
 _SAID = Lookup(select(victim.c.target, victim.c.seq).where(among(victim.c.seq)))
 _NAMED = Lookup(
     select(victim.c.target).distinct().join(statement, _s.seq == victim.c.seq).where(among(victim.c.target), _SAME)
@@ -59,11 +60,8 @@ def keep(tx: Connection, said: Mapping[int, Collection[str]]) -> None:
     if not said:
         return
     known = {(target, seq) for target, seq in _SAID.rows(tx, said)}
-    rows = [
-        {"target": ref, "seq": seq} for seq, refs in said.items() for ref in sorted(refs) if (ref, seq) not in known
-    ]
-    if rows:
-        tx.execute(insert(victim), rows)
+    rows = sorted((ref, seq) for seq, refs in said.items() for ref in refs if (ref, seq) not in known)
+    _KEEP.many(tx, [{"target": ref, "seq": seq} for ref, seq in rows])
 
 
 def named(tx: Connection, source: str, stix_ids: Iterable[str]) -> set[str]:
