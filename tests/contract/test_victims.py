@@ -86,6 +86,29 @@ def test_what_was_said_once_stays_said(world: World) -> None:
     assert {BOB["id"], EVE["id"]}.isdisjoint(world.listed("circl"))
 
 
+@pytest.mark.parametrize("pages", ["one", "mailbox first", "mailbox last"])
+def test_a_message_that_contradicts_another_speaks_too(world: World, pages: str) -> None:
+    """The id of a message says nothing of who got it: of two under one id the second is kept aside, not its word."""
+    second = {**MESSAGE, "to_refs": [EVE["id"]]}
+    given: dict[str, list[list[dict[str, Any]]]] = {
+        "one": [[MAL, BOB, EVE, MESSAGE, second]],
+        "mailbox first": [[MAL, BOB, EVE, MESSAGE], [second]],
+        "mailbox last": [[MAL, BOB, MESSAGE], [second], [EVE]],
+    }
+    for each in given[pages]:
+        world.now += SECOND
+        world.give(FROM, *each)
+    assert set(world.listed("circl")) == {MAL["id"], MESSAGE["id"]}
+    assert replay(world.store, Asked(), world.now).counts == {}
+
+
+@pytest.mark.parametrize("ref", ["".join(str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))) for n in range(200)), "a\0b"])
+def test_what_can_be_no_id_stops_nothing(world: World, ref: str) -> None:
+    """PostgreSQL indexes neither: a page that names such a recipient is taken as any other."""
+    world.give(FROM, MAL, BOB, {**MESSAGE, "to_refs": [ref, BOB["id"]]})
+    assert set(world.listed("circl")) == {MAL["id"], MESSAGE["id"]}
+
+
 def test_r14_each_source_speaks_for_its_own_statements(world: World) -> None:
     """What another source says of the same mailbox changes nothing that this one gave."""
     world.give(FROM, BOB)

@@ -139,6 +139,15 @@ def test_what_another_object_calls_a_victims_is_one_as_a_whole(stix: dict[str, A
         assert personal.strip(stix, told) == personal.Refusal(code="personal.required", path="")
 
 
+@pytest.mark.parametrize("choice", [Choice(allowed=("ville.example",)), Choice(kinds=frozenset({Kind.NAME}))])
+def test_a_recipients_name_is_one_where_the_mailbox_may_stay(choice: Choice) -> None:
+    """Of STIX 2.0, where the mailbox is inside."""
+    mailbox = {"type": "email-addr", "value": "jean@ville.example", "display_name": "Jean Roy"}
+    message = {"type": "email-message", "is_multipart": False, "to_refs": ["0"]}
+    found = personal.find({"type": "observed-data", "objects": {"0": mailbox, "1": message}}, choice)
+    assert [(each.kind, each.path) for each in found] == [(Kind.NAME, ("objects", "0", "display_name"))]
+
+
 # Documents: what is found in each, as (kind, path in the spelling of selectors).
 DOCUMENTS: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("a sender in a pattern", {"type": "indicator", "pattern": "[email-addr:value = 'bad@evil.example']"}, []),

@@ -247,11 +247,12 @@ def test_by_the_ministrys_right_nobody_is_named() -> None:
     assert make(victim, GREEN, "pfc", making(names=names)) == Refused("transform.personal_stays")
 
 
-def test_the_ministry_widens_no_victim() -> None:
-    """Whose it is another object says."""
+def test_nobody_widens_a_victim() -> None:
+    """Whose it is another object says, and it says so of the id that the original has."""
     given = {"type": "ipv4-addr", "id": "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd", "value": "198.51.100.3"}
     assert isinstance(make(given, GREEN, "pfc", making()), dict)
-    assert make(given, GREEN, "pfc", making(), victim=True) == Refused("transform.personal_stays")
+    for right in RIGHTS:
+        assert make(given, GREEN, right, making(), victim=True) == Refused("transform.personal_stays")
 
 
 def test_by_the_creators_word_names_stay_unless_they_must_not_be_there() -> None:

@@ -15,6 +15,7 @@ from exchange.model import recall, stix
 from exchange.model.envelope import Document, Page, Skipped
 from exchange.model.marking import Tlp
 from exchange.model.misp import EXTENSION, MINTED
+from exchange.model.personal import MARK
 from exchange.store import Store, micros, pages, tables
 from exchange.store.audiences import of_reader
 from exchange.sync.accept import Accepted, accept
@@ -113,6 +114,17 @@ def test_a_tag_that_changes_under_an_old_timestamp_arrives(memory: Store) -> Non
     with memory.reading() as tx:
         versions = [row.version for row in tx.execute(tables.statement.select())]
     assert versions[-1] == (FIRST + DAY).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def test_what_names_a_victim_does_so_under_its_new_date(memory: Store) -> None:
+    """What is known of an object as it came holds for it as it is stored, whatever version it got."""
+    world = Desk(memory).world
+    given: list[tuple[datetime, tuple[str, ...]]] = [(FIRST, ()), (FIRST + DAY, ("x",))]
+    for at, tags in given:
+        said = attribute("a.example", tags=tags) | {"description": "write to jean@ville.example"}
+        assert codes(pull(world, at, said)) == ["stored"]
+        (read,) = latest(world).values()
+        assert read["description"] == f"write to {MARK}"
 
 
 def test_nothing_flaps_when_it_is_pulled_again(memory: Store) -> None:

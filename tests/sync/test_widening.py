@@ -329,6 +329,25 @@ def test_a_mailbox_that_turns_out_to_be_a_victims_goes_no_further(ministry: Offi
     assert found.value.code == "cli.widen.personal"
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_victims_mailbox_of_our_own_house_is_not_widened_either(office: Office, first: bool) -> None:
+    """Under its new id nothing says whose it is, so it would go to those who get nothing of victims."""
+    box = {"type": "email-addr", "spec_version": "2.1", "id": "email-addr--5b5f6d0e-3c9d-5a0e-8f0e-0b8f5ac1a0f1"}
+    box |= {"value": "bob@ville.example", "created_by_ref": NODE, "object_marking_refs": [TLP2_ID[AMBER]]}
+    message = {"type": "email-message", "spec_version": "2.1", "is_multipart": False, "to_refs": [box["id"]]}
+    message |= {"id": "email-message--6d2f4a0e-3c9d-5a0e-8f0e-0b8f5ac1a0f2", "object_marking_refs": [TLP2_ID[AMBER]]}
+    office.give(HOME, box)
+    if first:
+        office.give(HOME, message)
+        assert office.refused(box["id"]).code == "cli.widen.personal"
+        return
+    (new,) = office.widen(box["id"]).made
+    assert new in office.listed("ccc")
+    office.pass_time(timedelta(seconds=60))
+    office.give(HOME, message)
+    assert (new in office.listed("ccc"), office.codes()) == (False, ["widening.victim"])
+
+
 def test_it_does_not_go_back_to_who_gave_it(ministry: Office) -> None:
     """R3: under its new id neither."""
     made = theirs()

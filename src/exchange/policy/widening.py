@@ -126,6 +126,8 @@ def make(
     made: dict[str, Any] | Refused | None = _without(document, left_out)
     if made is None:
         return Refused("widening.content")
+    if victim and right == "creator":
+        return Refused("transform.personal_stays")  # under a new id nothing would say any more whose it is
     if right == "pfc" and isinstance(made, dict):
         made = apply(made, dataclasses.replace(UNNAMED, victim=victim), making) or made
     return made if isinstance(made, Refused) else _finished(document, made, to, said, making)

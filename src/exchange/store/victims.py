@@ -20,7 +20,8 @@ _s = statement.c
 _SOURCE: ColumnElement[str] = bindparam("source", type_=String)
 _SAME = _s.source.concat("") == _SOURCE
 _ANY = Query(select(victim.c.seq).limit(1))
-_SAID = Lookup(select(victim.c.seq).where(among(victim.c.seq)))
+_KEEP = Query(insert(victim))
+_SAID = Lookup(select(victim.c.target, victim.c.seq).where(among(victim.c.seq)))
 _NAMED = Lookup(
     select(victim.c.target).distinct().join(statement, _s.seq == victim.c.seq).where(among(victim.c.target), _SAME)
 )
@@ -55,13 +56,12 @@ _STANDING_ALTERED = Lookup(
 
 
 def keep(tx: Connection, said: Mapping[int, Collection[str]]) -> None:
-    """Write down whom these statements name, those of which nothing is written down yet."""
+    """Write down whom these statements name, beside those of whom it is written down."""
     if not said:
         return
-    known = {row[0] for row in _SAID.rows(tx, said)}
-    rows = [{"target": ref, "seq": seq} for seq, refs in said.items() if seq not in known for ref in sorted(refs)]
-    if rows:
-        tx.execute(insert(victim), rows)
+    known = {(target, seq) for target, seq in _SAID.rows(tx, said)}
+    rows = sorted((ref, seq) for seq, refs in said.items() for ref in refs if (ref, seq) not in known)
+    _KEEP.many(tx, [{"target": ref, "seq": seq} for ref, seq in rows])
 
 
 def named(tx: Connection, source: str, stix_ids: Iterable[str]) -> set[str]:

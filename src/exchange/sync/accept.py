@@ -168,7 +168,7 @@ def _take(
     statements.renew(tx, intake.renewed, document=document, now=at)
     held = statements.add_all(tx, news, whose, source=source_key, peer=peer, posted=posted, document=document, now=at)
     doubts.note_stray(tx, rules, held)
-    held = attacked.keep_traits(tx, rules, source_key, held, news, found.persons)
+    held, victims = attacked.keep_traits(tx, rules, source_key, known, held, news, found.persons)
     names.keep(tx, held, news)
     statements.untouch(tx, intake.untouched)
     statements.tighten(tx, {seq: label for seq, (_, label) in intake.tightened.items()})
@@ -211,7 +211,7 @@ def _take(
     changed |= dict.fromkeys(judge_around(tx, rules, source_key, meant))
     before = held[0].seq - 1 if held else 0
     changed |= dict.fromkeys(lineage.named(tx, rules, source_key, peer, news, before))
-    changed |= dict.fromkeys(attacked.named(tx, rules, source_key, found.persons, before) if held else ())
+    changed |= dict.fromkeys(attacked.named(tx, rules, source_key, victims, before if held else None))
     changed |= dict.fromkeys(widened.named(tx, rules, source_key, news, now))
     changed |= dict.fromkeys(sorted(_copies(tx, lister, known, held, peer)))
     lister.relist(changed, fresh)

@@ -16,12 +16,13 @@ from exchange.model import personal
 from exchange.model.stix import StixObject
 from exchange.policy import Rules
 from exchange.store import later, statements, traits, victims
+from exchange.store.columns import indexed
 from exchange.store.later import Later
 from exchange.store.statements import Held, New
 from exchange.store.traits import Trait
 
-_Name = tuple[str, str]
-"""(id, version)"""
+_Words = tuple[str, bytes]
+"""(id, digest): the version may be another by the time it is stored, and two contents may claim one."""
 MESSAGES = 50
 """That are read again at a time; each may have many recipients."""
 
@@ -29,9 +30,9 @@ MESSAGES = 50
 class Persons(NamedTuple):
     """What a page tells of persons."""
 
-    naming: frozenset[_Name]
+    naming: frozenset[_Words]
     """What may hold personal information."""
-    victims: Mapping[_Name, frozenset[str]]
+    victims: Mapping[_Words, frozenset[str]]
     """What says of others that they are a victim's, and of which ids."""
 
 
@@ -39,46 +40,71 @@ def told_by(rules: Rules, objects: Sequence[StixObject]) -> Persons:
     """What a page tells of persons. Most bytes are only searched; it is done outside the lock."""
     suspect, choice = personal.suspect, rules.terms.personal
     naming = frozenset(
-        (item.id, item.version)
+        (item.id, item.digest)
         for item in objects
         if suspect(item.body, choice) and personal.find(orjson.loads(item.body), choice)
     )
-    speaking = [item for item in objects if personal.may_name_victims(item.type, item.body)]
-    named = {(item.id, item.version): personal.victims(orjson.loads(item.body)) for item in speaking}
-    return Persons(naming, {name: ids for name, ids in named.items() if ids})
+    said: dict[_Words, frozenset[str]] = {}
+    for item in objects:
+        ids = _victims(item.body) if personal.may_name_victims(item.type, item.body) else ()
+        if ids:
+            said[item.id, item.digest] = said.get((item.id, item.digest), frozenset()).union(ids)
+    return Persons(naming, said)
 
 
 def keep_traits(
-    tx: Connection, rules: Rules, source: str, held: Sequence[Held], news: Sequence[New], persons: Persons
-) -> list[Held]:
-    """Write down what of these new statements may have to be altered for somebody; gives them with that."""
-    pairs = list(zip(held, news, strict=True))
-    victims.keep(tx, {item.seq: persons.victims[name] for item, _ in pairs if (name := _name(item)) in persons.victims})
+    tx: Connection, rules: Rules, source: str, known: Mapping[str, Sequence[Held]], held: Sequence[Held],
+    news: Sequence[New], persons: Persons,
+) -> tuple[list[Held], frozenset[str]]:  # fmt: skip
+    """Write down what of these new statements may have to be altered for somebody; gives them with that, and the ids of
+    those of whom this page tells that they are a victim's. `known`: what was held before of the ids of the page.
+    """
+    mine = [item for group in known.values() for item in group if item.source == source]
+    said = _said(mine, held, persons)
+    victims.keep(tx, said)
     attacked = victims.named(tx, source, {item.stix_id for item in held})
+    pairs = list(zip(held, news, strict=True))
     theirs = {
         item.seq
         for item, new in pairs
         if item.stix_id in attacked and _is_personal(rules, new.object.body, victim=True)
     }
-    naming = theirs | {item.seq for item, _ in pairs if _name(item) in persons.naming}
+    naming = theirs | {item.seq for item in held if _words(item) in persons.naming}
     found = {
         item.seq: Trait(item.seq, new.object.parts, item.seq in naming, item.seq in theirs)
         for item, new in pairs
         if new.object.parts is not None or item.seq in naming
     }
     traits.keep(tx, found.values())
-    return [traits.having(item, found.get(item.seq)) for item in held] if found else list(held)
+    having = [traits.having(item, found.get(item.seq)) for item in held] if found else list(held)
+    return having, frozenset[str]().union(*said.values())
 
 
-def named(tx: Connection, rules: Rules, source: str, persons: Persons, upto: int) -> list[str]:
+def _said(mine: Sequence[Held], held: Sequence[Held], persons: Persons) -> dict[int, frozenset[str]]:
+    """Statement → whom it names, by what this page tells newly. What contradicts a statement is not kept as one, and
+    speaks with that which it contradicts: as with its marks, the strictest of both counts.
+    """
+    if not persons.victims:
+        return {}
+    of_id = {item.stix_id: item.seq for item in (*held, *mine)}
+    stated = {_words(item): item.seq for item in held}
+    told_before = {_words(item) for item in mine}
+    said: dict[int, frozenset[str]] = {}
+    for words, ids in persons.victims.items():
+        seq = stated.get(words, of_id.get(words[0]))
+        if seq is not None and words not in told_before:
+            said[seq] = said.get(seq, frozenset()) | ids
+    return said
+
+
+def named(tx: Connection, rules: Rules, source: str, ids: Collection[str], upto: int | None) -> list[str]:
     """What of this source was there before this page told that it is a victim's: the ids to decide anew.
 
-    `upto`: the last statement until this page. Where it is more than one transaction may do, it counts as a victim's at
-    once, whoever has any of it is shut out, and the rest is left to `sync.afterwards` (RULES R18).
+    `upto`: the last statement until this page; None: it brought none. Where it is more than one transaction may do, it
+    counts as a victim's at once, whoever has any of it is shut out, and the rest is left to `sync.afterwards` (R18).
     """
-    ids = frozenset[str]().union(*persons.victims.values())
-    seqs = [seq for seq in victims.untold(tx, source, ids) if seq <= upto] if ids else []
-    return _tell(tx, rules, source, ids, seqs)
+    seqs = victims.untold(tx, source, ids) if ids else []
+    return _tell(tx, rules, source, ids, seqs if upto is None else [seq for seq in seqs if seq <= upto])
 
 
 def again(tx: Connection, rules: Rules, entry: Later) -> tuple[Sequence[int], Sequence[str]]:
@@ -87,7 +113,7 @@ def again(tx: Connection, rules: Rules, entry: Later) -> tuple[Sequence[int], Se
         seqs = victims.about(tx, entry.source, entry.about, after=entry.after, upto=entry.upto, most=later.MOST)
         return seqs, _look(tx, rules, seqs)
     seqs = victims.speaking(tx, entry.source, after=entry.after, upto=entry.upto, most=MESSAGES)
-    said = {seq: personal.victims(orjson.loads(body)) for seq, body in statements.bodies(tx, seqs).items()}
+    said = {seq: _victims(body) for seq, body in statements.bodies(tx, seqs).items()}
     victims.keep(tx, said)
     ids = frozenset[str]().union(*said.values())
     return seqs, _tell(tx, rules, entry.source, ids, victims.untold(tx, entry.source, ids))
@@ -119,5 +145,10 @@ def _is_personal(rules: Rules, body: bytes, *, victim: bool) -> bool:
     return bool(personal.find(orjson.loads(body), rules.terms.personal, victim=victim))
 
 
-def _name(item: Held) -> _Name:
-    return item.stix_id, item.version
+def _victims(body: bytes) -> frozenset[str]:
+    """Whom an object names; what is too long for an id is nobody's."""
+    return frozenset(ref for ref in personal.victims(orjson.loads(body)) if indexed(ref) == ref)
+
+
+def _words(item: Held) -> _Words:
+    return item.stix_id, item.digest

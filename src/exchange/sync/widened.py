@@ -37,7 +37,7 @@ def lapse(tx: Connection, rules: Rules, now: datetime, stix_ids: Iterable[str] |
     over: list[str] = []
     for act in acts:
         code = ground_gone(rules, act, groups.get(act.stix_id, ()), now)
-        if not code and act.right == "pfc" and _is_victims(act, groups[act.stix_id]):
+        if not code and _is_victims(act, groups[act.stix_id]):
             code = "widening.victim"
         if not code and act.right == "pfc" and _shows(tx, rules, act, groups[act.stix_id]):
             code = "widening.named"
@@ -55,7 +55,7 @@ def named(tx: Connection, rules: Rules, source: str, news: Sequence[New], now: d
 
 
 def _is_victims(act: Word, group: Sequence[Held]) -> bool:
-    """Whether its source says by now that the original is a victim's, which the ministry widens for nobody."""
+    """Whether its source says by now that the original is a victim's, which what was made of it does not say."""
     return any(each.seq == act.seq and each.victim for each in group)
 
 

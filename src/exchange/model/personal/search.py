@@ -95,8 +95,10 @@ class _Walk:
     def _inner(self, value: Mapping[str, Any], path: tuple[Step, ...], kind: str, name: str) -> Iterator[Finding]:
         own = value.get("type")
         if own == "email-addr" and path[0] == "objects" and value.get("value") and path[-1] in self._recipients:
-            yield from self._under(value["value"], (*path, "value"), kind, "value", Whole(Kind.EMAIL))
-            return
+            found = list(self._under(value["value"], (*path, "value"), kind, "value", Whole(Kind.EMAIL)))
+            yield from found
+            if found:
+                return
         if kind == "observed-data" and path[0] == "objects" and isinstance(own, str) and own in sides.OBSERVABLES:
             yield from self._object(value, path, own, "")
         else:
