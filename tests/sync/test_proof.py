@@ -19,7 +19,7 @@ from exchange.policy.verdict import FOREVER, Decision
 from exchange.serve import Visitor
 from exchange.store import micros
 from exchange.sync import accept, altering, listing, proof
-from exchange.sync.proof import Proof, chance, lattice
+from exchange.sync.proof import Case, Proof, chance, lattice
 from tests.world import CCC_IDENTITY, NODE, NOW, agreement, collection
 
 SALLE, GREFFE = "0c6b5f0a-6f2d-4c35-9a57-3a5f0e7d9b11", "5d2c9e14-33b1-4f0e-9a7b-6c1d2e3f4a5b"
@@ -112,8 +112,12 @@ def test_the_same_seed_makes_the_same_cases() -> None:
 
 @pytest.fixture(autouse=True)
 def thinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the lattice every ninth label, and the last: it is whole where operators run it."""
+    """Of the lattice every ninth label, and the last: it is whole where operators run it.
+
+    What it says of who was attacked is tried by `test_proof_of_victims.py`.
+    """
     whole = lattice.labels
+    monkeypatch.setattr(lattice, "attacked", lambda giver, place, at: Case(moves=(), at=at))
     monkeypatch.setattr(lattice, "labels", lambda orgs: [*whole(orgs)[::THINNED], whole(orgs)[-1]])
 
 

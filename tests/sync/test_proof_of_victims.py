@@ -17,7 +17,8 @@ from exchange.model.personal import Finding, Kind, attributes, search
 from exchange.policy import transform
 from exchange.serve import Visitor
 from exchange.store import Store
-from exchange.sync.proof import events, mail, stage
+from exchange.sync import proof
+from exchange.sync.proof import events, lattice, mail, stage
 from exchange.sync.proof.chance import Chance
 from exchange.sync.proof.laws import Court
 from exchange.sync.proof.oracle import Oracle, kinds_of
@@ -36,6 +37,7 @@ from exchange.sync.proof.words import (
     value_of,
     written,
 )
+from tests.sync.test_proof import altering_terms, small_terms
 from tests.world import NODE, NOW, SHARED, agreement, collection
 
 OWN = "5d2c9e14-33b1-4f0e-9a7b-6c1d2e3f4a5b"
@@ -75,7 +77,7 @@ def born(seed: int) -> list[Thing]:
 
 def test_what_is_drawn_is_what_the_converter_gives() -> None:
     """Every kind of victim, in carriers and beside them, and attributes that are nobody's."""
-    drawn = [thing for seed in range(80) for thing in born(seed)]
+    drawn = [thing for seed in range(20) for thing in born(seed)] + events.every_kind(0)
     told = {word for thing in drawn if set(thing.victims) - {PERSON} for word in thing.misp}
     assert {f"type:{kind}" for kind, _, _ in events.VICTIMS} <= told
     assert {"category:Targeting data", "category:Internal reference"} <= told
@@ -321,3 +323,26 @@ def test_chance_draws_mail_and_events() -> None:
                 early += place < boxes[giver, ref]
         both += len({giver for _, giver, _, _ in sent}) > 1
     assert min(late, early, both) > 1, (late, early, both)
+
+
+@pytest.mark.parametrize("given", [small_terms, altering_terms])
+def test_r17_whoever_was_attacked_is_tried_in_full(given: Callable[[], Terms], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not left to chance: every type, category and role, from one giver of each kind, under every agreement."""
+    monkeypatch.setattr(lattice, "labels", lambda _: [])
+    found = proof.prove(given(), NOW, Visitor, cases=0, seed=1, seconds=60)
+    assert found.leak is None, found.leak
+    assert found.lattice > 300
+    assert found.counts["released"] > 300
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda each: each.__name__)
+def test_a_spoilt_reading_is_found_without_chance(
+    monkeypatch: pytest.MonkeyPatch, spoil: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    spoil(monkeypatch)
+    monkeypatch.setattr(lattice, "labels", lambda _: [])
+    monkeypatch.setattr(mail, "every_kind", list)
+    found = proof.prove(small_terms(), NOW, Visitor, cases=0, seed=1, seconds=60)
+    assert found.leak is not None
+    assert "person" in found.leak.parts
+    assert sum(len(move.things) for move in found.leak.case.moves) <= 2

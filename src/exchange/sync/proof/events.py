@@ -15,7 +15,9 @@ from exchange.convert import pages
 from exchange.model.party import ANYBODY, Source
 from exchange.sync.proof.words import IDENTITY, OF_ID, PERSON, Thing
 
-VICTIMS = (
+Words = tuple[str, str, str]
+"""Type, category, and value with a place for a number."""
+VICTIMS: tuple[Words, ...] = (
     ("email-dst", "Payload delivery", "boite{}@victime.example"),
     ("email-dst", "Network activity", "poste{}@victime.example"),
     ("email-dst-display-name", "Payload delivery", "Camille Exemplaire{}"),
@@ -29,8 +31,8 @@ VICTIMS = (
     ("text", "Internal reference", "dossier{}interne"),
     ("link", "Internal reference", "https://dossiers{}.victime.example/"),
 )
-"""Type, category and value of what an event says is a victim's or its house's own."""
-OTHERS = (
+"""What an event says is a victim's or its house's own."""
+OTHERS: tuple[Words, ...] = (
     ("email-src", "Payload delivery", "envoi{}@attaque.example"),
     ("domain", "Network activity", "d{}.attaque.example"),
     ("ip-dst", "Network activity", "203.0.113.{}"),
@@ -38,52 +40,63 @@ OTHERS = (
     ("text", "Other", "rien{}"),
 )
 _LEVELS = ("tlp:clear", "tlp:clear", "tlp:green", "tlp:amber")
-_FIRST, _ROOM = 1000, 100
-_MOST, _IN_OBJECT, _REMARKED = 4, 0.1, 0.15
+_FIRST, _ROOM = 1000, 1000
+_MOST, _IN_OBJECT, _REMARKED, _HALF = 4, 0.1, 0.15, 0.5
 _AT = datetime(2017, 7, 14, tzinfo=UTC)
+_STAMP = str(int(_AT.timestamp()))
+_RECIPIENT = "boite0@victime.example"
 _EMAIL = {"name": "email", "meta-category": "network", "template_uuid": "a0c666e0-fc65-4be8-b48f-3423d788b552"}
 _NOT_HELD = frozenset({"created_by_ref", "object_marking_refs"})
 
 
 def event(random: Random, giver: int) -> list[Thing]:
     """What the converter makes of one event; `giver`: which of them it is, for each has events of its own."""
-    drawn = [(random.choice(VICTIMS), True) for _ in range(random.randint(1, _MOST))]
-    drawn += [(random.choice(OTHERS), False) for _ in range(random.randint(0, 2))]
-    made = [_attribute(random, giver, place, words) for place, (words, _) in enumerate(drawn, 1)]
-    victims = {each["value"]: each for each, (_, is_victim) in zip(made, drawn, strict=True) if is_victim}
-    whole: dict[str, Any] = {
-        "uuid": _uuid(giver, 0), "info": "Courriels", "date": "2017-07-14", "timestamp": str(int(_AT.timestamp())),
-        "published": True, "distribution": "3", "threat_level_id": "2", "analysis": "2", "Attribute": made,
-        "Orgc": {"uuid": _uuid(giver, 90), "name": f"Atelier{giver}"}, "Tag": [{"name": random.choice(_LEVELS)}],
+    drawn = [random.choice(VICTIMS) for _ in range(random.randint(1, _MOST))]
+    drawn += [random.choice(OTHERS) for _ in range(random.randint(0, 2))]
+    made = [_attribute(giver, place, each, to_ids=random.random() < _HALF) for place, each in enumerate(drawn, 1)]
+    for each in made:
+        if random.random() < _REMARKED:
+            each["comment"] = f"Write to {PERSON}"
+    objects = [_object(giver)] if random.random() < _IN_OBJECT else []
+    return _converted(giver, drawn, made, objects, random.choice(_LEVELS))
+
+
+def every_kind(giver: int) -> list[Thing]:
+    """The same of all that can be drawn, looked for and not."""
+    drawn = [each for each in (*VICTIMS, *OTHERS) for _ in range(2)]
+    made = [_attribute(giver, place, each, to_ids=place % 2 == 0) for place, each in enumerate(drawn, 1)]
+    return _converted(giver, drawn, made, [], "tlp:clear")
+
+
+def _converted(
+    giver: int, drawn: list[Words], made: list[dict[str, Any]], objects: list[dict[str, Any]], level: str
+) -> list[Thing]:
+    whole = {
+        "uuid": _uuid(giver, 0), "info": "Courriels", "date": "2017-07-14", "timestamp": _STAMP, "published": True,
+        "distribution": "3", "threat_level_id": "2", "analysis": "2", "Attribute": made, "Object": objects,
+        "Orgc": {"uuid": _uuid(giver, 90), "name": f"Atelier{giver}"}, "Tag": [{"name": level}],
     }  # fmt: skip
-    if random.random() < _IN_OBJECT:
-        whole["Object"] = [_object(giver)]
-        victims[whole["Object"][0]["Attribute"][1]["value"]] = whole["Object"][0]["Attribute"][1]
-    return list(_things(whole, giver, [*victims, PERSON]))
+    victims = [each["value"] for each, words in zip(made, drawn, strict=True) if words in VICTIMS]
+    return list(_things(whole, giver, [*victims, *(_RECIPIENT for _ in objects), PERSON]))
 
 
-def _attribute(random: Random, giver: int, place: int, words: tuple[str, str, str]) -> dict[str, Any]:
+def _attribute(giver: int, place: int, words: Words, *, to_ids: bool) -> dict[str, Any]:
     kind, category, value = words
-    remark = {"comment": f"Write to {PERSON}"} if random.random() < _REMARKED else {}
     return {
         "uuid": _uuid(giver, place), "type": kind, "category": category, "value": value.format(place),
-        "to_ids": random.random() < 0.5, "timestamp": str(int(_AT.timestamp())), "distribution": "5", **remark,
+        "to_ids": to_ids, "timestamp": _STAMP, "distribution": "5",
     }  # fmt: skip
 
 
 def _object(giver: int) -> dict[str, Any]:
     """A message as MISP has it: the mailboxes of both sides in one object."""
-    sides = (("email-src", "from", "envoi8@attaque.example"), ("email-dst", "to", "boite8@victime.example"))
-    stamp = str(int(_AT.timestamp()))
+    sides = (("email-src", "from", "envoi0@attaque.example"), ("email-dst", "to", _RECIPIENT))
     inside = [
-        {
-            "uuid": _uuid(giver, 81 + place), "type": kind, "category": "Payload delivery", "value": value,
-            "to_ids": False, "timestamp": stamp, "distribution": "5", "object_relation": relation,
-        }
-        for place, (kind, relation, value) in enumerate(sides)
-    ]  # fmt: skip
+        {**_attribute(giver, place, (kind, "Payload delivery", value), to_ids=False), "object_relation": relation}
+        for place, (kind, relation, value) in enumerate(sides, 81)
+    ]
     return {
-        **_EMAIL, "uuid": _uuid(giver, 80), "template_version": "18", "timestamp": stamp, "distribution": "5",
+        **_EMAIL, "uuid": _uuid(giver, 80), "template_version": "18", "timestamp": _STAMP, "distribution": "5",
         "Attribute": inside,
     }  # fmt: skip
 

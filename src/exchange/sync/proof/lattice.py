@@ -11,8 +11,9 @@ from datetime import datetime
 from itertools import product
 
 from exchange.model.party import Terms
+from exchange.sync.proof import events, mail
 from exchange.sync.proof.chance import called
-from exchange.sync.proof.words import AHEAD, Case, Move, Thing
+from exchange.sync.proof.words import AHEAD, MAILBOX, Case, Move, Thing
 
 _TLP = ("", "tlp:clear", "tlp:green", "tlp:amber", "tlp:amber+strict", "tlp:red")
 _PFC = (
@@ -66,15 +67,26 @@ def classes(terms: Terms) -> list[str]:
     return list(found.values())
 
 
+def attacked(giver: str, place: int, at: datetime) -> Case:
+    """Everything by which an event of MISP, or plain mail, says who was attacked; what went where comes last."""
+    letters = mail.every_kind()
+    boxes = tuple(each for each in letters if each.kind == MAILBOX)
+    first = (*events.every_kind(place), *boxes)
+    moves = (Move(giver=giver, things=first), Move(giver=giver, things=tuple(letters[len(boxes) :])))
+    return Case(moves=moves, at=at)
+
+
 def cases(terms: Terms, at: datetime) -> Iterator[Case]:
     """For each giver one case: everything that it could say, on every class of types.
 
-    Of givers that stand under the same agreements one says it all, the others the levels of TLP.
+    Of givers that stand under the same agreements one says it all, and who was attacked; the others the levels of TLP.
     """
     orgs = sorted({i.removeprefix("identity--").lower() for p in terms.peers.values() for i in p.identities})
     everything, like = [*labels(orgs[:_MOST_ORGS]), *named(terms)], set()
-    for giver in sorted(terms.peers):
+    for place, giver in enumerate(sorted(terms.peers)):
         kind = _kind(terms, giver)
+        if kind not in like:
+            yield attacked(giver, place, at)
         said = [each for each in everything if kind not in like or _plain(each)]
         like.add(kind)
         things = [

@@ -19,6 +19,20 @@ def mail(random: Random) -> list[Thing]:
     return [*boxes, *_messages(random, _SECOND, boxes)]
 
 
+def every_kind() -> list[Thing]:
+    """A mailbox in each role, and one that wrote and was written to; the mailboxes come first."""
+    roles = (*SENDERS, *RECIPIENTS)
+    boxes = [Thing(number=_FIRST + at, kind=MAILBOX, marks=("tlp:clear",)) for at in range(len(roles) + 1)]
+    both = boxes[-1].number
+    named: list[tuple[tuple[int, ...], tuple[str, ...]]]
+    named = [((boxes[at].number,), (role,)) for at, role in enumerate(roles)]
+    named += [((both,), (SENDERS[0],)), ((both, both), (SENDERS[1], RECIPIENTS[0]))]
+    return boxes + [
+        Thing(number=_SECOND + at, kind=MESSAGE, marks=("tlp:clear",), refs=refs, roles=roles_)
+        for at, (refs, roles_) in enumerate(named)
+    ]
+
+
 def by_another(random: Random, things: list[Thing]) -> list[Thing]:
     """What somebody else tells of the same mailboxes, in messages of its own."""
     boxes = [each for each in things if each.kind == MAILBOX and not each.given]
