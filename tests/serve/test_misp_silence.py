@@ -11,7 +11,7 @@ import pytest
 from exchange.model.marking import Tlp
 from exchange.model.party import ANYBODY, Source
 from exchange.serve.misp import view
-from exchange.store import Store, open_store
+from exchange.store import Store, open_store, sighted
 from exchange.sync.grouped import Kept
 from tests.serve.house import House, ids
 from tests.serve.wire import CERT1, CERT2, EVENT, OPEN_WRITE, STAMP, Misp, attribute, event, house_of, misp_terms
@@ -111,6 +111,25 @@ def test_r14_in_which_event_it_stands_does_not_depend_on_which_was_heard_of_firs
     one, two = (asked(house, path, monkeypatch) for house in pair)
     assert one == two
     assert OTHER.encode() in one[2], "where it stands now"
+
+
+def test_r14_the_order_of_sightings_does_not_tell_which_event_was_heard_of_first(
+    pair: tuple[House, House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there are more events than are looked at in one step."""
+    monkeypatch.setattr(sighted, "_AT_ONCE", 1)
+    for n, house in enumerate(pair):
+        if n:
+            draft = told(ORG, attribute("h.example", 5), uuid=OTHER, published=False)
+            assert Misp(house, "cert-ee").push(draft).status_code == 200
+        for place, uuid in enumerate((EVENT, OTHER), 1):
+            seen = {"uuid": f"{EVENT[:-4]}c00{place}", "type": "0", "date_sighting": str(STAMP), "source": "s"}
+            made = told(ORG, attribute(f"{place}.example", place, Sighting=[seen]), uuid=uuid)
+            assert Misp(house).push(made).status_code == 200
+        house.tick()
+    one, two = (asked(house, "/sightings/restSearch/event", monkeypatch) for house in pair)
+    assert one == two
+    assert one[2].count(b'"Sighting"') == 2
 
 
 @pytest.mark.parametrize("says", ["Note", "Sighting", "ShadowAttribute"])
