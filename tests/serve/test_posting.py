@@ -17,6 +17,7 @@ from exchange.model.marking import Tlp
 from exchange.model.party import Expiry
 from exchange.store import Store, accounts, open_store
 from tests.serve.house import OBJECTS, TAXII, WRITABLE, House, house_terms, ids, refused
+from tests.serve.wire import misp_terms
 from tests.world import NOW, OPEN_WRITE, agreement, collection, indicator, marked, report, terms
 
 
@@ -157,6 +158,34 @@ def test_only_writers(house: House) -> None:
     refused(house.post(OBJECTS, {"objects": []}, "circl"), 403, "request.read_only")
     refused(house.post(WRITABLE, {"objects": []}, "cert-ee"), 404, "request.no_collection")
     refused(house.post(WRITABLE, {"objects": []}, None), 401)
+
+
+class _Slow(io.BytesIO):
+    """A body during which a person stops the exchange."""
+
+    def __init__(self, body: bytes, house: House) -> None:
+        super().__init__(body)
+        self.house = house
+
+    def read(self, size: int | None = -1) -> bytes:
+        piece = super().read(size)
+        if not piece:
+            with self.house.store.writing() as tx:
+                accounts.pull_brake(tx, "circl", "in", "op", "why", 1)
+        return piece
+
+
+@pytest.mark.parametrize("path", [WRITABLE, "/misp/depot-commun/events/add"])
+def test_r31_the_brake_holds_what_is_still_coming_in(memory: Store, path: str) -> None:
+    """It acts within a second, however slowly a body comes."""
+    house = House(memory, misp_terms())
+    event = {"info": "E", "published": True, "Attribute": [{"type": "domain", "value": "b.example"}]}
+    body = json.dumps({"objects": [indicator("a.example")], "Event": event}).encode()
+    answer = house.send("POST", path, "circl", headers={"Content-Type": TAXII, "Transfer-Encoding": "chunked"},
+                        extras={"wsgi.input": _Slow(body, house), "wsgi.input_terminated": True})  # fmt: skip
+    assert answer.status_code == 503
+    with house.store.reading() as tx:
+        assert not tx.exec_driver_sql("SELECT count(*) FROM statement").scalar_one()
 
 
 def test_r31_the_brake_inwards(house: House) -> None:

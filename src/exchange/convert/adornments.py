@@ -52,7 +52,7 @@ def _sighting(
     kind, when = str(sighting.get("type") or "0"), number(sighting.get("date_sighting"), event.seconds)
     organisation = sighting.get("Organisation")
     who = identity(organisation)
-    if who is not None:
+    if who is not None and kind == "0":  # the others do not refer to it, so nothing would say what it is worth (R11)
         yield who
     told = {
         "type": kind,

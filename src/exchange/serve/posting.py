@@ -86,6 +86,8 @@ class Poster:
         Sent again after a lost answer it does no harm: what is known counts as a success.
         """
         raws = unpack(read(req, self.site.max_content_length))
+        with self.site.store.reading() as tx:
+            visit.renewed(tx).writing(collection)  # it may have been stopped while the body came in (RULES R31)
         source_key, channel = f"{visit.peer}/post:{collection.alias}", collection_channel(collection.id)
         known = recognise(self.site.store, raws, source_key, visit.peer, channel)
         # Who posts is told at once that these collections hold STIX 2.1 (TAXII 2.1 sections 5.2.1 and 5.5).

@@ -1,6 +1,6 @@
 """References between the statements of one source: what they refer to, what hangs on them, what stands around them.
 
-RULES R10, R11 and R13 work on these; only stated labels of the newest versions count, and only within one source.
+RULES R10, R11 and R13 work on these; only what the newest versions state counts, and only within one source.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _MINE = (_SAME, statement.c.newest, statement.c.marked)
 _REFERRERS = Lookup(
     select(reference.c.target, statement.c.stated)
     .join(statement, statement.c.seq == reference.c.seq)
-    .where(among(reference.c.target), *_MINE)
+    # One that states no level may all the same be for a few only (MISP's distribution), and so says how far this goes.
+    .where(among(reference.c.target), _SAME, statement.c.newest)
     .distinct()
 )
 _ENDS = Lookup(

@@ -139,8 +139,11 @@ class Seen(NamedTuple):
 
 
 def sightings(tx: Connection, number: int, now: int, events: Collection[int], *, folds: bool) -> Iterator[Seen]:
-    """What may be a sighting, and the audience reads, of anything it reads in these events, or that is folded there."""
-    wanted, places = sorted(events), _places(tx, folds=folds)
+    """What may be a sighting, and the audience reads, of anything it reads in these events, or that is folded there.
+
+    The events in the order given: that of their numbers would tell which was heard of first, by whomever (RULES R14).
+    """
+    wanted, places = list(events), _places(tx, folds=folds)
     for begin in range(0, len(wanted), _AT_ONCE):
         some, found = wanted[begin : begin + _AT_ONCE], []
         for joined in places:

@@ -194,19 +194,23 @@ _ENDED = Query(
 )
 
 
-def events_of(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str, set[Strand]]:
-    """Id → where it stands or stood for this audience."""
-    found: dict[str, set[Strand]] = {}
-    for stix_id, number_of, peer, rank in _EVENTS_OF.rows(tx, stix_ids, number=number):
-        found.setdefault(stix_id, set()).add((number_of, peer, rank < 0))
-    return found
+def events_of(tx: Connection, number: int, stix_ids: Iterable[str]) -> dict[str, list[Strand]]:
+    """Id → where it stands or stood for this audience; last where its latest version does, and was listed last.
+
+    The number of an event would tell which of them was heard of first, by whomever (RULES R14).
+    """
+    found: dict[str, list[tuple[bool, int, Strand]]] = {}
+    for stix_id, number_of, peer, rank, stands, added in _EVENTS_OF.rows(tx, stix_ids, number=number):
+        found.setdefault(stix_id, []).append((bool(stands), added, (number_of, peer, rank < 0)))
+    return {stix_id: [strand for _, _, strand in sorted(each)] for stix_id, each in found.items()}
 
 
+_STANDS = func.max(case((and_(OPEN, LATEST), 1), else_=0))
 _EVENTS_OF = Lookup(
-    select(_s.stix_id, _s.event, GIVER, _l.rank)
+    select(_s.stix_id, _s.event, GIVER, _l.rank, _STANDS, func.max(_l.added))
     .select_from(_JOINED)
     .where(among(_s.stix_id), ALSO_MINE, _IN_EVENT)
-    .distinct()
+    .group_by(_s.stix_id, _s.event, GIVER, _l.rank)
 )
 
 

@@ -202,9 +202,10 @@ def _take(
     if posted and not again:
         given = {(item.id, item.version) for item in page.objects if item.id in known}
         changed |= dict.fromkeys(withdrawals.undo(tx, peer, posted, given))
+    changed |= dict.fromkeys(deleted)
     if page.document is not None:
         taken = {outcome.id for outcome in intake.outcomes if outcome.success}
-        changed |= dict.fromkeys((*deleted, *given_again(tx, source_key, peer, taken)))
+        changed |= dict.fromkeys(given_again(tx, source_key, peer, taken))
     changed |= dict.fromkeys((*gone, *back(tx, source_key, peer, page)))
     meant = told(tx, page, source_key)
     changed |= dict.fromkeys(_rejudge(tx, rules, source_key, intake, horizon_at(now)))
@@ -234,10 +235,11 @@ def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: Intake, hori
     """Judge anew what was contradicted more strictly, then the unmarked statements whose worth changes; their ids."""
     # What is still to come is judged when it has come.
     changed = judge(tx, rules, [seq for seq, (item, _) in intake.tightened.items() if item.version <= horizon])
-    marked = [new.object for new in intake.news.values() if new.label is not None]
-    marked += [item for item, _ in intake.tightened.values()]
-    refs = {target for item in marked for target in item.refs if indexed(target) == target}
-    ids = {item.id for item in marked}
+    # What states no level says how far it goes all the same: what only it refers to goes no further.
+    said = [new.object for new in intake.news.values()] + [item for item, _ in intake.tightened.values()]
+    refs = {target for item in said for target in item.refs if indexed(target) == target}
+    ids = {new.object.id for new in intake.news.values() if new.label is not None}
+    ids |= {item.id for item, _ in intake.tightened.values()}
     # Only the newest version of a referrer counts: what the one before it said no longer does.
     refs |= references.referred(tx, [*intake.superseded, *intake.tightened])
     ids |= {new.object.id for new in intake.news.values() if new.newest}

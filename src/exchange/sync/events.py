@@ -90,7 +90,7 @@ def rows_for(tx: Connection, view: View, stix_ids: Collection[str], now: int) ->
     """
     strands, grouped = views.events_of(tx, view.number, stix_ids), Grouped(view)
     rows = grouped.only(tx, {strand[0] for found in strands.values() for strand in found}, now)
-    groups = {stix_id: sorted(grouped.group(*strand) for strand in found) for stix_id, found in strands.items()}
+    groups = {stix_id: [grouped.group(*strand) for strand in found] for stix_id, found in strands.items()}
     return {stix_id: rows[group] for stix_id, found in groups.items() for group in found if group in rows}
 
 

@@ -220,6 +220,7 @@ class Instance:
             if action.right == "known":
                 return action.call(ask(now, None))
             row = now.audience(collection)
+            now.writing(collection)  # it may have been stopped while the body came in (RULES R31)
         return action.call(ask(visit, row))
 
     def _record(self, visit: Visit, collection: Collection, req: falcon.Request, offered: Offered) -> None:

@@ -20,6 +20,7 @@ from exchange.serve.misp.errors import Unsaved
 from exchange.serve.misp.instance import Ask
 from exchange.store import moment, originals
 from exchange.sync.accept import accept, require
+from exchange.sync.deletion import DELETED
 from exchange.sync.withdrawal import withdraw_all
 
 log = structlog.get_logger("exchange.serve")
@@ -65,9 +66,10 @@ def _pages(raw: bytes, source: Source, ask: Ask, wanted: Wanted | None) -> Itera
         if held is not None:
             yield held
         held = page
-        if wanted is not None:  # what stands around it was not sent
+        if wanted is not None:  # what stands around it was not sent, nor is it deleted by who speaks of it
             objects = [found for item in page.objects if (found := wanted(item)) is not None]
-            held = replace(page, objects=objects, document=None)
+            skipped = [each for each in page.skipped if each.code != DELETED]
+            held = replace(page, objects=objects, skipped=skipped, document=None)
         held = _spoken(held, source, ask)
     if held is not None:
         yield replace(held, last=True)

@@ -192,8 +192,9 @@ class Oracle:
             for each in joined:
                 if each.says:
                     base, based = base.with_(each), True
-        near = record.referring(statement.source, statement.thing.number)
-        marked = [each for other in near if (each := self._understood(statement.giver, other.worth)).says]
+        others = record.referring(statement.source, statement.thing.number)
+        near = [self._understood(statement.giver, other.worth) for other in others]
+        marked = [each for each in near if each.says]
         if marked:  # labels flow from stated marks only (R10)
             return [base.with_(each) for each in marked]
         if based:
@@ -201,7 +202,8 @@ class Oracle:
         default = self._default(statement.giver)
         if default is None:
             return []
-        return [Worth(frozenset({default})).with_(base)]
+        worth = Worth(frozenset({default})).with_(base)
+        return [worth.with_(each) for each in near] or [worth]  # one without a level may still be for a few only
 
     def _default(self, giver: str) -> str | None:
         """The strictest of what the agreements with the giver say of unmarked content."""

@@ -142,8 +142,10 @@ class Past:
                 if self._newest(held.source, each, point):
                     text = _then(self._former.get(each.seq, {}), former.STATED, point)
                     said = each.stated if text is None else Label.from_text(text)
-                    if rules.understood(held.peer, said).stated:
-                        (near.ends if each.end else near.referrers).append(said)
+                    if not each.end:
+                        near.referrers.append(said)
+                    elif rules.understood(held.peer, said).stated:
+                        near.ends.append(said)
         if near.ends or near.referrers:
             return worth_among(rules, held, own, near, default)
         return resolve(own, ends=(), referrers=(), default=default)
