@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from exchange.model.marking import TLP2_ID, Tlp
 from exchange.model.recall import EXTENSION
+from exchange.model.stix import instant
 from exchange.store import Store, audiences, listings, micros, notices, open_store, pages, tables
 from exchange.store.pages import Versions
 from exchange.sync.withdrawal import withdraw
@@ -53,7 +55,7 @@ class Reader:
         for item in json.loads(b"[" + raw + b"]"):
             said = item.get("extensions", {}).get(EXTENSION)
             if said is None:
-                self.held[item["id"]] = item["modified"]
+                self.held[item["id"]] = instant(item["modified"])
             else:
                 assert said["action"] == "withdrawn"
                 self.told.add(said["id"])
@@ -141,12 +143,13 @@ class Play:
             while reader.read(self.world, 3):
                 pass
             front, stands, ever, recalled = self._stands(reader)
-            assert not front & recalled, "what is listed again is no longer recalled"
-            assert front <= reader.held.keys() <= stands, reader
+            assert not front.keys() & recalled, "what is listed again is no longer recalled"
+            assert front.items() <= reader.held.items() <= stands, reader
             assert reader.told <= ever, "told about what was never listed to it"
 
-    def _stands(self, reader: Reader) -> tuple[set[str], set[str], set[str], set[str]]:
-        """What the reader's audience has in front, what it has at all, all that ever stood there, and what is recalled.
+    def _stands(self, reader: Reader) -> tuple[dict[str, str], set[tuple[str, str]], set[str], set[str]]:
+        """What the reader's audience has in front, in which version, every version that it has at all, all that ever
+        stood there, and what is recalled.
 
         What came in front of a twin and stands behind it now may be kept: it may still be fetched by its id. What was
         withdrawn and comes back behind a twin is not listed again (R23), so its notice stays: it tells of the version
@@ -156,15 +159,21 @@ class Play:
             row = audiences.of_reader(tx, reader.peer, f"collection:{reader.channel}")
             assert row is not None
             asked = pages.Query(now=micros(self.world.now), limit=1000)
-            front = {each.stix_id for each in pages.index(tx, row.number, asked).entries}
+            front = {each.stix_id: each.version for each in pages.index(tx, row.number, asked).entries}
             seqs = list(tx.execute(select(tables.statement.c.seq)).scalars())
             ever = listings.history(tx, seqs)
             found = notices.standing(tx, row.number)
-            names = dict(tx.execute(select(tables.statement.c.seq, tables.statement.c.stix_id)).all())
+            names = {
+                seq: (stix_id, version)
+                for seq, stix_id, version in tx.execute(
+                    select(tables.statement.c.seq, tables.statement.c.stix_id, tables.statement.c.version)
+                )
+            }
         mine = [(names[each["seq"]], each["closed"]) for each in ever if each["key"] == row.key]
-        stands = {name for name, closed in mine if closed is None and not name.startswith("note--")}
+        stands = {name for name, closed in mine if closed is None and not name[0].startswith("note--")}
         recalled = {json.loads(body)["object_refs"][0] for _, body in found}
-        return front & stands, stands, {name for name, _ in mine}, recalled
+        latest = {name: version for name, version in front.items() if not name.startswith("note--")}
+        return latest, stands, {name for (name, _), _ in mine}, recalled
 
 
 LEVELS = st.sampled_from([Tlp.CLEAR, Tlp.GREEN, Tlp.GREEN, Tlp.AMBER, Tlp.RED])
@@ -200,3 +209,23 @@ def test_r8_who_obeys_the_notices_ends_with_what_stands(engine: Engine) -> None:
         play(engine.new_url(), steps)
 
     law()
+
+
+CLEAR, GREEN, AMBER = Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER
+KNOWN = (
+    # What comes back behind its twin is not listed again, so the notice of the version that went stays.
+    (
+        ("give", 0, 0, CLEAR, False), ("give", 0, 0, AMBER, False), ("give", 0, 1, CLEAR, False),
+        ("give", 0, 0, CLEAR, False),
+    ),
+    # What was in front goes, and what another source says of it stands behind a twin: nobody who follows finds that.
+    (
+        ("give", 1, 1, GREEN, True), ("give", 1, 0, GREEN, False), ("read", 2, 100), ("give", 2, 1, CLEAR, False),
+        ("give", 1, 1, AMBER, False),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", KNOWN)
+def test_r8_behind_a_twin_nothing_is_listed_again(engine: Engine, steps: tuple[tuple[Any, ...], ...]) -> None:
+    play(engine.new_url(), steps)

@@ -87,11 +87,14 @@ class Notices:
         """What this audience could read, and can read in no version any more."""
         stands = {row.stix_id for row in changes.begun} | {stix_id for stix_id, _ in changes.stay}
         shown = {row.stix_id for row in (*changes.begun, *changes.stay.values()) if not row.folded}
+        same = {(row.stix_id, row.version) for row in changes.begun} | changes.stay.keys()
         went: dict[str, tuple[Listed, str]] = {}
         for row, code in changes.closed:
             # What began in this very transaction nobody could fetch.
-            # A version of it that says another fact stands behind a twin now: what they have is outdated all the same.
-            there = shown if code == _MOVED else stands
+            # Another version of it stands behind a twin, where nobody finds it who follows: what they have is outdated,
+            # or is not for them any more, all the same.
+            outlived = code == _MOVED or not (row.folded or (row.stix_id, row.version) in same)
+            there = shown if outlived else stands
             if row.stix_id in there or code in (_SUSPENDED, THEIRS) or row.added > self._since[audience.key]:
                 continue
             if row.stix_id not in went or row.version > went[row.stix_id][0].version:
