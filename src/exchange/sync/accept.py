@@ -235,11 +235,12 @@ def _rejudge(tx: Connection, rules: Rules, source_key: str, intake: Intake, hori
     """Judge anew what was contradicted more strictly, then the unmarked statements whose worth changes; their ids."""
     # What is still to come is judged when it has come.
     changed = judge(tx, rules, [seq for seq, (item, _) in intake.tightened.items() if item.version <= horizon])
-    # What states no level says how far it goes all the same: what only it refers to goes no further.
-    said = [new.object for new in intake.news.values()] + [item for item, _ in intake.tightened.values()]
-    refs = {target for item in said for target in item.refs if indexed(target) == target}
-    ids = {new.object.id for new in intake.news.values() if new.label is not None}
-    ids |= {item.id for item, _ in intake.tightened.values()}
+    marked = [new.object for new in intake.news.values() if new.label is not None]
+    marked += [item for item, _ in intake.tightened.values()]
+    # What MISP gives without a level says how far it goes all the same: what only it refers to goes no further.
+    bare = [new.object for new in intake.news.values() if new.label is None and new.object.event]
+    refs = {target for item in (*marked, *bare) for target in item.refs if indexed(target) == target}
+    ids = {item.id for item in marked}
     # Only the newest version of a referrer counts: what the one before it said no longer does.
     refs |= references.referred(tx, [*intake.superseded, *intake.tightened])
     ids |= {new.object.id for new in intake.news.values() if new.newest}
