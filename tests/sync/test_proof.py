@@ -17,9 +17,11 @@ from exchange.policy import Names, Rules, alteration, clauses, closure, cutting,
 from exchange.policy.transform import Limit
 from exchange.policy.verdict import FOREVER, Decision
 from exchange.serve import Visitor
-from exchange.store import micros
+from exchange.store import Store, micros
 from exchange.sync import accept, altering, listing, proof
-from exchange.sync.proof import Case, Proof, chance, lattice
+from exchange.sync.proof import Proof, chance, lattice
+from exchange.sync.proof.laws import Court
+from exchange.sync.proof.words import Case, Move, Thing
 from tests.world import CCC_IDENTITY, NODE, NOW, agreement, collection
 
 SALLE, GREFFE = "0c6b5f0a-6f2d-4c35-9a57-3a5f0e7d9b11", "5d2c9e14-33b1-4f0e-9a7b-6c1d2e3f4a5b"
@@ -309,6 +311,23 @@ def test_a_spoilt_transform_is_found_out(name: str, monkeypatch: pytest.MonkeyPa
     assert found.leak is not None
     assert {found.leak.law, *found.leak.parts} & laws, (found.leak.law, found.leak.parts)
     assert sum(len(move.things) for move in found.leak.case.moves) <= 3
+
+
+@pytest.mark.parametrize("mark", ["tlp:amber", "tlp:red", "pfc:vert", "pap:red", "unknown"])
+def test_what_says_nothing_but_informational_marks_is_not_made_stricter(memory: Store, mark: str) -> None:
+    """R10, R12: it is worth what it joins, and with a mark of its own it would be worth that: no leak."""
+    given = replace(small_terms(), agreements=(
+        agreement(
+            "reseau", "ccc", "circl", send=Send(ceiling=Tlp.AMBER, pfc=True),
+            receive=Receive(ceiling=Tlp.AMBER, informational_markings=frozenset({"*"})),
+        ),
+    ))  # fmt: skip
+    end, link = Thing(number=0, marks=("tlp:amber",)), Thing(number=2, kind="relationship", refs=(0,))
+    moves = [
+        Move(giver="circl", things=(end, replace(link, marks=("unknown",), version=2)), last=False),
+        Move(giver="circl", things=(replace(link, marks=("tlp:green",), version=1),)),
+    ]
+    assert Court(memory, given, Visitor).stricter(Case(moves=tuple(moves), at=NOW), 2, mark) is None
 
 
 SPOILT: dict[str, tuple[Spoil, set[str]]] = {

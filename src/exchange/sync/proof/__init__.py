@@ -18,9 +18,10 @@ from exchange.store import open_store
 from exchange.sync.proof import lattice
 from exchange.sync.proof.chance import Chance
 from exchange.sync.proof.laws import LAWS, PARTS, Court, Leak, again
+from exchange.sync.proof.oracle import Oracle
 from exchange.sync.proof.smaller import smallest
 from exchange.sync.proof.stage import Answer, Opener, Reader
-from exchange.sync.proof.words import Case, Move, Thing, says
+from exchange.sync.proof.words import Case, Move, Thing
 
 __all__ = [
     "LAWS",
@@ -116,14 +117,15 @@ def _tightened(court: Court, chance: Chance, case: Case) -> Leak | None:
     Of several referrers the least restrictive counts, and marks of two protocols have no common order (R11).
     """
     things = [thing for move in case.moves for thing in move.things]
-    numbers = sorted({t.number for t in things if t.marks} - {t.number for t in things if not says(t)})
+    oracle = Oracle(court.terms, case.at.date())
+    silent = {t.number for move in case.moves for t in move.things if not oracle.says(move.giver, t)}
+    numbers = sorted({t.number for t in things if t.marks} - silent)
     if not numbers:
         return None
     plain = all(name.startswith("tlp:") for t in things for name in (*t.marks, *t.parts)) and not any(
         t.reach or t.orgs is not None or t.iep or t.draft for t in things
     )
-    inherits = any(not says(thing) for thing in things)
-    if inherits and not plain:
+    if silent and not plain:
         return None
-    marks = _STRICT_MARKS[:2] if inherits else _STRICT_MARKS
+    marks = _STRICT_MARKS[:2] if silent else _STRICT_MARKS
     return court.stricter(case, chance.random.choice(numbers), chance.random.choice(marks))

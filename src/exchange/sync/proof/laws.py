@@ -16,7 +16,7 @@ from exchange.sync.proof.chance import after_all
 from exchange.sync.proof.oracle import Oracle, kinds_of
 from exchange.sync.proof.record import Record, Room, Statement, levels
 from exchange.sync.proof.stage import Opener, Stage, said_of
-from exchange.sync.proof.words import Case, Move, id_of, kind_of, said, says, trail, value_of
+from exchange.sync.proof.words import Case, Move, id_of, kind_of, said, trail, value_of
 
 PERMITTED = "permitted"
 """R17: what leaves is permitted by everything committed before it left. Its parts count what each of them keeps in."""
@@ -80,7 +80,9 @@ class Court:
 
     def stricter(self, case: Case, number: int, mark: str) -> Leak | None:
         """A mark more on what was marked before adds nothing to what anybody sees."""
-        if not all(says(thing) for move in case.moves for thing in move.things if thing.number == number):
+        oracle = Oracle(self.terms, case.at.date())
+        given = ((move.giver, thing) for move in case.moves for thing in move.things if thing.number == number)
+        if not all(oracle.says(giver, thing) for giver, thing in given):
             return None  # what it was worth was not its own
         tight = tightened(case, number, mark)
         before, after = self._ends(case), self._ends(tight)

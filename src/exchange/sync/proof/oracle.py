@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from exchange.model.party import Agreement, Peer, Receive, Send, Terms
 from exchange.sync.proof import acts, altered
 from exchange.sync.proof.record import TLP, Act, Record, Room, Statement, Worth, levels
-from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, OBSERVABLES, Case, Thing, called, kind_of
+from exchange.sync.proof.words import AHEAD, CONTAINERS, LINKS, MARKS, OBSERVABLES, Case, Thing, called, kind_of, says
 
 Item = Mapping[str, Any]
 """What left, as a reader has it."""
@@ -209,6 +209,10 @@ class Oracle:
         """The strictest of what the agreements with the giver say of unmarked content."""
         said_ = [a.receive.unmarked for a in self._begun(giver) if a.receive and a.receive.unmarked is not None]
         return None if not said_ else "tlp:" + next(name for name, level in TLP.items() if level == int(max(said_)))
+
+    def says(self, giver: str, thing: Thing) -> bool:
+        """Whether it says who may have it, besides what is informational: else it is worth what others are (R10)."""
+        return says(thing) and self._understood(giver, Worth(frozenset((*thing.marks, *thing.parts)))).says
 
     def _understood(self, giver: str, worth: Worth) -> Worth:
         """Without the markings that the agreements with the giver call informational (R12)."""
