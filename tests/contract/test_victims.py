@@ -16,7 +16,7 @@ from exchange.model.marking import Tlp
 from exchange.model.party import Personal, Receive, Send, Terms
 from exchange.model.personal import Choice
 from exchange.store import Store, audiences, later, statements, tables
-from exchange.sync import afterwards
+from exchange.sync import afterwards, attacked
 from exchange.sync.accounting import Asked
 from exchange.sync.replay import replay
 from tests.world import SHARED, World, agreement, marked, terms
@@ -193,8 +193,13 @@ def test_r18_too_many_at_once_are_shut_out_and_looked_at_later(world: World, mon
     assert replay(world.store, Asked(), world.now).counts == {}
 
 
-def test_what_an_earlier_release_took_is_read_again(world: World) -> None:
-    """The migration leaves a word for each source whose messages nobody asked."""
+@pytest.mark.parametrize("looked_at", [1, 2, 50_000])
+def test_what_an_earlier_release_took_is_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    """The migration leaves a word for each source whose messages nobody asked; it may have few of them, far apart."""
+    monkeypatch.setattr(attacked, "LOOKED_AT", looked_at)
+    world.give(OTHER, *(mailbox(f"other{number}") for number in range(5)))
     world.give(FROM, MAL, BOB, MESSAGE)
     with world.store.writing() as tx:
         held = statements.held(tx, [MAL["id"], BOB["id"], MESSAGE["id"]])
@@ -204,5 +209,7 @@ def test_what_an_earlier_release_took_is_read_again(world: World) -> None:
         row = {"kind": "messages", "source": FROM, "about": "[]", "after": 0, "upto": upto, "shut": "[]"}
         tx.execute(insert(tables.later), [row])
     afterwards.resume(world.store, world.rules, lambda: world.now, lambda: False)
+    with world.store.reading() as tx:
+        assert not later.any_left(tx)
     world.give(FROM, EVE, message(MAL, EVE, subject="other"))
     assert {BOB["id"], EVE["id"]}.isdisjoint(world.listed("circl"))

@@ -25,6 +25,8 @@ _Words = tuple[str, bytes]
 """(id, digest): the version may be another by the time it is stored, and two contents may claim one."""
 MESSAGES = 50
 """That are read again at a time; each may have many recipients."""
+LOOKED_AT = 50_000
+"""Statements of whatever source and type among which they are looked for at a time."""
 
 
 class Persons(NamedTuple):
@@ -112,11 +114,13 @@ def again(tx: Connection, rules: Rules, entry: Later) -> tuple[Sequence[int], Se
     if entry.kind == "victims":
         seqs = victims.about(tx, entry.source, entry.about, after=entry.after, upto=entry.upto, most=later.MOST)
         return seqs, _look(tx, rules, seqs)
-    seqs = victims.speaking(tx, entry.source, after=entry.after, upto=entry.upto, most=MESSAGES)
+    upto = min(entry.upto, entry.after + LOOKED_AT)
+    seqs = victims.speaking(tx, entry.source, after=entry.after, upto=upto, most=MESSAGES)
     said = {seq: _victims(body) for seq, body in statements.bodies(tx, seqs).items()}
     victims.keep(tx, said)
     ids = frozenset[str]().union(*said.values())
-    return seqs, _tell(tx, rules, entry.source, ids, victims.untold(tx, entry.source, ids))
+    done = seqs if len(seqs) == MESSAGES or upto == entry.after else [*seqs, upto]
+    return done, _tell(tx, rules, entry.source, ids, victims.untold(tx, entry.source, ids))
 
 
 def _tell(tx: Connection, rules: Rules, source: str, ids: Collection[str], seqs: Sequence[int]) -> list[str]:
