@@ -18,14 +18,14 @@ from exchange.store.tables import audience, later
 
 MOST = 1_000
 """Statements that are looked at again in the transaction that makes it necessary (RULES R18)."""
-Kind = Literal["names", "marks", "victims", "messages"]
+Kind = Literal["names", "marks", "victims", "messages", "persons"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Later:
-    """One entry. `about`: creators, none for all of them, marks with what they mean, or ids of victims; of the
-    statements of `source` behind `after` up to `upto`. `shut`: the numbers of the audiences that nobody reads until it
-    is done.
+    """One entry. `about`: creators (none: all of them), marks with what they mean, ids of victims, or by what was found
+    before who is named; of the statements of `source` (empty: of all) behind `after` up to `upto`. `shut`: the numbers
+    of the audiences that nobody reads until it is done.
     """
 
     number: int

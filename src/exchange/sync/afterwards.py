@@ -63,7 +63,7 @@ def _meant(tx: Connection, rules: Rules, entry: Later) -> _Some:
 
 
 _LOOKS: Mapping[Kind, Callable[[Connection, Rules, Later], _Some]] = {
-    "names": _named, "marks": _meant, "victims": again, "messages": again,
+    "names": _named, "marks": _meant, "victims": again, "messages": again, "persons": again,
 }  # fmt: skip
 
 
