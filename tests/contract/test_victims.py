@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,11 +16,11 @@ from sqlalchemy import text
 from exchange.model.marking import Tlp
 from exchange.model.party import Personal, Receive, Send, Terms
 from exchange.model.personal import Choice
-from exchange.store import Store, audiences, later, migrate
-from exchange.sync import afterwards
+from exchange.store import Store, audiences, later, micros, migrate, pages
+from exchange.sync import afterwards, attacked
 from exchange.sync.accounting import Asked
 from exchange.sync.replay import replay
-from tests.world import SHARED, World, agreement, marked, terms
+from tests.world import SHARED, World, agreement, indicator, marked, terms
 
 FROM, OTHER = "ccc/alertes", "cert-ee/flux"
 SECOND = timedelta(seconds=1)
@@ -58,12 +59,12 @@ def world(store: Store) -> World:
 
 
 @pytest.mark.parametrize("order", list(permutations([MAL, BOB, MESSAGE])))
-@pytest.mark.parametrize("pages", [1, 3])
-def test_a_recipient_never_goes_in_whatever_order_they_come(world: World, order: Any, pages: int) -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_recipient_never_goes_in_whatever_order_they_come(world: World, order: Any, count: int) -> None:
     """The sender's mailbox and the message do."""
-    for number in range(pages):
+    for number in range(count):
         world.now += SECOND
-        world.give(FROM, *(order if pages == 1 else order[number : number + 1]))
+        world.give(FROM, *(order if count == 1 else order[number : number + 1]))
     assert set(world.listed("circl")) == {MAL["id"], MESSAGE["id"]}
     assert replay(world.store, Asked(), world.now).counts == {}
 
@@ -86,8 +87,8 @@ def test_what_was_said_once_stays_said(world: World) -> None:
     assert {BOB["id"], EVE["id"]}.isdisjoint(world.listed("circl"))
 
 
-@pytest.mark.parametrize("pages", ["one", "mailbox first", "mailbox last"])
-def test_a_message_that_contradicts_another_speaks_too(world: World, pages: str) -> None:
+@pytest.mark.parametrize("case", ["one", "mailbox first", "mailbox last"])
+def test_a_message_that_contradicts_another_speaks_too(world: World, case: str) -> None:
     """The id of a message says nothing of who got it: of two under one id the second is kept aside, not its word."""
     second = {**MESSAGE, "to_refs": [EVE["id"]]}
     given: dict[str, list[list[dict[str, Any]]]] = {
@@ -95,7 +96,7 @@ def test_a_message_that_contradicts_another_speaks_too(world: World, pages: str)
         "mailbox first": [[MAL, BOB, EVE, MESSAGE], [second]],
         "mailbox last": [[MAL, BOB, MESSAGE], [second], [EVE]],
     }
-    for each in given[pages]:
+    for each in given[case]:
         world.now += SECOND
         world.give(FROM, *each)
     assert set(world.listed("circl")) == {MAL["id"], MESSAGE["id"]}
@@ -173,6 +174,54 @@ def test_terms_that_change_find_it(store: Store) -> None:
     assert replay(world.store, Asked(), world.now).counts == {}
 
 
+def choosing(*allowed: str) -> Terms:
+    return replace(under("strip"), personal=Choice(allowed=allowed))
+
+
+def is_open(world: World) -> bool:
+    with world.store.reading() as tx:
+        row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
+        assert row is not None
+        return row.open
+
+
+@pytest.mark.parametrize("looked_at", [1, 50_000])
+def test_what_the_operator_chooses_holds_for_what_is_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    """Where more may be found nobody reads on until it is; where less is, what was held goes."""
+    monkeypatch.setattr(attacked, "LOOKED_AT", looked_at)
+    text = indicator("a.example", description="write to jean@ville.example or to marie@mairie.example")
+    world = World(store, choosing("ville.example"))
+    world.give(FROM, MAL, BOB, MESSAGE, text)
+    assert BOB["id"] in world.listed("circl") and "jean@" in description(world)
+    steps: list[tuple[tuple[str, ...], bool, bool, bool]] = [
+        ((), False, False, False), (("ville.example",), True, True, True),
+        (("ville.example", "mairie.example"), True, True, True), (("mairie.example",), False, False, False),
+    ]  # fmt: skip
+    for allowed, opened, goes, jean in steps:
+        world.now += SECOND
+        world.follow(choosing(*allowed))
+        assert is_open(world) is opened
+        afterwards.resume(world.store, world.rules, lambda: world.now, lambda: False)
+        assert is_open(world)
+        assert (BOB["id"] in world.listed("circl")) is goes
+        assert ("jean@" in description(world)) is jean
+        assert ("marie@" in description(world)) is ("mairie.example" in allowed)
+        assert replay(world.store, Asked(), world.now).counts == {}
+
+
+def description(world: World) -> str:
+    """Of the one indicator that CIRCL reads."""
+    found = [each for each in world.listed("circl") if each.startswith("indicator--")]
+    with world.store.reading() as tx:
+        row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
+        assert row is not None and len(found) == 1
+        leaf = pages.page(tx, row.number, pages.Query(now=micros(world.now), limit=10_000))
+        items = json.loads(b"[" + b",".join(bytes(piece) for piece in leaf.pieces) + b"]")
+    return str(next(each["description"] for each in items if each["id"] == found[0]))
+
+
 def test_r18_too_many_at_once_are_shut_out_and_looked_at_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of them may be read meanwhile, and what comes in between is not let go either."""
     monkeypatch.setattr(later, "MOST", 2)
@@ -193,8 +242,13 @@ def test_r18_too_many_at_once_are_shut_out_and_looked_at_later(world: World, mon
     assert replay(world.store, Asked(), world.now).counts == {}
 
 
-def test_what_an_earlier_release_took_is_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The migration leaves a word for each source whose messages nobody asked."""
+@pytest.mark.parametrize("looked_at", [1, 2, 50_000])
+def test_what_an_earlier_release_took_is_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    """The migration leaves a word for each source whose messages nobody asked; it may have few of them, far apart."""
+    monkeypatch.setattr(attacked, "LOOKED_AT", looked_at)
+    world.give(OTHER, *(mailbox(f"other{number}") for number in range(5)))
     with monkeypatch.context() as patch:
         patch.setattr("exchange.model.personal.victims", lambda _: frozenset())
         world.give(FROM, MAL, BOB, MESSAGE)
@@ -208,5 +262,7 @@ def test_what_an_earlier_release_took_is_read_again(world: World, monkeypatch: p
     with world.store.reading() as tx:
         assert later.any_left(tx)
     afterwards.resume(world.store, world.rules, lambda: world.now, lambda: False)
+    with world.store.reading() as tx:
+        assert not later.any_left(tx)
     world.give(FROM, EVE, message(MAL, EVE, subject="other"))
     assert {BOB["id"], EVE["id"]}.isdisjoint(world.listed("circl"))

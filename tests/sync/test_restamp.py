@@ -8,17 +8,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.model import recall, stix
+from exchange.model import personal, recall, stix
 from exchange.model.envelope import Document, Page, Skipped
 from exchange.model.marking import Tlp
 from exchange.model.misp import EXTENSION, MINTED
 from exchange.model.personal import MARK
-from exchange.store import Store, micros, pages, tables
+from exchange.store import Store, classes, later, micros, pages, tables
 from exchange.store.audiences import of_reader
+from exchange.sync import afterwards, attacked
 from exchange.sync.accept import Accepted, accept
+from exchange.sync.accounting import Asked
+from exchange.sync.replay import replay
 from tests.sync.partners import MISP, Desk
 from tests.world import NOW, SHARED, World, emptied, indicator, marked, relationship
 
@@ -125,6 +129,31 @@ def test_what_names_a_victim_does_so_under_its_new_date(memory: Store) -> None:
         assert codes(pull(world, at, said)) == ["stored"]
         (read,) = latest(world).values()
         assert read["description"] == f"write to {MARK}"
+
+
+@pytest.mark.parametrize("looked_at", [1, 50_000])
+def test_what_an_earlier_release_did_not_know_of_it_is_read_again(
+    memory: Store, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    """It stands whole; then who had it is told that it is withdrawn, and gets it without the name."""
+    monkeypatch.setattr(attacked, "LOOKED_AT", looked_at)
+    monkeypatch.setattr(attacked, "READ", 2)
+    world = Desk(memory).world
+    said = attribute("a.example") | {"description": "write to jean@ville.example"}
+    with monkeypatch.context() as before:
+        before.setattr(personal, "suspect", lambda *_: False)
+        pull(world, FIRST, said, attribute("b.example"), attribute("c.example"))
+    assert latest(world)[said["id"]]["description"] == said["description"]
+    with memory.writing() as tx:
+        later.put(tx, "persons", MISP.key, (), upto=classes.last(tx), shut=())
+    world.now += timedelta(seconds=1)
+    afterwards.resume(memory, world.rules, lambda: world.now, lambda: False)
+    read = latest(world)
+    assert said["id"] not in read and len(read) == 3
+    assert sorted(each["description"] for each in read.values() if "description" in each) == [f"write to {MARK}"]
+    with memory.reading() as tx:
+        assert not later.any_left(tx)
+    assert replay(memory, Asked(), world.now).counts == {}
 
 
 def test_nothing_flaps_when_it_is_pulled_again(memory: Store) -> None:

@@ -62,7 +62,7 @@ later = Table(
     "later",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("kind", String, nullable=False, comment="names, marks, forms, victims, or messages"),
+    Column("kind", String, nullable=False, comment="names, marks, forms, victims, messages, or persons"),
     Column("source", String, nullable=False, comment="who told it, and of whose statements it tells"),
     Column("about", Text, nullable=False, comment="JSON: creators (none: all), marks and meanings, or ids of victims"),
     Column("after", BigInteger, nullable=False, comment="the last statement that was looked at"),

@@ -18,7 +18,7 @@ from exchange.store.tables import audience, later
 
 MOST = 1_000
 """Statements that are looked at again in the transaction that makes it necessary (RULES R18)."""
-Kind = Literal["names", "marks", "forms", "victims", "messages"]
+Kind = Literal["names", "marks", "forms", "victims", "messages", "persons"]
 """`forms`: what an earlier release made of statements is decided anew (0025); `messages`: whom those of an earlier one
 named is read (0026).
 """
@@ -26,9 +26,9 @@ named is read (0026).
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Later:
-    """One entry. `about`: creators, none for all of them, marks with what they mean, or ids of victims; of the
-    statements of `source` behind `after` up to `upto`. `shut`: the numbers of the audiences that nobody reads until it
-    is done.
+    """One entry. `about`: creators (none: all of them), marks with what they mean, ids of victims, or by what was found
+    before who is named; of the statements of `source` (empty: of all) behind `after` up to `upto`. `shut`: the numbers
+    of the audiences that nobody reads until it is done.
     """
 
     number: int

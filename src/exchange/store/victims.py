@@ -15,6 +15,7 @@ from exchange.store import widenings
 from exchange.store.columns import chunks
 from exchange.store.prepared import Lookup, Query, among
 from exchange.store.tables import derived, listing, statement, trait, victim
+from exchange.store.work import ERASED, NODE
 
 _s = statement.c
 _SOURCE: ColumnElement[str] = bindparam("source", type_=String)
@@ -36,13 +37,16 @@ _OF = Lookup(
     .order_by(_s.seq)
     .limit(bindparam("most"))
 )
-_SPEAKING = Query(
+_NEXT = (
     select(_s.seq)
-    .where(_SAME, or_(*(_s.type == literal_column(f"'{kind}'") for kind in sorted(SPEAKING))))
     .where(_s.seq > bindparam("after"), _s.seq <= bindparam("upto"))
     .order_by(_s.seq)
     .limit(bindparam("most"))
 )
+_GIVEN = _NEXT.where(_s.type != literal_column(f"'{ERASED}'"))
+_OF_SOURCE = Query(_GIVEN.where(_SAME))
+_OF_ALL = Query(_GIVEN.where(_s.peer.concat("") != literal_column(f"'{NODE}'")))
+_SPEAKING = Query(_NEXT.where(_SAME, or_(*(_s.type == literal_column(f"'{kind}'") for kind in sorted(SPEAKING)))))
 _STANDS = (among(_s.stix_id), _SAME, listing.c.closed.is_(None))
 _STANDING = Lookup(
     select(listing.c.audience).distinct().select_from(statement.join(listing, listing.c.seq == _s.seq)).where(*_STANDS)
@@ -85,6 +89,13 @@ def about(tx: Connection, source: str, stix_ids: Iterable[str], *, after: int, u
 def speaking(tx: Connection, source: str, *, after: int, upto: int, most: int) -> list[int]:
     """The statements of `source` behind `after` up to `upto` that may name a victim, in order."""
     return [row[0] for row in _SPEAKING.run(tx, source=source, after=after, upto=upto, most=most)]
+
+
+def of_source(tx: Connection, source: str, *, after: int, upto: int, most: int) -> list[int]:
+    """The statements of `source` (empty: of every one but our own) behind `after` up to `upto`, in order."""
+    if not source:
+        return [row[0] for row in _OF_ALL.run(tx, after=after, upto=upto, most=most)]
+    return [row[0] for row in _OF_SOURCE.run(tx, source=source, after=after, upto=upto, most=most)]
 
 
 def audiences_of(tx: Connection, source: str, stix_ids: Collection[str]) -> list[int]:

@@ -69,7 +69,7 @@ def _made(tx: Connection, _: Rules, entry: Later) -> _Some:
 
 
 _LOOKS: Mapping[Kind, Callable[[Connection, Rules, Later], _Some]] = {
-    "names": _named, "marks": _meant, "forms": _made, "victims": again, "messages": again,
+    "names": _named, "marks": _meant, "forms": _made, "victims": again, "messages": again, "persons": again,
 }  # fmt: skip
 
 

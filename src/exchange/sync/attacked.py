@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import orjson
 from sqlalchemy import Connection
 
 from exchange.model import personal
+from exchange.model.personal import Choice
 from exchange.model.stix import StixObject
 from exchange.policy import Rules
-from exchange.store import later, statements, traits, victims
+from exchange.store import audiences, classes, derived, later, statements, traits, victims
 from exchange.store.columns import indexed
 from exchange.store.later import Later
 from exchange.store.statements import Held, New
@@ -25,6 +27,10 @@ _Words = tuple[str, bytes]
 """(id, digest): the version may be another by the time it is stored, and two contents may claim one."""
 MESSAGES = 50
 """That are read again at a time; each may have many recipients."""
+READ = 500
+"""Statements that are read again at a time for persons in them."""
+LOOKED_AT = 50_000
+"""Statements of whatever source and type among which they are looked for at a time."""
 
 
 class Persons(NamedTuple):
@@ -112,11 +118,78 @@ def again(tx: Connection, rules: Rules, entry: Later) -> tuple[Sequence[int], Se
     if entry.kind == "victims":
         seqs = victims.about(tx, entry.source, entry.about, after=entry.after, upto=entry.upto, most=later.MOST)
         return seqs, _look(tx, rules, seqs)
-    seqs = victims.speaking(tx, entry.source, after=entry.after, upto=entry.upto, most=MESSAGES)
+    upto = min(entry.upto, entry.after + LOOKED_AT)
+    if entry.kind == "persons":
+        seqs = victims.of_source(tx, entry.source, after=entry.after, upto=upto, most=READ)
+        done = seqs if len(seqs) == READ or upto == entry.after else [*seqs, upto]
+        return done, _read_again(tx, rules, seqs, [msgspec.json.decode(each, type=Choice) for each in entry.about])
+    seqs = victims.speaking(tx, entry.source, after=entry.after, upto=upto, most=MESSAGES)
     said = {seq: _victims(body) for seq, body in statements.bodies(tx, seqs).items()}
     victims.keep(tx, said)
     ids = frozenset[str]().union(*said.values())
-    return seqs, _tell(tx, rules, entry.source, ids, victims.untold(tx, entry.source, ids))
+    done = seqs if len(seqs) == MESSAGES or upto == entry.after else [*seqs, upto]
+    return done, _tell(tx, rules, entry.source, ids, victims.untold(tx, entry.source, ids))
+
+
+def chosen(tx: Connection, rules: Rules, before: Sequence[Rules]) -> None:
+    """Where persons are found by another choice than before, everything held is read again in the background; whoever
+    gets less than the whole because of them is shut out meanwhile, if more may be found.
+    """
+    choice = rules.terms.personal
+    others = {each.terms.personal for each in before} - {choice}
+    upto = classes.last(tx)
+    if not others or not upto:
+        return
+    shut: list[int] = []
+    if any(_may_find_more(choice, other) for other in others):
+        strict = {a.id for a in rules.terms.agreements if rules.personal_of(a) != "allowed"}
+        rows = audiences.everyone(tx)
+        shut = [rows[a.key].number for a in rules.audiences if a.key in rows and not strict.isdisjoint(a.agreements)]
+    later.put(tx, "persons", "", [msgspec.json.encode(each).decode() for each in others], upto=upto, shut=shut)
+
+
+def _may_find_more(choice: Choice, before: Choice) -> bool:
+    return not (
+        choice.kinds <= before.kinds
+        and set(choice.internal) <= set(before.internal)
+        and set(choice.allowed) >= set(before.allowed)
+    )
+
+
+def _read_again(tx: Connection, rules: Rules, seqs: Sequence[int], before: Sequence[Choice]) -> list[str]:
+    """Write down what these statements hold, where something else is written down, and have anew what was made of them
+    by the choices of `before`; the ids of those.
+    """
+    held, known = statements.by_seq(tx, seqs), traits.of(tx, seqs)
+    bodies = statements.bodies(tx, seqs)
+    ids: dict[str, set[str]] = {}
+    for item in held:
+        ids.setdefault(item.source, set()).add(item.stix_id)
+    attacked = {(source, each) for source, some in ids.items() for each in victims.named(tx, source, some)}
+    changed: dict[tuple[bool, bool], list[Held]] = {}
+    anew: list[Held] = []
+    for item in held:
+        body, was = bodies[item.seq], known.get(item.seq)
+        victim = (item.source, item.stix_id) in attacked and _is_personal(rules, body, victim=True)
+        naming = victim or (personal.suspect(body, rules.terms.personal) and _is_personal(rules, body, victim=False))
+        if (naming, victim) != ((False, False) if was is None else (was.personal, was.victim)):
+            changed.setdefault((naming, victim), []).append(item)
+            anew += [item] if before else []  # what was made of it while an earlier choice found something
+        elif naming and _finds_else(rules, body, before, victim=victim):
+            anew.append(item)
+    for (naming, victim), items in changed.items():
+        traits.tell(tx, [item.seq for item in items], personal=naming, victim=victim)
+    made = [row for row in derived.of(tx, [item.seq for item in anew]).values() if row.form == row.shape]
+    for row in made:
+        derived.set_aside(tx, row)
+    statements.supersede(tx, [row.seq for row in made if row.seq is not None])
+    return list(dict.fromkeys(item.stix_id for items in (*changed.values(), anew) for item in items))
+
+
+def _finds_else(rules: Rules, body: bytes, before: Sequence[Choice], *, victim: bool) -> bool:
+    document = orjson.loads(body)
+    now = personal.find(document, rules.terms.personal, victim=victim)
+    return any(personal.find(document, each, victim=victim) != now for each in before)
 
 
 def _tell(tx: Connection, rules: Rules, source: str, ids: Collection[str], seqs: Sequence[int]) -> list[str]:

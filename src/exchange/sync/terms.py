@@ -18,7 +18,7 @@ from exchange.policy.verdict import end_of
 from exchange.store import Store, ages, audiences, classes, listings, pushed, removals, sources
 from exchange.store.audiences import EPOCH, NODE_SECRET, AudienceRow
 from exchange.store.clock import micros
-from exchange.sync import sittings, stages, widened
+from exchange.sync import attacked, sittings, stages, widened
 from exchange.sync.accept import STEP
 from exchange.sync.listing import Lister
 from exchange.sync.notices import close_above
@@ -67,6 +67,7 @@ def follow(store: Store, rules: Rules, now: datetime) -> int:
             audiences.set_note(tx, NODE_SECRET, secrets.token_hex(32))
         audiences.set_note(tx, EPOCH, rules.epoch)
         stages.begin(tx, rules, sittings.follow(tx, rules, now))
+        attacked.chosen(tx, rules, shift.before)
         # What was listed by the old terms while the losers were looked for, and what nobody may widen any more.
         changed = (*again, *widened.lapse(tx, rules, now))
         return Lister(tx, rules, now).relist(changed) if changed else 0

@@ -37,7 +37,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     _say(
-        ("later", "kind", "names, marks, forms, victims, or messages"),
+        ("later", "kind", "names, marks, forms, victims, messages, or persons"),
         ("later", "about", "JSON: creators (none: all), marks and meanings, or ids of victims"),
         ("former", "what", "doubt, stated, parts, touch, led, traits"),
     )
@@ -46,6 +46,12 @@ def upgrade() -> None:
         "INSERT INTO later (kind, source, about, after, upto, shut) "
         "SELECT 'messages', source, '[]', 0, max(seq), '[]' FROM statement "
         "WHERE type IN ('email-message', 'relationship') GROUP BY source"
+    )
+    # Nothing was known of persons in what a MISP event said anew under an old timestamp.
+    op.execute(
+        "INSERT INTO later (kind, source, about, after, upto, shut) "
+        "SELECT 'persons', source, '[]', 0, max(seq), '[]' FROM statement "
+        "WHERE document IS NOT NULL GROUP BY source"
     )
 
 
