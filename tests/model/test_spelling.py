@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable
 from html.entities import html5
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -284,3 +286,22 @@ def test_encodings_of_encodings_are_followed_four_times(layers: int, read: bool)
     for layer in range(layers):
         text = WAYS["decimal" if layer % 2 else "per cent"](text[0]) + text[1:]
     assert (forms(text)[-1] == "@") is read
+
+
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("policy.md", "policy.fr.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_table_of_what_is_found(page: Path) -> None:
+    """What operators read is what happens."""
+    table = re.split(r"\n\| (?:Written with|Écrit avec) \|[^\n]*\n[^\n]*\n", page.read_text("utf-8"))[1].split(
+        "\n\n", 1
+    )[0]
+    cells = [line.split("|")[2:4] for line in table.splitlines()]
+    for column, found in ((0, True), (1, False)):
+        written = [text for row in cells for text in re.findall("`([^`]+)`", row[column])]
+        assert len(written) > 5
+        for text in written:
+            document = {"type": "note", "content": f"Note: {text}; fin"}
+            left = personal.strip(document, personal.find(document))
+            assert left == ({"type": "note", "content": f"Note: {MARK}; fin"} if found else document)
