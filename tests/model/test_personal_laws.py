@@ -45,6 +45,8 @@ PIECES = st.sampled_from(
         "S-1-5-21-1-2-3-1104", "version ", " ", "\n", ", ", "-", "_", ".", "é", "x",
         "7", MARK, "]", "[", "\\", '"', "ſ",
         "uſers", "\u0130", "\uff20", "<", ">", "%",
+        "&#64;", "%2540", "=40", "&commat;", "\\x40", "\\.", "\u200b", "\u00ad", "%2e", "%5C", "%3A", "&#32;",
+        "amp;", "25", " at ", " dot ", " arobase ", "(dot)", "=\n", "=", "&",
     ]
 )  # fmt: skip
 TEXTS = st.lists(PIECES | st.text(max_size=4), max_size=14).map("".join)

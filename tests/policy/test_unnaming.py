@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from exchange.model import lineage, stix
 from exchange.model.marking import TLP2_ID, Tlp
-from exchange.policy import unnaming
+from exchange.policy import readings, unnaming
 from exchange.policy.gate import gate_names
 from exchange.policy.unnaming import NOBODY, Names, is_party, marks, pseudonym, referring, unnamed
 
@@ -171,6 +172,90 @@ def test_a_name_is_a_name_however_it_is_spelt(text: str) -> None:
         left = SURETE.gone(said)
         assert not SURETE.found_in(left)
         assert gate_names(orjson.dumps([left]), SURETE.parts, SURETE.words)
+
+
+LABS = Names.of([MAKER], ["Zeta Labs", "KWX"], ["soc@zeta.example"])
+DISGUISED = [
+    "Zeta%2520Labs", "%255Aeta%20Labs", "Z%25252565ta%252520Labs", "&amp;#90;eta Labs",
+    "&amp;amp;#x5A;eta&amp;nbsp;Labs",
+    "%26%2390%3Beta Labs", "\\x5aeta Labs", "\\\\u005Aeta\\u0020Labs", "Zeta=5FLabs", "zeta%252Eexample",
+    "zeta&amp;period;example",
+    "Zeta <b>Labs</b>", "<i>Ze</i>ta&nbsp;Labs", "Zeta&nbsp;Labs", "Ze<b class='x y'>ta</b> Labs", "Zeta<br/>Labs",
+    "&lt;b&gt;Zeta&lt;/b&gt; &lt;b&gt;Labs&lt;/b&gt;", "Ze<!-- x -->ta<p>Labs", "zeta<wbr>.example",
+    "%3Cb%3EZeta%3C/b%3E%20Labs",
+    "Z\u0435t\u0430 L\u0430b\u0455", "\u0396\u0395\u03a4\u0391 L\u0410\u0412S", "z\u0435ta.example", "Z&#x435;ta Labs",
+    "\u041aWX", "K<b>W</b>X", "K\u200bW&shy;X", "\u041a\u051cX", "<b>KWX</b>",
+]  # fmt: skip
+"""Encoded more than once, with markup in it, in letters of other alphabets; and all that at once."""
+
+
+@pytest.mark.parametrize("text", DISGUISED)
+def test_a_name_is_a_name_however_it_is_disguised(text: str) -> None:
+    """By who makes the object, which takes out no more than what is written in one with it, and by the second gate."""
+    for said, around in ((text, "{}"), (f"Vu par {text} hier, é", "Vu par {} hier, é")):
+        assert LABS.found_in([{"a": said}])
+        assert not gate_names(orjson.dumps({"a": [said]}), LABS.parts, LABS.words)
+        left = LABS.gone(said)
+        assert left == around.format("[…]")
+        assert gate_names(orjson.dumps([left]), LABS.parts, LABS.words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Zeta <b>or</b> Labs", "Zeta%2520and%2520Labs", "a < b and c > d", "kwxy", "K%2557Y", "&lt;", "%25", "<",
+        "\u041a\u0418\u0425", "\\x4", "\\ud800", "<b", "x=5A", "<>",
+    ],
+)  # fmt: skip
+def test_what_is_disguised_and_no_name_is_left(text: str) -> None:
+    assert LABS.gone(f"é {text}.") == f"é {text}."
+    assert not LABS.found_in(text)
+    assert gate_names(orjson.dumps([f"é {text}."]), LABS.parts, LABS.words)
+
+
+LOOKS = {
+    "a": "аАαΑɑ", "b": "вВβΒ", "c": "сС", "d": "ԁԀđĐ", "e": "еЕεΕ", "g": "ɡ", "h": "нНһҺΗħĦ", "i": "іІιΙı", "j": "јЈ",
+    "k": "кКκΚ",
+    "l": "ӏӀłŁ", "m": "мМΜ", "n": "ηΝ", "o": "оОοΟ", "p": "рРρΡ", "q": "ԛԚ", "s": "ѕЅ", "t": "тТτΤ", "u": "υ", "v": "ν",
+    "w": "ԝԜω", "x": "хХχΧ", "y": "уУγΥ", "z": "Ζ",
+}  # fmt: skip
+"""Written out a third time: each letter and what looks like it, small or not."""
+
+
+@pytest.mark.parametrize("letter", LOOKS)
+def test_what_looks_like_a_letter_is_read_as_one(letter: str) -> None:
+    """Of a name in these letters, and of one in those: whoever reads it sees no difference."""
+    for sign in LOOKS[letter]:
+        for one, other in ((letter, sign), (sign, letter), (sign.upper(), sign), (sign, sign)):
+            names = Names.of([], [f"1{one}2"], [])
+            assert names.found_in(f"x 1{other}2 x")
+            assert names.gone(f"x 1{other}2 x") == "x […] x"
+            assert not gate_names(orjson.dumps(f"x 1{other}2 x"), names.parts, names.words)
+    assert not Names.of([], [f"1{letter}2"], []).found_in("x 1é2 1й2 1б2 x" if letter != "e" else "x 1й2")
+
+
+def test_a_name_of_another_alphabet_is_found_in_any_case() -> None:
+    for name, texts in (
+        ("Νηός Α", ("ΝΗΌΣ α", "νηός α", "Νηος Α")),
+        ("Касса Х", ("касса х", "КАССА Х", "KACCA X")),
+    ):
+        names = Names.of([], [name], [])
+        for text in texts:
+            assert names.found_in(text), text
+            assert not gate_names(orjson.dumps(text), names.parts, names.words)
+
+
+def test_a_text_of_tags_and_layers_costs_what_its_length_does() -> None:
+    """R18, R35: whatever is in it."""
+    for piece in ("<b>", "<", "<!--", "%25", "&amp;", "\\u005a", "\u0430", "Zeta<b ", "zeta-", "=5F", "<b>Zeta Labs "):
+        times = []
+        for length in (20_000, 80_000):
+            text = (piece * length)[:length]
+            begun = time.thread_time()
+            LABS.gone(text)
+            gate_names(orjson.dumps(text), LABS.parts, LABS.words)
+            times.append(time.thread_time() - begun)
+        assert times[1] <= 10 * times[0] + 0.05, (piece, times)
 
 
 @pytest.mark.parametrize(
@@ -421,12 +506,12 @@ def test_the_vocabularies_that_are_everybodys(namespace: str) -> None:
     ("sign", "plain"), [("é", "e"), ("É", "e"), ("ﬁ", "fi"), ("\u00ad", ""), ("\u0301", ""), ("œ", "oe"), ("ǅ", "dz")]
 )
 def test_a_letter_without_case_and_accents(sign: str, plain: str) -> None:
-    assert unnaming._Letters()[ord(sign)] == plain
+    assert readings.Letters()[ord(sign)] == plain
 
 
 def test_ten_thousand_letters_are_remembered_and_no_more() -> None:
     """Who writes a text chooses the letters in it."""
-    letters = unnaming._Letters(dict.fromkeys(range(9999), ""))
+    letters = readings.Letters(dict.fromkeys(range(9999), ""))
     assert (letters[0x10400], 0x10400 in letters) == ("\U00010428", True)
     assert (letters[0x10401], 0x10401 in letters) == ("\U00010429", False)
 

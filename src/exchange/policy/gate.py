@@ -148,14 +148,15 @@ def gate_event(body: bytes, clearance: int, *, whole: bool = True) -> bool:
 def gate_names(body: bytes, parts: Iterable[str], words: Iterable[str]) -> bool:
     """Whether none of these is in the strings of `body`, whatever their case and accents: ids and domains (`parts`) and
     long names anywhere, short names (`words`) where no letter, digit or low line stands beside them. Between the words
-    of a name anything may stand that is no letter, in a domain its dots may stand in brackets.
+    of a name anything may stand that is no letter, in a domain its dots may stand in brackets. What is encoded is
+    decoded, as often as it was, tags of HTML are left out, and what looks like a Latin letter is one.
     """
     try:
-        said = {_bare(each) for text in _all_strings(orjson.loads(body)) for each in {text, unescape(unquote(text))}}
+        said = {bare for text in _all_strings(orjson.loads(body)) for each in _ways(text) for bare in _shapes(each)}
     except orjson.JSONDecodeError:
         return False
-    asked = [_asked(" ".join(_bare(word).split())[:_ENOUGH]) for word in words]
-    sought = [_bare(part) for part in parts]
+    asked = [_asked(" ".join(bare.split())[:_ENOUGH]) for word in words for bare in _cases(word)]
+    sought = [bare for part in parts for bare in _cases(part)]
     sought += [part.replace("-", "") for part in sought if len(part) == _UUID and part.count("-") == _HYPHENS]
     for text in said:
         dotted = _IN_BRACKETS.sub(".", text)
@@ -170,6 +171,24 @@ _SHORT = 5
 _ENOUGH = 200
 _UUID, _HYPHENS = 36, 4
 _IN_BRACKETS = re.compile(r"\s?[\[({<]\s?(?:\.|dot)\s?[\])}>]\s?")
+_LAYERS = 5
+_CODED = re.compile(r"\\+(?:x([0-9a-f]{2})|u([0-9a-f]{4}))", re.I)
+_OCTET = re.compile("=([0-9A-F]{2})")
+_TAGS_OF_HTML = re.compile(r"<(?:!--[^<>]*--|/?[a-z][^<>]*)>", re.I)
+_ALIKE = {
+    ord(sign): letter
+    for letter, signs in {
+        "a": "\u0430\u0410\u03b1\u0391\u0251", "b": "\u0432\u0412\u03b2\u0392", "c": "\u0441\u0421",
+        "d": "\u0501\u0500\u0111\u0110", "e": "\u0435\u0415\u03b5\u0395", "g": "\u0261",
+        "h": "\u043d\u041d\u04bb\u04ba\u0397\u0127\u0126", "i": "\u0456\u0406\u03b9\u0399\u0131", "j": "\u0458\u0408",
+        "k": "\u043a\u041a\u03ba\u039a", "l": "\u04cf\u04c0\u0142\u0141", "m": "\u043c\u041c\u039c",
+        "n": "\u03b7\u039d",
+        "o": "\u043e\u041e\u03bf\u039f", "p": "\u0440\u0420\u03c1\u03a1", "q": "\u051b\u051a", "s": "\u0455\u0405",
+        "t": "\u0442\u0422\u03c4\u03a4", "u": "\u03c5", "v": "\u03bd", "w": "\u051d\u051c\u03c9",
+        "x": "\u0445\u0425\u03c7\u03a7", "y": "\u0443\u0423\u03b3\u03a5", "z": "\u0396",
+    }.items()
+    for sign in signs
+}  # fmt: skip
 _WHOLE = {0x153: "oe", 0xE6: "ae", 0xF8: "o"}
 
 
@@ -179,6 +198,30 @@ def _bare(text: str) -> str:
         return text.lower()
     apart = normalize("NFKD", normalize("NFKD", text).casefold()).translate(_WHOLE)
     return "".join(sign for sign in apart if category(sign) not in ("Mn", "Cf"))
+
+
+def _shapes(text: str) -> set[str]:
+    """It bare, and what it looks like."""
+    if text.isascii():
+        return {text.lower()}
+    return {_bare(text), _bare(normalize("NFKD", text).translate(_ALIKE))}
+
+
+def _cases(name: str) -> set[str]:
+    """The shapes of a name, whose capitals may look otherwise than its small letters."""
+    return {_bare(name)} | _shapes(name.lower()) | _shapes(name.upper())
+
+
+def _ways(text: str) -> set[str]:
+    """What it may be meant to say: decoded again and again, and without tags."""
+    made, read = {text}, text
+    for _ in range(_LAYERS):
+        read = _CODED.sub(lambda found: chr(int(found[1] or found[2], 16)), unescape(unquote(read)))
+        if read in made:
+            break
+        made.add(read)
+    made |= {unquote(_OCTET.sub(r"%\1", each)) for each in made if "=" in each}
+    return made | {_TAGS_OF_HTML.sub(instead, each) for each in made if "<" in each for instead in ("", " ")}
 
 
 @lru_cache(maxsize=1024)

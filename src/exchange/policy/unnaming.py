@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote
 
 from exchange.model import hosts, lineage, marking, schema, stix
+from exchange.policy.readings import Reading, folded, readings, shapes
 
 _TEXTS = frozenset({"name", "description", "abstract", "content", "explanation", "objective"})
 """Properties in which words may be missing."""
@@ -38,7 +40,7 @@ _VOCABULARIES = frozenset({
 })  # fmt: skip
 """Namespaces of tags that are everybody's (MISP taxonomies that no producer, state or alliance made for itself)."""
 _GAP = "[…]"
-_READING = "2"
+_READING = "3"
 """Of `found_in` and of the second gate: raised with every change of what they find, so that all is read again."""
 _DIGEST = 32
 _LONG = 6
@@ -50,7 +52,8 @@ _PLAIN = ("marking-definition", "extension-definition")
 class Names:
     """By what a producer is known: ids and domains, found wherever they stand, and names. A short name is found where
     it stands alone: its letters stand in other words too. Case, accents, what stands between the words of a name, dots
-    in brackets and what a URL or HTML makes of a letter are no difference.
+    in brackets, what is written for a letter (`spelling`), tags of HTML in a name and letters of other alphabets that
+    look like these are no difference.
     """
 
     parts: frozenset[str] = frozenset()
@@ -78,43 +81,49 @@ class Names:
         return any(map(self._stands, _texts(value)))
 
     def _stands(self, text: str) -> bool:
-        return any(self._found_by(_folded(each)) is not None for each in _readings(text))
+        decoded = (html.unescape(unquote(text)),) if "%" in text or "&" in text else ()
+        every = chain((each.folded for each in readings(text)), map(folded, decoded))
+        return any(self._found_by(each) is not None for each in every)
 
-    def _found_by(self, folded: str) -> re.Pattern[str] | None:
+    def _found_by(self, text: str) -> re.Pattern[str] | None:
         """What finds those of them whose beginning stands in the text; None: it finds nothing there."""
-        near = [found for begins, found in self._ways if begins in folded]
+        near = [found for begins, found in self._ways if begins in text]
         pattern = re.compile("|".join(near)) if near else None
-        return pattern if pattern is not None and pattern.search(folded) else None
+        return pattern if pattern is not None and pattern.search(text) else None
 
     def gone(self, text: str) -> str:
         """`text` without them, and without what is written in one with them: an address, a link."""
-        folded = _folded(text)
-        pattern = self._found_by(folded)
-        places = None if pattern is None else _places(text)
         made, at = [], 0
-        for found in pattern.finditer(folded) if pattern is not None else ():
-            start, stop = found.span()
-            if places is not None:
-                start, stop = places[start], places[stop - 1] + 1
+        for start, stop in sorted({span for each in readings(text) for span in self._spans(each)}):
             if stop <= at:
                 continue  # it went with what it is written in one with, which may be long
-            while start > at and not text[start - 1].isspace():
-                start -= 1
-            while stop < len(text) and not text[stop].isspace():
-                stop += 1
-            made += [text[at:start], _GAP]
-            at = stop
+            begin, end = max(start, at), stop
+            while begin > at and not text[begin - 1].isspace():
+                begin -= 1
+            while end < len(text) and not text[end].isspace():
+                end += 1
+            made += [text[at:begin], _GAP]
+            at = end
         left = "".join((*made, text[at:]))
-        return _GAP if self._stands(left) else left  # in another reading
+        return _GAP if self._stands(left) else left  # in a reading that has no way back
+
+    def _spans(self, read: Reading) -> Iterator[tuple[int, int]]:
+        """Where they stand in what `read` is a reading of."""
+        pattern = self._found_by(read.folded)
+        if pattern is not None:
+            places = read.places
+            for found in pattern.finditer(read.folded):
+                yield places[found.start()], places[bisect_right(places, places[found.end() - 1])]
 
     @cached_property
     def _ways(self) -> list[tuple[str, str]]:
         """(letters with which it begins, pattern) of each way of writing each of them: there may be many names, and few
         of them in a text.
         """
-        found = [(_BEGINNING.split(part)[0], _part(part)) for part in (_folded(each) for each in self.parts)]
-        for each in self.words:
-            word = _folded(each)[:_ENOUGH]
+        parts = {shape for each in self.parts for shape in shapes(each)}
+        found = [(_BEGINNING.split(part)[0], _part(part)) for part in parts]
+        for each in {shape for word in self.words for shape in shapes(word)}:
+            word = each[:_ENOUGH]
             said, joined = [one for one in _SIGNS.split(word) if one], _SIGNS.sub("", word)
             if len(joined) > 1:
                 found.append((said[0], _long_or_alone(r"[\W_]+".join(map(re.escape, said)), len(word))))
@@ -134,8 +143,6 @@ _ENOUGH = 200
 _BEGINNING = re.compile(r"[-.]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DOT = r"(?:\.|\s?[\[({<]\s?(?:\.|dot)\s?[\])}>]\s?)"
-_LETTERS = {"œ": "oe", "æ": "ae", "ø": "o"}
-"""Those of names around here that Unicode does not take apart."""
 
 
 def _part(part: str) -> str:
@@ -145,41 +152,6 @@ def _part(part: str) -> str:
 
 def _long_or_alone(found: str, letters: int) -> str:
     return found if letters >= _LONG else rf"(?<!\w){found}(?!\w)"
-
-
-class _Letters(dict[int, str]):
-    """What each letter is without case and accents; nothing, of signs that nobody sees."""
-
-    def __missing__(self, sign: int) -> str:
-        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", chr(sign)).casefold())
-        seen = (each for each in plain if unicodedata.category(each) not in ("Mn", "Cf"))
-        found = "".join(_LETTERS.get(each, each) for each in seen)
-        if len(self) < _REMEMBERED:
-            self[sign] = found
-        return found
-
-
-_REMEMBERED = 10_000
-_PLAIN_LETTERS = _Letters()
-
-
-def _folded(text: str) -> str:
-    """`text` without case, accents and signs that nobody sees."""
-    return text.lower() if text.isascii() else text.translate(_PLAIN_LETTERS)
-
-
-def _places(text: str) -> list[int] | None:
-    """Of each letter of `_folded` where it stood in `text`; None: it stands there still."""
-    if text.isascii():
-        return None
-    return [place for place, sign in enumerate(text) for _ in _PLAIN_LETTERS[ord(sign)]]
-
-
-def _readings(text: str) -> Iterator[str]:
-    """`text`, and what a browser makes of it."""
-    yield text
-    if "%" in text or "&" in text:
-        yield html.unescape(unquote(text))
 
 
 _HOST = re.compile(r"(?:@|//)(?:www\.)?([^\s/:@?#<>\"',;]+\.[^\s/:@?#<>\"',;.]+)")

@@ -1,4 +1,4 @@
-"""Mailboxes in a text, written plainly or so that nobody follows them by mistake."""
+"""Mailboxes in a text, as they are written plainly: `spelling` makes that of what nobody should follow by mistake."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from exchange.model.personal.finding import Kind, listed
 from exchange.model.personal.numbers import Span
 
-_AT = re.compile(r" ?(?:\[at\]|\(at\)|\{at\}|<at>|\[@\]|\(@\)|\{@\}) ?|[@\uff20]|%40", re.I)
-_DOT = r"(?: ?(?:\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\}) ?|\.)"
 _LABEL = r"[^\W_][\w-]{0,62}"
 _DOMAIN = re.compile(
-    rf"(?:{_LABEL}{_DOT}){{1,12}}(?:xn--[a-z0-9-]{{1,59}}|[^\W\d_]{{2,63}})|\[(?:ipv6:)?[0-9a-f:.]{{2,45}}\]", re.I
+    rf"(?:{_LABEL}\.){{1,12}}(?:xn--[a-z0-9-]{{1,59}}|[^\W\d_]{{2,63}})|\[(?:ipv6:)?[0-9a-f:.]{{2,45}}\]", re.I
 )
 """The longest that ends in letters, whatever stands behind it."""
 _LOCAL_SIGNS = frozenset("._%+-'’")
@@ -20,7 +18,6 @@ _LONGEST = 160
 """Characters in front that are read to tell who signs in to a URL (RFC 3986 section 3.2.1) from a mailbox."""
 _OF_URL = re.compile(r"(?<!mailto)://[^\s/@\"'<>]*\Z", re.I)
 _SIGNED_IN = re.compile(r"(?<!mailto)://([^\s/@\"'<>?#]{1,128})@", re.I)
-_DEFANGED = re.compile(r" ?(?:\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\}) ?", re.I)
 _NO_TOP = frozenset(
     {
         "bat",
@@ -56,19 +53,17 @@ ROLES = listed(
 
 
 def mailboxes(text: str) -> Iterator[tuple[int, int, str]]:
-    """(start, stop, the mailbox in lower case without its disguise); each part of `text` is read at most twice."""
-    free = 0
-    for at in _AT.finditer(text):
-        if at.start() < free:
-            continue
-        start, domain = _begin(text, at.start(), free), _DOMAIN.match(text, at.end())
-        free = at.end()
-        if domain is None or start == at.start() or _OF_URL.search(text[max(0, start - _LONGEST) : start]):
-            continue
-        host = _DEFANGED.sub(".", domain[0]).lower()
-        if host.rpartition(".")[2] not in _NO_TOP:
-            free = domain.end()
-            yield start, free, f"{text[start : at.start()].lower()}@{host}"
+    """(start, stop, the mailbox in lower case); each part of `text` is read at most twice."""
+    free, at = 0, text.find("@")
+    while at >= 0:
+        start, domain = _begin(text, at, free), _DOMAIN.match(text, at + 1)
+        free = at + 1
+        if domain is not None and start < at and not _OF_URL.search(text[max(0, start - _LONGEST) : start]):
+            host = domain[0].lower()
+            if host.rpartition(".")[2] not in _NO_TOP:
+                free = domain.end()
+                yield start, free, f"{text[start:at].lower()}@{host}"
+        at = text.find("@", free)
 
 
 def _begin(text: str, at: int, free: int) -> int:

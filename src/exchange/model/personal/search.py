@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
 from exchange.errors import ContentError
-from exchange.model import misp, pattern
+from exchange.model import misp, pattern, spelling
 from exchange.model.personal import attributes, sides
 from exchange.model.personal.choice import USUAL, Choice
 from exchange.model.personal.finding import Finding, Kind, Step
@@ -171,9 +172,8 @@ class _Walk:
                 values.append(attribute.get("value"))
             if isinstance(stix.get("pattern"), str):
                 values += [value for path, value in _constants(stix["pattern"], stix) if _compared(path) is THEIRS]
-            self._known = frozenset(
-                mailbox for value in values if isinstance(value, str) for _, _, mailbox in mailboxes(value)
-            )
+            meant = chain.from_iterable(spelling.forms(value) for value in values if isinstance(value, str))
+            self._known = frozenset(mailbox for value in meant for _, _, mailbox in mailboxes(value))
         return self._known
 
 
@@ -234,6 +234,9 @@ def _constants(text: str, stix: Mapping[str, Any]) -> Iterator[tuple[pattern.Pat
                     comparison.path,
                     constant.text.replace("\\.", ".").replace("\\\\", "\\") if matched else constant.text,
                 )
+            elif constant.kind in ("hex", "binary"):
+                octets = bytes.fromhex(constant.text) if constant.kind == "hex" else b64decode(constant.text)
+                yield comparison.path, octets.replace(b"\0", b"").decode("utf-8", "replace")
 
 
 def _written(text: str, stix: Mapping[str, Any]) -> Iterator[str]:

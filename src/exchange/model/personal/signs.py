@@ -2,7 +2,8 @@
 
 The expressions are wider than the rules that they stand for (no expression looks ahead or back), so what they do not
 see is nowhere. They run in time linear in the text, a microsecond a kilobyte, in the engine that checks schemas.
-They see through one thing only: backslashes, of which JSON makes two of one and a pattern two again.
+They see through one thing only: backslashes, of which JSON makes two of one and a pattern two again. What is written
+for something else is seen as such (`any`), and in its plain form.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from __future__ import annotations
 import re
 from functools import cached_property, lru_cache
 
-import jsonschema_rs
-
 from exchange.model.personal import attributes
 from exchange.model.personal.choice import SPECIAL, Choice
+from exchange.model.spelling import SHOWS, Sight
 
 _FIRST = r"(?:^|\\[bfnrt]|[^0-9A-Za-z_.])"
 _ALONE = r"(?:^|\\[bfnrt]|[^0-9A-Za-z_.+/-])"
@@ -22,8 +22,8 @@ _END = r"(?:$|[^0-9A-Za-z_/-])"
 _DOT = r" ?[\[({]?(?:\\*\.|(?i:dot))[\])}]? ?"
 _SPACE = "[ \u00a0]"
 
-_FOLDED = ("[\u017f\u212a\u0130\u0131\uff20]",)
-"""Letters that are `s`, `k` and `i` where case makes no difference; and another `@`."""
+_FOLDED = ("[\u017f\u212a\u0130\u0131]",)
+"""Letters that are `s`, `k` and `i` where case makes no difference."""
 _INSIDE = (
     rf"{_FIRST}(?:10{_DOT}[0-9]{{1,3}}|192{_DOT}168|172{_DOT}(?:1[6-9]|2[0-9]|3[01])|169{_DOT}254"
     rf"|100{_DOT}(?:6[4-9]|[7-9][0-9]|1[012][0-9])){_DOT}[0-9]{{1,3}}{_DOT}[0-9]{{1,3}}{_LAST}",
@@ -34,8 +34,6 @@ _INSIDE = (
     r"(?:^|\\[bfnrt]|[^0-9A-Za-z_\\:/.*?%)}\]-])\\\\+[A-Za-z0-9][^\\]{0,62}\\",
     r"(?i:s-1-5-21-)",
 )
-_MAIL = (r"(?i:[\[({<]at[\])}>]|%40)",)
-"""Without `@`, which is one byte, faster looked for by itself."""
 _PHONE = r"(?:[2-9][0-9]{2}[ .-]|\([2-9][0-9]{2}\) ?)[2-9][0-9]{2}[ .-][0-9]{4}"
 _PERSONS = (
     rf"(?i:user[ _-]?name|login|identifiants?|utilisateur){_SPACE}?[:=]",
@@ -50,8 +48,8 @@ _PERSONS = (
     rf"{_FIRST}(?:M\.|(?:MM|Mr|Mrs|Ms|Dr|Dre|Prof|Mme|Mlle|Mgr)\.?|Monsieur|Madame|Mademoiselle|Docteure?){_SPACE}"
     "[A-ZÀ-ÖØ-Þ]",
 )
-_RECIPIENTS = ("(?i:[^_]to_refs|cc_refs|_header|display_name)",)
-"""Properties, also in a pattern, that say who got a message."""
+_RECIPIENTS = ("(?i:[^_]to_refs|cc_refs|_header|display_name)", r"(?:^|\\[bfnrt]|[^0-9A-Za-z_])[bh]'[0-9A-Za-z+/]")
+"""Properties, also in a pattern, that say who got a message; and bytes that a pattern compares with."""
 _SAID = "|".join(map(re.escape, sorted(attributes.WORDS)))
 _OBJECTS = (
     r"\\[u/]",  # an escape of JSON that may hide anything
@@ -63,22 +61,6 @@ _OBJECTS = (
 """Types, values and properties by which an object itself says that something is a person's."""
 
 
-class _Sight:
-    """One expression, searched for."""
-
-    def __init__(self, *ways: str) -> None:
-        self._asked = jsonschema_rs.validator_for(
-            {"pattern": "|".join(ways)}, pattern_options=jsonschema_rs.RegexOptions()
-        ).is_valid
-
-    def __call__(self, text: str) -> bool:
-        """Whether one of them is in `text`."""
-        try:
-            return self._asked(text)
-        except (UnicodeEncodeError, ValueError):  # half of a surrogate pair, which is no letter, nor is the mark
-            return self._asked(text.encode("utf-8", "replace").decode("utf-8"))
-
-
 class Signs:
     """What is looked for, for one choice; each is made when it is first asked for, which takes some milliseconds."""
 
@@ -86,24 +68,29 @@ class Signs:
         self._inside = (*_FOLDED, *_INSIDE, *_internal(choice))
 
     @cached_property
-    def theirs(self) -> _Sight:
+    def theirs(self) -> Sight:
         """In a text on the attacker's side."""
-        return _Sight(*self._inside)
+        return Sight(*self._inside)
 
     @cached_property
-    def free(self) -> _Sight:
+    def free(self) -> Sight:
         """In a free text that has no `@`."""
-        return _Sight(*self._inside, *_MAIL, *_PERSONS)
+        return Sight(*self._inside, *_PERSONS)
 
     @cached_property
-    def pattern(self) -> _Sight:
+    def pattern(self) -> Sight:
         """In a pattern that compares nothing with a free text."""
-        return _Sight(*self._inside, *_RECIPIENTS)
+        return Sight(*self._inside, *_RECIPIENTS)
 
     @cached_property
-    def body(self) -> _Sight:
+    def body(self) -> Sight:
         """In the JSON of an object, but for its `@`."""
-        return _Sight(*self._inside, *_MAIL, *_PERSONS, *_RECIPIENTS, *_OBJECTS)
+        return Sight(*self._inside, *_PERSONS, *_RECIPIENTS, *_OBJECTS)
+
+    @cached_property
+    def any(self) -> Sight:
+        """In the JSON of an object, or in a text, but for an `@`; or something that is written for something else."""
+        return Sight(*self._inside, *_PERSONS, *_RECIPIENTS, *_OBJECTS, *SHOWS)
 
 
 @lru_cache(maxsize=8)

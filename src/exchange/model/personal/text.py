@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 
+from exchange.model import spelling
 from exchange.model.personal import names, numbers, places
 from exchange.model.personal.choice import SPECIAL, Choice
 from exchange.model.personal.finding import Kind
@@ -43,8 +44,7 @@ class Reader:
 
         A text from which this was taken has no more of it.
         """
-        seen = ("@" in text or self._signs.free(text)) if free else self._signs.theirs(text)
-        if not seen:
+        if not ("@" in text or self._signs.any(text)):
             return ()
         found = self._apart(text, free, persons, known)
         for _ in range(_ROUNDS):
@@ -60,14 +60,33 @@ class Reader:
     def clean(self, text: str, *, worded: bool) -> bool:
         """Whether nothing can be found in this pattern, which need not be taken apart then; `worded`: it may compare
         something with a free text."""
-        return not (self._signs.pattern(text) or (worded and ("@" in text or self._signs.free(text))))
+        return not any(
+            self._signs.pattern(each) or (worded and self._seen(each, free=True)) for each in spelling.forms(text)
+        )
+
+    def _seen(self, text: str, *, free: bool) -> bool:
+        """Whether any rule may find something in what `text` says as it stands."""
+        return ("@" in text or self._signs.free(text)) if free else self._signs.theirs(text)
 
     def internal(self, host: str) -> bool:
         """Whether the name `host` is under an internal suffix."""
         return any(host == suffix or host.endswith(f".{suffix}") for suffix in self._internal)
 
     def _apart(self, text: str, free: bool, persons: bool, known: frozenset[str]) -> list[Span]:
-        """One reading: what counts and is not allowed, overlaps joined."""
+        """One reading: what counts and is not allowed, as it stands and as it is meant, overlaps joined."""
+        found = self._standing(text, free, persons, known)
+        for part in spelling.parts(text):
+            meant = self._standing(part.text, free, persons, known)
+            if len(meant) > MOST or len(found) > MOST:
+                return meant + found  # all of the text goes
+            spans = [(*part.back(start, stop), kind, certain) for start, stop, kind, certain in meant]
+            found = _joined(found + [span for span in spans if part.near(*span[:2])])
+        return found
+
+    def _standing(self, text: str, free: bool, persons: bool, known: frozenset[str]) -> list[Span]:
+        """What counts and is not allowed in what `text` says as it stands, overlaps joined."""
+        if not self._seen(text, free=free):
+            return []
         every = list(islice(self._every(text, free, persons, known), _RAW + 1))
         if len(every) > _RAW:
             return [(place, place, Kind.MANY, False) for place in range(MOST + 1)]
