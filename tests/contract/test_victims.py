@@ -20,9 +20,11 @@ from exchange.store import Store, audiences, later, micros, migrate, pages
 from exchange.sync import afterwards, attacked
 from exchange.sync.accounting import Asked
 from exchange.sync.replay import replay
+from exchange.sync.tracing import trace_of
 from tests.world import SHARED, World, agreement, indicator, marked, terms
 
 FROM, OTHER = "ccc/alertes", "cert-ee/flux"
+ROOM = f"collection:{SHARED}"
 SECOND = timedelta(seconds=1)
 
 
@@ -77,6 +79,14 @@ def test_whoever_had_it_is_told_that_it_is_withdrawn(world: World, name: str) ->
     world.now += SECOND
     world.give(FROM, message(MAL, BOB, name=name))
     assert BOB["id"] not in world.listed("circl") and len(world.listed("circl", recalls=True)) == 3
+
+
+def test_why_names_the_message_that_says_so(world: World) -> None:
+    """Whoever asks why a mailbox stays away learns by whose word."""
+    world.give(FROM, MAL, BOB, MESSAGE)
+    for asked, by in ((BOB, [MESSAGE["id"]]), (MAL, [])):
+        (found,) = trace_of(world.store, world.rules, asked["id"], world.now, peer="circl", channel=ROOM).traces
+        assert list(found.origin.victim_by) == by
 
 
 def test_what_was_said_once_stays_said(world: World) -> None:
@@ -183,6 +193,19 @@ def is_open(world: World) -> bool:
         row = audiences.of_reader(tx, "circl", f"collection:{SHARED}")
         assert row is not None
         return row.open
+
+
+def test_r18_what_was_looked_at_shuts_nobody_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipients whom the operator allows are looked at once, however many messages go to them."""
+    monkeypatch.setattr(later, "MOST", 2)
+    world = World(store, replace(under("strip"), personal=Choice(allowed=("ville.example",))))
+    many = [mailbox(f"bob{number}") for number in range(5)]
+    world.give(FROM, MAL, *many, message(MAL, *many))
+    afterwards.resume(world.store, world.rules, lambda: world.now, lambda: False)
+    world.give(FROM, message(MAL, *many, subject="encore"))
+    with world.store.reading() as tx:
+        assert not later.any_left(tx)
+    assert {each["id"] for each in many} <= set(world.listed("circl"))
 
 
 @pytest.mark.parametrize("looked_at", [1, 50_000])

@@ -225,6 +225,8 @@ def _labelled(trace: Traced) -> Iterator[tuple[str, str]]:
         yield "", say("cli.label.group", count=origin.organisations)
     if origin.reach:
         yield "", say("cli.trace.distribution", reach=origin.reach)
+    if origin.victim_by:
+        yield "", say("cli.trace.victim", ids=", ".join(origin.victim_by))
 
 
 def _asked(step: Step) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, String, bindparam, insert, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, String, bindparam, func, insert, literal_column, or_, select
 
 from exchange.model.personal import SPEAKING
 from exchange.store import widenings
@@ -73,6 +73,13 @@ def named(tx: Connection, source: str, stix_ids: Iterable[str]) -> set[str]:
     if _ANY.one(tx) is None:
         return set()
     return {row[0] for row in _NAMED.rows(tx, stix_ids, source=source)}
+
+
+def speakers(tx: Connection, source: str, stix_id: str, most: int) -> list[str]:
+    """The ids of the objects of `source` that say that this one is a victim's, the first ones first."""
+    said = select(_s.stix_id, func.min(_s.seq)).join(victim, victim.c.seq == _s.seq).group_by(_s.stix_id)
+    said = said.where(victim.c.target == stix_id, _s.source == source).order_by(func.min(_s.seq)).limit(most)
+    return list(tx.execute(said).scalars())
 
 
 def untold(tx: Connection, source: str, stix_ids: Iterable[str]) -> list[int]:

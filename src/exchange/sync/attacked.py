@@ -63,10 +63,12 @@ def keep_traits(
     news: Sequence[New], persons: Persons,
 ) -> tuple[list[Held], frozenset[str]]:  # fmt: skip
     """Write down what of these new statements may have to be altered for somebody; gives them with that, and the ids of
-    those of whom this page tells that they are a victim's. `known`: what was held before of the ids of the page.
+    those of whom they are the first of their source to say that they are a victim's. `known`: what was held before.
     """
     mine = [item for group in known.values() for item in group if item.source == source]
     said = _said(mine, held, persons)
+    ids = frozenset[str]().union(*said.values())
+    first = ids - victims.named(tx, source, ids) if ids else ids
     victims.keep(tx, said)
     attacked = victims.named(tx, source, {item.stix_id for item in held})
     pairs = list(zip(held, news, strict=True))
@@ -83,7 +85,7 @@ def keep_traits(
     }
     traits.keep(tx, found.values())
     having = [traits.having(item, found.get(item.seq)) for item in held] if found else list(held)
-    return having, frozenset[str]().union(*said.values())
+    return having, first
 
 
 def _said(mine: Sequence[Held], held: Sequence[Held], persons: Persons) -> dict[int, frozenset[str]]:

@@ -12,13 +12,13 @@ from exchange.model import misp
 from exchange.model.marking import Label, Reach, of_ids, of_tags
 from exchange.policy import Rules
 from exchange.policy.trace import levels
-from exchange.store import traces
+from exchange.store import traces, victims
 from exchange.store.statements import Held
 from exchange.sync.eventful import axes_of
 from exchange.sync.traced import Around, Mark, Origin
 
 _MOST = 10
-"""Ends and referrers that are named."""
+"""Ends, referrers and speakers that are named."""
 
 
 def origin_of(tx: Connection, rules: Rules, held: Held, judged: Label | None, body: bytes) -> Origin:
@@ -37,6 +37,7 @@ def origin_of(tx: Connection, rules: Rules, held: Held, judged: Label | None, bo
         around=[Around(role=each.role, stix_id=each.stix_id, level=levels(each.label)) for each in found],
         around_more=count - len(found),
         default=_default(rules, held) if held.basis == "label.default" else (),
+        victim_by=victims.speakers(tx, held.source, held.stix_id, _MOST) if held.victim else (),
     )
 
 

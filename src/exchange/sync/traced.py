@@ -55,6 +55,8 @@ class Origin:
     around_more: int
     default: Sequence[str]
     """The agreements that say what unmarked content of its giver is worth."""
+    victim_by: Sequence[str] = ()
+    """Objects of its source that say that it is a victim's; at most some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
