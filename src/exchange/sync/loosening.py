@@ -389,8 +389,7 @@ def _levels(label: Label) -> list[str]:
 
 def _place_of(document: dict[str, Any], choice: personal.Choice, *, victim: bool) -> str:
     """Where in the document something personal stands that cannot be taken out."""
-    found = personal.find(document, choice, victim=victim)
-    less = personal.strip(document, found)
+    less = personal.strip(document, found := personal.find(document, choice, victim=victim))
     if isinstance(less, personal.Refusal):
         return less.path or "*"
     left = personal.find(less, choice) or found
