@@ -118,6 +118,9 @@ def test_a_partner_that_has_no_part_there_is_told_so(person: Person, language: s
     words = told(person, "--peer", "circl", "--collection", "partenaires", code=1)
     assert said(language, "has no part in partenaires", "n’a aucune part à partenaires") in words
     assert "`readers`" in words
+    words = told(person, ITEM["id"], "--peer", "circl", code=1)
+    assert said(language, "reads no collection", "ne lit aucune collection") in words
+    assert "`readers`" in words
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,18 @@ def test_a_language_mark_is_taken() -> None:
     assert found.label == Label()
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"), [("Mutt/1.5.23", True), (["Mutt/1.5.23"], True), (["a", "b"], True), ([], False), ([1], False)]
+)
+def test_a_header_of_a_message_may_be_a_list_of_one(said: Any, taken: bool) -> None:
+    """Section 6.6 has it so, OASIS's schema does not; a message that is not taken tells of no recipient."""
+    raw = encode(sco("email-message", is_multipart=False, additional_header_fields={"X-Mailer": said}))
+    if taken:
+        assert stix.parse(raw).type == "email-message"
+    else:
+        assert refused(raw) == "content.schema"
+
+
 @pytest.mark.parametrize("name", ["created", "modified", "valid_from"])
 @pytest.mark.parametrize("value", ["2026-02-29T00:00:00.000Z"])
 def test_a_day_that_does_not_exist_is_refused(name: str, value: str) -> None:

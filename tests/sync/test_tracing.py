@@ -567,6 +567,13 @@ def test_what_was_altered_is_told_with_its_form_and_who_fetched_it(memory: Store
         assert step.fields["form"]
         assert [step.step for step in found.steps][-3:] == ["transform", "gate", "listing"]
         assert [(each.account, each.exact) for each in found.fetched] == [("ee-soc", True)]
+    census = census_of(memory, world.rules, world.now, peer="cert-ee", channel=CHANNEL)
+    assert [(each.state, each.reasons) for each in census.counts] == [
+        ("listed", ("release.agreement", "transform.redact"))
+    ]
+    after = world.now.replace(year=2029)
+    ended = census_of(memory, Rules(world.terms, after), after, peer="cert-ee", channel=CHANNEL)
+    assert {each.state for each in ended.counts} == {"ended"}
 
 
 def test_every_form_that_they_ever_had_is_told_by_its_own_name(memory: Store) -> None:
@@ -613,7 +620,7 @@ def test_why_nothing_could_be_made_of_it_is_told(memory: Store) -> None:
     world.give("circl/x", made)
     found = one(world, made["id"])
     assert (found.listed, found.altered, found.alarm) == (None, "", "")
-    assert (found.verdict, found.reasons[-1]) == ("hold", "transform.producer_unknown")
+    assert (found.verdict, found.reasons) == ("hold", ("transform.producer_unknown",))
     assert [group.verdict for group in told(world, made["id"]).groups] == ["hold"]
     counts = census_of(memory, world.rules, world.now, peer="cert-ee", channel=CHANNEL).counts
     assert [(each.state, each.verdict) for each in counts] == [("out", "hold")]

@@ -83,8 +83,11 @@ def no_room(names: Names, settings: Settings) -> int:
     ]
     peer = settings.terms.peers.get(names.peer)
     reads += [target.key for target in (() if peer is None else peer.targets)]
-    place = names.collection or "–"
-    tell("cli.trace.no_room", peer=names.peer or "–", place=place, known=", ".join(sorted(reads)) or "–")
+    known = ", ".join(sorted(reads)) or "–"
+    if names.collection:
+        tell("cli.trace.no_room", peer=names.peer or "–", place=names.collection, known=known)
+    else:
+        tell("cli.trace.no_rooms", peer=names.peer)
     return 1
 
 
@@ -293,7 +296,11 @@ def _at_that_time(trace: Traced) -> Iterator[str]:
 
 def _as_what(stay: Stay, trace: Traced) -> str:
     """Of what was altered for them, the id and the version that they knew; else nothing."""
-    return "" if stay.stix_id == trace.stix_id else " " + say("cli.trace.as", id=stay.stix_id, version=stay.version)
+    if stay.stix_id == trace.stix_id:
+        return ""
+    if not stay.version:  # observables have none
+        return " " + say("cli.trace.as_id", id=stay.stix_id)
+    return " " + say("cli.trace.as", id=stay.stix_id, version=stay.version)
 
 
 def _delivered(trace: Traced) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Label, Select, and_, case, exists, func, literal, or_, select
 
+from exchange.store.altered import derived
 from exchange.store.tables import listing, statement
 from exchange.store.work import NODE
 
@@ -31,6 +32,8 @@ class Standing(NamedTuple):
     folded: bool
     lapsed: bool
     """Their agreement has ended, so nobody reads them."""
+    altered: bool
+    """They stand in another form: what is decided of them rests on more than their class."""
     number: int
 
 
@@ -62,16 +65,28 @@ def held(tx: Connection, owned: Collection[str]) -> list[tuple[Class, int]]:
 
 
 def standing(tx: Connection, number: int, now: int, owned: Collection[str]) -> list[Standing]:
-    """How many of them stand in the listing of the audience `number`."""
-    each = (
-        select(*_class(owned), listing.c.folded, (listing.c.not_after <= now).label("lapsed"))
-        .select_from(listing.join(statement, _s.seq == listing.c.seq))
-        .where(listing.c.audience == number, listing.c.closed.is_(None), _NEWEST)
-    )
+    """How many of them stand in the listing of the audience `number`, as they are or altered."""
+    more = (listing.c.folded, (listing.c.not_after <= now).label("lapsed"), derived.c.of.is_not(None).label("altered"))
+    each = select(*_class(owned), *more).select_from(_STANDING).where(*_there(number))
     return [
-        Standing(of=_of(row[:-3]), folded=bool(row[-3]), lapsed=bool(row[-2]), number=row[-1])
+        Standing(of=_of(row[:-4]), folded=bool(row[-4]), lapsed=bool(row[-3]), altered=bool(row[-2]), number=row[-1])
         for row in tx.execute(_counted(each))
     ]
+
+
+def altered(tx: Connection, number: int, most: int) -> list[int]:
+    """The numbers of at most `most` originals that stand altered in the listing of the audience `number`."""
+    seqs = select(_s.seq).select_from(_STANDING).where(*_there(number), derived.c.of.is_not(None))
+    return list(tx.execute(seqs.order_by(_s.seq).limit(most)).scalars())
+
+
+_STANDING = listing.outerjoin(derived, derived.c.seq == listing.c.seq).join(
+    statement, _s.seq == func.coalesce(derived.c.of, listing.c.seq)
+)
+
+
+def _there(number: int) -> tuple[ColumnElement[bool], ...]:
+    return listing.c.audience == number, listing.c.closed.is_(None), _NEWEST
 
 
 def _counted(each: Select[Any]) -> Select[Any]:
@@ -86,8 +101,12 @@ def _of(row: Any) -> Class:
 
 
 def out(tx: Connection, number: int, of: Class, owned: Collection[str], most: int) -> Iterator[int]:
-    """The numbers of at most `most` statements of a class that do not stand in the listing of the audience."""
-    stands = exists().where(listing.c.seq == _s.seq, listing.c.audience == number, listing.c.closed.is_(None))
+    """The numbers of at most `most` statements of a class that stand in no form in the listing of the audience."""
+    open_there = and_(listing.c.audience == number, listing.c.closed.is_(None))
+    stands = or_(
+        exists().where(listing.c.seq == _s.seq, open_there),
+        exists().where(derived.c.of == _s.seq, listing.c.seq == derived.c.seq, open_there),
+    )
     same = [column.is_not_distinct_from(value) for column, value in zip(_bare(owned), of, strict=True)]
     yield from tx.execute(select(_s.seq).where(_NEWEST, ~stands, *same).order_by(_s.seq).limit(most)).scalars()
 

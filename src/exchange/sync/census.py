@@ -1,7 +1,7 @@
 """Census: how much a peer has of what we hold, in which collection, and why it has no more; the first question of all.
 
-Objects are counted by class in the store and each class is decided once, by the same `policy.decide`. Where a class may
-go and some of it does not stand there, those are looked at one by one, as far as `LOOKED`.
+Objects are counted by class in the store and each class is decided once, by the same `policy.decide`. What stands there
+altered, and what may go by its class and does not stand there, is looked at one by one, as far as `LOOKED`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exchange.store.clock import micros
 from exchange.sync.ageing import Ageing
 from exchange.sync.rooms import fetched, room_of
 from exchange.sync.traced import Census, Count, Room
-from exchange.sync.tracing import Look, asked_of, cases
+from exchange.sync.tracing import Case, Look, asked_of, cases
 
 LOOKED = 2_000
 """Statements that one question looks at one by one."""
@@ -93,22 +93,26 @@ _ORDER = ("listed", "folded", "ended", "out")
 
 def _count(look: Look, audience: Audience, held: list[tuple[Class, int]], owned: set[str], tally: _Tally) -> None:
     """What of everything that is held stands in one listing, and why the rest does not."""
-    place, out = look.places.get(audience.key), Counter(dict(held))
+    place, out, altered = look.places.get(audience.key), Counter(dict(held)), 0
     for some in census.standing(look.tx, place.number, micros(look.now), owned) if place is not None else ():
-        decision = _decided(look.rules, audience, some.of)
         out[some.of] -= some.number
+        if some.altered:
+            altered += some.number
+            continue
+        decision = _decided(look.rules, audience, some.of)
         state = "ended" if some.lapsed else "folded" if some.folded else "listed"
         alarm = "" if decision.lets_go else "trace.still_listed"
         tally.add(_fate(audience, state, decision, alarm), some.of.type, some.number)
+    if place is not None and altered:
+        seqs = census.altered(look.tx, place.number, min(altered, tally.left))
+        _one_by_one(look, audience, seqs, altered, tally)
     for of, count in out.items():
         decision = _decided(look.rules, audience, of)
         if count > 0 and not decision.released:
             tally.add(_fate(audience, "out", decision), of.type, count)
         elif count > 0:
             seqs = list(census.out(look.tx, place.number if place else -1, of, owned, min(count, tally.left)))
-            tally.left -= len(seqs)
-            tally.unlooked += count - len(seqs)
-            _one_by_one(look, audience, seqs, tally)
+            _one_by_one(look, audience, seqs, count, tally)
 
 
 def _fate(audience: Audience, state: str, decision: Decision, alarm: str = "") -> _Fate:
@@ -131,13 +135,22 @@ def _decided(rules: Rules, audience: Audience, of: Class) -> Decision:
     return replace(decision, reasons=("label.waiting",)) if of.waiting else decision
 
 
-def _one_by_one(look: Look, audience: Audience, seqs: list[int], tally: _Tally) -> None:
-    """Those that may go by their class and do not stand there: another version, its age, a twin of its version."""
+def _one_by_one(look: Look, audience: Audience, seqs: list[int], count: int, tally: _Tally) -> None:
+    """Those of `count` that are looked at: they stand there altered; or may go, and do not, by version, age or twin."""
+    tally.left -= len(seqs)
+    tally.unlooked += count - len(seqs)
     for some in statements.chunks(seqs, _STEP):
         look.history.clear()
         for case in cases(look, statements.by_seq(look.tx, some), [audience]):
             fate = _Fate(
-                audience.channel, audience.members, "out", str(case.verdict), case.more or case.reasons,
+                audience.channel, audience.members, _state(look, case), str(case.verdict), case.more or case.reasons,
                 case.agreement, case.alarm,
             )  # fmt: skip
             tally.add(fate, case.item.held.type, 1)
+
+
+def _state(look: Look, case: Case) -> str:
+    row = case.standing
+    if row is None:
+        return "out"
+    return "ended" if row["not_after"] <= micros(look.now) else "folded" if row["folded"] else "listed"

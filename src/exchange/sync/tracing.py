@@ -103,11 +103,16 @@ class Case:
     """The id under which they have what was made of it; empty: they have it as it is, or not at all."""
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """Every reason for the verdict: where something else than the policy stops it, not why the policy let it go."""
+        stopped = self.released and self.more and self.verdict != Verdict.RELEASE
+        return self.more if stopped else (*self.reasons, *self.more)
+
+    @property
     def fate(self) -> tuple[Any, ...]:
         """Cases of one fate are told together."""
         listed, folded = self.standing is not None, bool(self.standing and self.standing["folded"])
-        reasons = (*self.reasons, *self.more)
-        return (self.audience.key, self.verdict, reasons, self.agreement, listed, folded, self.alarm)
+        return (self.audience.key, self.verdict, self.told, self.agreement, listed, folded, self.alarm)
 
 
 def trace_of(
@@ -271,7 +276,7 @@ def _traced(look: Look, case: Case) -> Traced:
         channel=audience.channel,
         members=audience.members,
         verdict=str(case.verdict),
-        reasons=(*case.reasons, *case.more),
+        reasons=case.told,
         agreement=case.agreement,
         steps=_steps(look, case),
         expires=None if end is None else moment(end.at),
