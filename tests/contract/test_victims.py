@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from exchange.model.envelope import Page, sift
 from exchange.model.marking import Tlp
 from exchange.model.party import Personal, Receive, Send, Terms
 from exchange.model.personal import Choice
 from exchange.store import Store, audiences, later, micros, migrate, pages
 from exchange.sync import afterwards, attacked
+from exchange.sync.accept import accept
 from exchange.sync.accounting import Asked
 from exchange.sync.replay import replay
 from exchange.sync.tracing import trace_of
@@ -79,6 +81,22 @@ def test_whoever_had_it_is_told_that_it_is_withdrawn(world: World, name: str) ->
     world.now += SECOND
     world.give(FROM, message(MAL, BOB, name=name))
     assert BOB["id"] not in world.listed("circl") and len(world.listed("circl", recalls=True)) == 3
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_message_that_is_set_aside_has_said_so_too(world: World, first: bool) -> None:
+    """Its source named whom it went to, whatever else is wrong with it; the page goes on."""
+    wrong = sift([json.dumps({**MESSAGE, "is_multipart": "perhaps"}).encode(), b"{not JSON email-message"])[1]
+    assert len(wrong) == 2
+    for step in (True, False):
+        world.now += SECOND
+        if step is first:
+            given = Page(objects=[], rejected=wrong, last=True)
+            accept(world.store, world.rules, given, FROM, "ccc", world.now)
+        else:
+            world.give(FROM, MAL, BOB)
+    assert world.listed("circl") == [MAL["id"]]
+    assert replay(world.store, Asked(), world.now).counts == {}
 
 
 def test_why_names_the_message_that_says_so(world: World) -> None:

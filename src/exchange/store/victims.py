@@ -22,10 +22,7 @@ _SOURCE: ColumnElement[str] = bindparam("source", type_=String)
 _SAME = _s.source.concat("") == _SOURCE
 _ANY = Query(select(victim.c.seq).limit(1))
 _KEEP = Query(insert(victim))
-_SAID = Lookup(select(victim.c.target, victim.c.seq).where(among(victim.c.seq)))
-_NAMED = Lookup(
-    select(victim.c.target).distinct().join(statement, _s.seq == victim.c.seq).where(among(victim.c.target), _SAME)
-)
+_SAID = Lookup(select(victim.c.target, victim.c.seq).where(among(victim.c.target), victim.c.source == _SOURCE))
 _UNTOLD = Lookup(
     select(_s.seq)
     .join(trait, trait.c.seq == _s.seq, isouter=True)
@@ -59,26 +56,31 @@ _STANDING_ALTERED = Lookup(
 )
 
 
-def keep(tx: Connection, said: Mapping[int, Collection[str]]) -> None:
-    """Write down whom these statements name, beside those of whom it is written down."""
-    if not said:
+NOT_TAKEN = 0
+"""In place of the statement, where what said so was set aside."""
+
+
+def keep(tx: Connection, source: str, said: Mapping[int, Collection[str]]) -> None:
+    """Write down whom these statements of `source` name, beside those of whom it is written down."""
+    targets = {ref for refs in said.values() for ref in refs}
+    if not targets:
         return
-    known = {(target, seq) for target, seq in _SAID.rows(tx, said)}
+    known = {(target, seq) for target, seq in _SAID.rows(tx, targets, source=source)}
     rows = sorted((ref, seq) for seq, refs in said.items() for ref in refs if (ref, seq) not in known)
-    _KEEP.many(tx, [{"target": ref, "seq": seq} for ref, seq in rows])
+    _KEEP.many(tx, [{"target": ref, "source": source, "seq": seq} for ref, seq in rows])
 
 
 def named(tx: Connection, source: str, stix_ids: Iterable[str]) -> set[str]:
     """Those of these ids that `source` says are a victim's."""
     if _ANY.one(tx) is None:
         return set()
-    return {row[0] for row in _NAMED.rows(tx, stix_ids, source=source)}
+    return {row[0] for row in _SAID.rows(tx, stix_ids, source=source)}
 
 
 def speakers(tx: Connection, source: str, stix_id: str, most: int) -> list[str]:
     """The ids of the objects of `source` that say that this one is a victim's, the first ones first."""
     said = select(_s.stix_id, func.min(_s.seq)).join(victim, victim.c.seq == _s.seq).group_by(_s.stix_id)
-    said = said.where(victim.c.target == stix_id, _s.source == source).order_by(func.min(_s.seq)).limit(most)
+    said = said.where(victim.c.target == stix_id, victim.c.source == source).order_by(func.min(_s.seq)).limit(most)
     return list(tx.execute(said).scalars())
 
 

@@ -113,7 +113,7 @@ class Found:
 
 def look(rules: Rules, page: Page, peer: str) -> Found:
     """Find it, before the writer lock is taken (RULES R18)."""
-    return Found(doubts.found_in(rules, page.objects, peer), attacked.told_by(rules, page.objects))
+    return Found(doubts.found_in(rules, page.objects, peer), attacked.told_by(rules, page))
 
 
 def take(

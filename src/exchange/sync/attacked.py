@@ -14,8 +14,8 @@ import orjson
 from sqlalchemy import Connection
 
 from exchange.model import personal
+from exchange.model.envelope import Page
 from exchange.model.personal import Choice
-from exchange.model.stix import StixObject
 from exchange.policy import Rules
 from exchange.store import audiences, classes, derived, later, statements, traits, victims
 from exchange.store.columns import indexed
@@ -40,11 +40,13 @@ class Persons(NamedTuple):
     """What may hold personal information."""
     victims: Mapping[_Words, frozenset[str]]
     """What says of others that they are a victim's, and of which ids."""
+    astray: frozenset[str]
+    """The same of what is not taken: who sent it has said so."""
 
 
-def told_by(rules: Rules, objects: Sequence[StixObject]) -> Persons:
+def told_by(rules: Rules, page: Page) -> Persons:
     """What a page tells of persons. Most bytes are only searched; it is done outside the lock."""
-    suspect, choice = personal.suspect, rules.terms.personal
+    objects, suspect, choice = page.objects, personal.suspect, rules.terms.personal
     naming = frozenset(
         (item.id, item.digest)
         for item in objects
@@ -55,7 +57,7 @@ def told_by(rules: Rules, objects: Sequence[StixObject]) -> Persons:
         ids = _victims(item.body) if personal.may_name_victims(item.type, item.body) else ()
         if ids:
             said[item.id, item.digest] = said.get((item.id, item.digest), frozenset()).union(ids)
-    return Persons(naming, said)
+    return Persons(naming, said, frozenset[str]().union(*(_victims_astray(item.raw) for item in page.rejected)))
 
 
 def keep_traits(
@@ -69,7 +71,7 @@ def keep_traits(
     said = _said(mine, held, persons)
     ids = frozenset[str]().union(*said.values())
     first = ids - victims.named(tx, source, ids) if ids else ids
-    victims.keep(tx, said)
+    victims.keep(tx, source, said)
     attacked = victims.named(tx, source, {item.stix_id for item in held})
     pairs = list(zip(held, news, strict=True))
     theirs = {
@@ -92,15 +94,15 @@ def _said(mine: Sequence[Held], held: Sequence[Held], persons: Persons) -> dict[
     """Statement → whom it names, by what this page tells newly. What contradicts a statement is not kept as one, and
     speaks with that which it contradicts: as with its marks, the strictest of both counts.
     """
-    if not persons.victims:
+    if not persons.victims and not persons.astray:
         return {}
     of_id = {item.stix_id: item.seq for item in (*held, *mine)}
     stated = {_words(item): item.seq for item in held}
     told_before = {_words(item) for item in mine}
-    said: dict[int, frozenset[str]] = {}
+    said: dict[int, frozenset[str]] = {victims.NOT_TAKEN: persons.astray} if persons.astray else {}
     for words, ids in persons.victims.items():
-        seq = stated.get(words, of_id.get(words[0]))
-        if seq is not None and words not in told_before:
+        if words not in told_before:
+            seq = stated.get(words, of_id.get(words[0], victims.NOT_TAKEN))
             said[seq] = said.get(seq, frozenset()) | ids
     return said
 
@@ -127,7 +129,7 @@ def again(tx: Connection, rules: Rules, entry: Later) -> tuple[Sequence[int], Se
         return done, _read_again(tx, rules, seqs, [msgspec.json.decode(each, type=Choice) for each in entry.about])
     seqs = victims.speaking(tx, entry.source, after=entry.after, upto=upto, most=MESSAGES)
     said = {seq: _victims(body) for seq, body in statements.bodies(tx, seqs).items()}
-    victims.keep(tx, said)
+    victims.keep(tx, entry.source, said)
     ids = frozenset[str]().union(*said.values())
     done = seqs if len(seqs) == MESSAGES or upto == entry.after else [*seqs, upto]
     return done, _tell(tx, rules, entry.source, ids, victims.untold(tx, entry.source, ids))
@@ -223,6 +225,17 @@ def _is_personal(rules: Rules, body: bytes, *, victim: bool) -> bool:
 def _victims(body: bytes) -> frozenset[str]:
     """Whom an object names; what is too long for an id is nobody's."""
     return frozenset(ref for ref in personal.victims(orjson.loads(body)) if indexed(ref) == ref)
+
+
+def _victims_astray(raw: bytes) -> frozenset[str]:
+    """The same of something that is not valid, as far as it can be read."""
+    if not any(kind.encode() in raw for kind in personal.SPEAKING):
+        return frozenset()
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return frozenset()
+    return _victims(raw) if isinstance(document, dict) else frozenset()
 
 
 def _words(item: Held) -> _Words:

@@ -31,8 +31,15 @@ def upgrade() -> None:
             nullable=False,
             comment="the id of what is a victim's",
         ),
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False, comment="the statement that says so"),
-        sa.PrimaryKeyConstraint("target", "seq", name=op.f("pk_victim")),
+        sa.Column("source", sa.String(), nullable=False, comment="who says so, and of whose statements"),
+        sa.Column(
+            "seq",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="the statement that says so; 0: something that was not taken",
+        ),
+        sa.PrimaryKeyConstraint("target", "source", "seq", name=op.f("pk_victim")),
         comment="mailboxes of recipients, and what else was attacked, by the word of another object",
         sqlite_with_rowid=False,
     )
