@@ -29,6 +29,7 @@ from tests.world import CCC_IDENTITY, NODE, NOW, SHARED, World, agreement, indic
 
 HOME, BODY = "maison/misp", "organisme/misp"
 BODY_IDENTITY = "identity--7a2f1c3e-0b6d-4c58-9e21-4d3f5a6b7c81"
+MAILBOX = "email-addr--5b5f6d0e-3c9d-5a0e-8f0e-0b8f5ac1a0f1"
 RED, AMBER, GREEN = Tlp.RED, Tlp.AMBER, Tlp.GREEN
 
 
@@ -309,12 +310,8 @@ def test_a_name_that_is_told_later_ends_it(ministry: Office) -> None:
 
 def test_a_mailbox_that_turns_out_to_be_a_victims_goes_no_further(ministry: Office) -> None:
     """R17: its source says so in a message that comes later; who had it is told, and nobody widens it again."""
-    box: dict[str, Any] = {
-        "type": "email-addr",
-        "spec_version": "2.1",
-        "id": "email-addr--5b5f6d0e-3c9d-5a0e-8f0e-0b8f5ac1a0f1",
-    }
-    box |= {"spec_version": "2.1", "value": "bob@ville.example", "object_marking_refs": [PFC_ID[Pfc.AMBRE]]}
+    box: dict[str, Any] = {"type": "email-addr", "spec_version": "2.1", "id": MAILBOX}
+    box |= {"value": "bob@ville.example", "object_marking_refs": [PFC_ID[Pfc.AMBRE]]}
     ministry.give(BODY, body_identity(), box)
     (new,) = ministry.widen(box["id"], "TLP:GREEN", "pfc").made
     assert new in ministry.listed("ccc")
@@ -336,25 +333,11 @@ def test_a_mailbox_that_turns_out_to_be_a_victims_goes_no_further(ministry: Offi
 @pytest.mark.parametrize("first", [True, False])
 def test_a_victims_mailbox_of_our_own_house_is_not_widened_either(office: Office, first: bool) -> None:
     """Under its new id nothing says whose it is, so it would go to those who get nothing of victims."""
-    box: dict[str, Any] = {
-        "type": "email-addr",
-        "spec_version": "2.1",
-        "id": "email-addr--5b5f6d0e-3c9d-5a0e-8f0e-0b8f5ac1a0f1",
-    }
-    box |= {
-        "spec_version": "2.1",
-        "value": "bob@ville.example",
-        "created_by_ref": NODE,
-        "object_marking_refs": [TLP2_ID[AMBER]],
-    }
-    message: dict[str, Any] = {
-        "type": "email-message",
-        "spec_version": "2.1",
-        "is_multipart": False,
-        "to_refs": [box["id"]],
-    }
+    box: dict[str, Any] = {"type": "email-addr", "spec_version": "2.1", "id": MAILBOX}
+    box |= {"value": "bob@ville.example", "created_by_ref": NODE, "object_marking_refs": [TLP2_ID[AMBER]]}
+    message: dict[str, Any] = {"type": "email-message", "spec_version": "2.1", "is_multipart": False}
     message |= {
-        "spec_version": "2.1",
+        "to_refs": [MAILBOX],
         "id": "email-message--6d2f4a0e-3c9d-5a0e-8f0e-0b8f5ac1a0f2",
         "object_marking_refs": [TLP2_ID[AMBER]],
     }
