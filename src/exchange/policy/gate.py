@@ -173,6 +173,7 @@ _UUID, _HYPHENS = 36, 4
 _IN_BRACKETS = re.compile(r"\s?[\[({<]\s?(?:\.|dot)\s?[\])}>]\s?")
 _LAYERS = 5
 _CODED = re.compile(r"\\+(?:x([0-9a-f]{2})|u([0-9a-f]{4}))", re.I)
+_AGAIN = re.compile("%(?:25)+(?=[0-9A-F]{2})|&(?:amp;)+(?=#|[a-z]+;)", re.I)
 _OCTET = re.compile("=([0-9A-F]{2})")
 _TAGS_OF_HTML = re.compile(r"<(?:!--[^<>]*--|/?[a-z][^<>]*)>", re.I)
 _ALIKE = {
@@ -216,6 +217,7 @@ def _ways(text: str) -> set[str]:
     """What it may be meant to say: decoded again and again, and without tags."""
     made, read = {text}, text
     for _ in range(_LAYERS):
+        read = _AGAIN.sub(lambda found: found[0][0], read)
         read = _CODED.sub(lambda found: chr(int(found[1] or found[2], 16)), unescape(unquote(read)))
         if read in made:
             break

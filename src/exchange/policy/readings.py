@@ -37,7 +37,7 @@ class Letters(dict[int, str]):
         return letters
 
 
-class _Looks(Letters):
+class Looks(Letters):
     """The same of what it looks like."""
 
     def _seen(self, letters: str) -> str:
@@ -45,7 +45,7 @@ class _Looks(Letters):
 
 
 _REMEMBERED = 10_000
-_PLAIN_LETTERS, _LOOKS = Letters(), _Looks()
+_PLAIN_LETTERS, _LOOKS = Letters(), Looks()
 
 
 def folded(text: str) -> str:
@@ -55,8 +55,6 @@ def folded(text: str) -> str:
 
 def shapes(name: str) -> frozenset[str]:
     """A name, folded; and what it looks like in small letters and in capitals."""
-    if name.isascii():
-        return frozenset({name.lower()})
     return frozenset({folded(name), name.lower().translate(_LOOKS), name.upper().translate(_LOOKS)})
 
 
@@ -73,10 +71,14 @@ class Reading:
     @property
     def places(self) -> list[int]:
         """Of each letter of `folded`, and of the end, where it stands in the text."""
-        at = range(len(self.said) + 1) if self.at is None else self.at
+        at = self.at or _each(self.said)
         if self.said.isascii():
-            return list(at)
+            return at
         return [at[place] for place, sign in enumerate(self.said) for _ in self.letters[ord(sign)]] + [at[-1]]
+
+
+def _each(text: str) -> list[int]:
+    return list(range(len(text) + 1))
 
 
 def readings(text: str) -> Iterator[Reading]:
@@ -85,12 +87,13 @@ def readings(text: str) -> Iterator[Reading]:
     """
     yield from _looks(text, None)
     meant = spelling.plain(text)
-    said, at = (text, None) if meant is None else (meant.text, meant.places)
+    said, at = text, None
     if meant is not None:
+        said, at = meant.text, meant.places
         yield from _looks(said, at)
     tags = [tag.span() for tag in _TAG.finditer(said)] if "<" in said else []
     for instead in ("", " ") if tags else ():
-        yield from _looks(*_untagged(said, at or list(range(len(said) + 1)), tags, instead))
+        yield from _looks(*_untagged(said, at or _each(said), tags, instead))
 
 
 _TAG = re.compile(r"<(?:!--[^<>]{0,200}--|/?[A-Za-z][A-Za-z0-9:-]{0,30}(?:[\s/][^<>]{0,500})?)>")

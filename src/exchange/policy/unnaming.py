@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import chain
 from typing import Any
-from urllib.parse import unquote
 
 from exchange.model import hosts, lineage, marking, schema, stix
 from exchange.policy.readings import Reading, folded, readings, shapes
@@ -81,7 +80,7 @@ class Names:
         return any(map(self._stands, _texts(value)))
 
     def _stands(self, text: str) -> bool:
-        decoded = (html.unescape(unquote(text)),) if "%" in text or "&" in text else ()
+        decoded = (html.unescape(text),) if "&" in text else ()  # where no `;` stands behind
         every = chain((each.folded for each in readings(text)), map(folded, decoded))
         return any(self._found_by(each) is not None for each in every)
 
@@ -142,12 +141,11 @@ _ENOUGH = 200
 """Letters of a name that are looked for: who writes more must not make each text be read for minutes."""
 _BEGINNING = re.compile(r"[-.]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DOT = r"(?:\.|\s?[\[({<]\s?(?:\.|dot)\s?[\])}>]\s?)"
 
 
 def _part(part: str) -> str:
-    """What finds an id with and without its hyphens, or a domain with its dots in brackets."""
-    return part.replace("-", "-?") if _UUID.fullmatch(part) else _DOT.join(map(re.escape, part.split(".")))
+    """What finds an id with and without its hyphens, or a domain: `spelling` reads its dots in brackets."""
+    return part.replace("-", "-?") if _UUID.fullmatch(part) else re.escape(part)
 
 
 def _long_or_alone(found: str, letters: int) -> str:
