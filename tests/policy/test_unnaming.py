@@ -253,6 +253,14 @@ def test_what_a_browser_reads_without_its_semicolon_has_no_way_back() -> None:
     assert not gate_names(orjson.dumps(text), SURETE.parts, SURETE.words)
 
 
+def test_two_texts_make_no_name_together() -> None:
+    texts = ["Ze<b ", ">ta Labs", "zeta", "labs"]
+    for value in (texts, {"Ze<b ": ">ta Labs", "zeta": "labs"}):
+        assert not LABS.found_in(value)
+        assert gate_names(orjson.dumps(value), LABS.parts, LABS.words)
+    assert LABS.found_in([*texts, "Zeta Labs"])
+
+
 @pytest.mark.parametrize("text", ["Zeta%{}20Labs", "&{}#90;eta Labs", "Zeta&{}nbsp;Labs"])
 def test_layers_of_one_kind_are_one(text: str) -> None:
     for layers in range(1, 20):
