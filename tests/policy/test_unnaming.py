@@ -228,10 +228,52 @@ def test_what_looks_like_a_letter_is_read_as_one(letter: str) -> None:
     for sign in LOOKS[letter]:
         for one, other in ((letter, sign), (sign, letter), (sign.upper(), sign), (sign, sign)):
             names = Names.of([], [f"1{one}2"], [])
+            assert readings.Looks()[ord(sign)] == letter
             assert names.found_in(f"x 1{other}2 x")
             assert names.gone(f"x 1{other}2 x") == "x […] x"
             assert not gate_names(orjson.dumps(f"x 1{other}2 x"), names.parts, names.words)
     assert not Names.of([], [f"1{letter}2"], []).found_in("x 1é2 1й2 1б2 x" if letter != "e" else "x 1й2")
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [("AB C", "x AB<br>C x"), ("ABCDEF", "x ABC<br>DEF x"), ("é C", "x É<br>C x"), ("é C", "x <i>É</i> C x")],
+)
+def test_a_tag_stands_in_a_word_or_between_two(word: str, text: str) -> None:
+    names = Names(words=frozenset({word.casefold()}))
+    assert names.gone(text) == "x […] x"
+    assert not gate_names(orjson.dumps(text), names.parts, names.words)
+
+
+def test_what_a_browser_reads_without_its_semicolon_has_no_way_back() -> None:
+    """So that all of the text goes."""
+    text = "Vu par S&ucircret&eacute du Qu&eacutebec hier"
+    assert SURETE.found_in(text)
+    assert SURETE.gone(text) == "[…]"
+    assert not gate_names(orjson.dumps(text), SURETE.parts, SURETE.words)
+
+
+def test_two_texts_make_no_name_together() -> None:
+    texts = ["Ze<b ", ">ta Labs", "zeta", "labs"]
+    for value in (texts, {"Ze<b ": ">ta Labs", "zeta": "labs"}):
+        assert not LABS.found_in(value)
+        assert gate_names(orjson.dumps(value), LABS.parts, LABS.words)
+    assert LABS.found_in([*texts, "Zeta Labs"])
+
+
+@pytest.mark.parametrize("text", ["Zeta%{}20Labs", "&{}#90;eta Labs", "Zeta&{}nbsp;Labs"])
+def test_layers_of_one_kind_are_one(text: str) -> None:
+    for layers in range(1, 20):
+        said = text.format(("25" if "%" in text else "amp;") * layers)
+        assert LABS.gone(said) == "[…]"
+        assert not gate_names(orjson.dumps(said), LABS.parts, LABS.words)
+
+
+def test_layers_are_taken_off_as_often_as_the_maker_takes_them_off_and_once_more() -> None:
+    for layers, maker, gate in ((1, True, True), (4, True, True), (5, False, True), (6, False, False)):
+        text = f"K\\{'x5c' * (layers - 1)}x57X"
+        assert LABS.found_in(text) is maker
+        assert gate_names(orjson.dumps(text), LABS.parts, LABS.words) is not gate
 
 
 def test_a_name_of_another_alphabet_is_found_in_any_case() -> None:
@@ -302,6 +344,8 @@ def test_a_name_of_few_letters_or_of_other_alphabets(word: str, text: str, found
         (MAKER[10:], f"x{MAKER[10:].replace('-', '')}x", True), (MAKER[10:], MAKER[11:].replace("-", ""), False),
         ("a.b.example", "a[.]b.example", True), ("a(.)example", "a(.)example", True),
         ("a.example", "a dot example", False), (f"{MAKER[10:]}.example", f"{MAKER[10:]}[.]example", True),
+        (f"{MAKER[10:]}.example", f"{MAKER[10:]}xexample", False),
+        (f"{MAKER[10:]}.example", f"{MAKER[10:]}.example", True),
     ],
 )  # fmt: skip
 def test_a_domain_keeps_its_hyphens_and_its_dots_may_stand_in_brackets(part: str, text: str, found: bool) -> None:

@@ -173,22 +173,17 @@ _UUID, _HYPHENS = 36, 4
 _IN_BRACKETS = re.compile(r"\s?[\[({<]\s?(?:\.|dot)\s?[\])}>]\s?")
 _LAYERS = 5
 _CODED = re.compile(r"\\+(?:x([0-9a-f]{2})|u([0-9a-f]{4}))", re.I)
+_AGAIN = re.compile("%(?:25)+(?=[0-9A-F]{2})|&(?:amp;)+(?=#|[a-z]+;)", re.I)
+_ODD = re.compile(r"[%&\\=<]")
 _OCTET = re.compile("=([0-9A-F]{2})")
 _TAGS_OF_HTML = re.compile(r"<(?:!--[^<>]*--|/?[a-z][^<>]*)>", re.I)
-_ALIKE = {
-    ord(sign): letter
-    for letter, signs in {
-        "a": "\u0430\u0410\u03b1\u0391\u0251", "b": "\u0432\u0412\u03b2\u0392", "c": "\u0441\u0421",
-        "d": "\u0501\u0500\u0111\u0110", "e": "\u0435\u0415\u03b5\u0395", "g": "\u0261",
-        "h": "\u043d\u041d\u04bb\u04ba\u0397\u0127\u0126", "i": "\u0456\u0406\u03b9\u0399\u0131", "j": "\u0458\u0408",
-        "k": "\u043a\u041a\u03ba\u039a", "l": "\u04cf\u04c0\u0142\u0141", "m": "\u043c\u041c\u039c",
-        "n": "\u03b7\u039d",
-        "o": "\u043e\u041e\u03bf\u039f", "p": "\u0440\u0420\u03c1\u03a1", "q": "\u051b\u051a", "s": "\u0455\u0405",
-        "t": "\u0442\u0422\u03c4\u03a4", "u": "\u03c5", "v": "\u03bd", "w": "\u051d\u051c\u03c9",
-        "x": "\u0445\u0425\u03c7\u03a7", "y": "\u0443\u0423\u03b3\u03a5", "z": "\u0396",
-    }.items()
-    for sign in signs
-}  # fmt: skip
+_LOOKS = (
+    "aаАαΑɑ", "bвВβΒ", "cсС", "dԁԀđĐ", "eеЕεΕ", "gɡ", "hнНһҺΗħĦ", "iіІιΙı", "jјЈ", "kкКκΚ", "lӏӀłŁ", "mмМΜ",
+    "nηΝ", "oоОοΟ", "pрРρΡ", "qԛԚ", "sѕЅ", "tтТτΤ", "uυ", "vν", "wԝԜω", "xхХχΧ", "yуУγΥ", "zΖ",
+)  # fmt: skip
+_ALIKE = {ord(sign): group[0] for group in _LOOKS for sign in group[1:]}
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
+_ELSEWHERE = re.compile("[\u0100-\u02ff\u0370-\u052f\u1d00-\u1fff\U0001d400-\U0001d7ff]")
 _WHOLE = {0x153: "oe", 0xE6: "ae", 0xF8: "o"}
 
 
@@ -196,7 +191,12 @@ def _bare(text: str) -> str:
     """In lower case, without accents and what nobody sees."""
     if text.isascii():
         return text.lower()
-    apart = normalize("NFKD", normalize("NFKD", text).casefold()).translate(_WHOLE)
+    return _FOREIGN.sub(lambda found: _bare_signs(found[0]), text).lower()
+
+
+@lru_cache(maxsize=4096)
+def _bare_signs(signs: str) -> str:
+    apart = normalize("NFKD", normalize("NFKD", signs).casefold()).translate(_WHOLE)
     return "".join(sign for sign in apart if category(sign) not in ("Mn", "Cf"))
 
 
@@ -204,7 +204,8 @@ def _shapes(text: str) -> set[str]:
     """It bare, and what it looks like."""
     if text.isascii():
         return {text.lower()}
-    return {_bare(text), _bare(normalize("NFKD", text).translate(_ALIKE))}
+    alike = normalize("NFKD", text).translate(_ALIKE) if _ELSEWHERE.search(text) else text
+    return {_bare(text), _bare(alike)}
 
 
 def _cases(name: str) -> set[str]:
@@ -215,7 +216,10 @@ def _cases(name: str) -> set[str]:
 def _ways(text: str) -> set[str]:
     """What it may be meant to say: decoded again and again, and without tags."""
     made, read = {text}, text
+    if not _ODD.search(text):
+        return made
     for _ in range(_LAYERS):
+        read = _AGAIN.sub(lambda found: found[0][0], read)
         read = _CODED.sub(lambda found: chr(int(found[1] or found[2], 16)), unescape(unquote(read)))
         if read in made:
             break

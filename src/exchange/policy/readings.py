@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from exchange.model import spelling
 
@@ -37,7 +37,7 @@ class Letters(dict[int, str]):
         return letters
 
 
-class _Looks(Letters):
+class Looks(Letters):
     """The same of what it looks like."""
 
     def _seen(self, letters: str) -> str:
@@ -45,24 +45,24 @@ class _Looks(Letters):
 
 
 _REMEMBERED = 10_000
-_PLAIN_LETTERS, _LOOKS = Letters(), _Looks()
+_PLAIN_LETTERS, LOOKS = Letters(), Looks()
+
+
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 
 
 def folded(text: str) -> str:
     """`text` without case, accents and signs that nobody sees."""
-    return text.lower() if text.isascii() else text.translate(_PLAIN_LETTERS)
+    return _FOREIGN.sub(lambda found: found[0].translate(_PLAIN_LETTERS), text).lower()
 
 
 def shapes(name: str) -> frozenset[str]:
     """A name, folded; and what it looks like in small letters and in capitals."""
-    if name.isascii():
-        return frozenset({name.lower()})
-    return frozenset({folded(name), name.lower().translate(_LOOKS), name.upper().translate(_LOOKS)})
+    return frozenset({folded(name), name.lower().translate(LOOKS), name.upper().translate(LOOKS)})
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A text, folded, in one of the ways in which it can be read."""
+class Reading(NamedTuple):
+    """A text, or a part of one, folded, in one of the ways in which it can be read."""
 
     folded: str
     said: str
@@ -70,46 +70,56 @@ class Reading:
     at: list[int] | None
     """Of each sign of `said`, and of its end, where it stands in the text; None: there."""
 
-    @property
-    def places(self) -> list[int]:
-        """Of each letter of `folded`, and of the end, where it stands in the text."""
-        at = range(len(self.said) + 1) if self.at is None else self.at
-        if self.said.isascii():
-            return list(at)
-        return [at[place] for place, sign in enumerate(self.said) for _ in self.letters[ord(sign)]] + [at[-1]]
+    def back(self, spans: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Where these parts of `folded` begin in the text, and where behind the beginning of their last sign."""
+        at = self.at or _each(self.said)
+        if not self.said.isascii():
+            at = [at[place] for place, sign in enumerate(self.said) for _ in self.letters[ord(sign)]]
+        for start, stop in spans:
+            yield at[start], at[stop - 1] + 1
+
+
+def _each(text: str) -> list[int]:
+    return list(range(len(text) + 1))
 
 
 def readings(text: str) -> Iterator[Reading]:
-    """`text` as it stands and as it is meant, without tags or with a space for each; by its letters and by what they
-    look like.
+    """`text` as it stands, and what is written otherwise as it is meant, with what is around it; both without tags or
+    with a space for each; by its letters and by what they look like.
     """
     yield from _looks(text, None)
-    meant = spelling.plain(text)
-    said, at = (text, None) if meant is None else (meant.text, meant.places)
-    if meant is not None:
-        yield from _looks(said, at)
-    tags = [tag.span() for tag in _TAG.finditer(said)] if "<" in said else []
-    for instead in ("", " ") if tags else ():
-        yield from _looks(*_untagged(said, at or list(range(len(said) + 1)), tags, instead))
+    if "<" in text:
+        yield from _untagged(text, None)
+    for part in spelling.parts(text):
+        yield from _looks(part.text, part.places)
+        if "<" in part.text:
+            yield from _untagged(part.text, part.places)
 
 
 _TAG = re.compile(r"<(?:!--[^<>]{0,200}--|/?[A-Za-z][A-Za-z0-9:-]{0,30}(?:[\s/][^<>]{0,500})?)>")
 
 
-def _untagged(said: str, at: list[int], tags: list[tuple[int, int]], instead: str) -> tuple[str, list[int]]:
-    pieces: list[str] = []
-    places: list[int] = []
-    end = 0
-    for start, stop in tags:
-        pieces += (said[end:start], instead)
-        places += at[end:start] + at[start : start + len(instead)]
-        end = stop
-    return "".join((*pieces, said[end:])), places + at[end:]
+def _untagged(said: str, at: list[int] | None) -> Iterator[Reading]:
+    tags = [tag.span() for tag in _TAG.finditer(said)]
+    places = (at or _each(said)) if tags else []
+    for instead in ("", " ") if tags else ():
+        pieces: list[str] = []
+        left: list[int] = []
+        end = 0
+        for start, stop in tags:
+            pieces += (said[end:start], instead)
+            left += places[end:start] + places[start : start + len(instead)]
+            end = stop
+        yield from _looks("".join((*pieces, said[end:])), left + places[end:])
 
 
 def _looks(said: str, at: list[int] | None) -> Iterator[Reading]:
-    plain = folded(said)
-    yield Reading(plain, said, _PLAIN_LETTERS, at)
-    alike = plain if said.isascii() else said.translate(_LOOKS)
-    if alike != plain:
-        yield Reading(alike, said, _LOOKS, at)
+    yield Reading(folded(said), said, _PLAIN_LETTERS, at)
+    if not said.isascii() and _OTHERWISE.search(said):
+        yield Reading(said.translate(LOOKS), said, LOOKS, at)
+
+
+_OTHERWISE = re.compile(
+    "[\u0111\u0127\u0131\u0142\u0110\u0126\u0141\u0250-\u0261\u0370-\u052f\u1d00-\u1dbf\u1f00-\u1fff\U0001d6a8-\U0001d7c9]"
+)
+"""All alphabets in which a letter looks like another."""

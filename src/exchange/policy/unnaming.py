@@ -10,14 +10,11 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import chain
 from typing import Any
-from urllib.parse import unquote
 
 from exchange.model import hosts, lineage, marking, schema, stix
 from exchange.policy.readings import Reading, folded, readings, shapes
@@ -78,12 +75,14 @@ class Names:
 
     def found_in(self, value: Any) -> bool:
         """Whether one of them stands anywhere in a document, in its names too."""
-        return any(map(self._stands, _texts(value)))
+        # All texts at once tell at a quarter of the cost that none has any; two of them may make a name together.
+        return self._stands(_BETWEEN.join(_texts(value))) and any(map(self._stands, _texts(value)))
 
     def _stands(self, text: str) -> bool:
-        decoded = (html.unescape(unquote(text)),) if "%" in text or "&" in text else ()
-        every = chain((each.folded for each in readings(text)), map(folded, decoded))
-        return any(self._found_by(each) is not None for each in every)
+        if any(self._found_by(each.folded) is not None for each in readings(text)):
+            return True
+        # A browser needs no semicolon.
+        return "&" in text and self._found_by(folded(html.unescape(text))) is not None
 
     def _found_by(self, text: str) -> re.Pattern[str] | None:
         """What finds those of them whose beginning stands in the text; None: it finds nothing there."""
@@ -111,9 +110,7 @@ class Names:
         """Where they stand in what `read` is a reading of."""
         pattern = self._found_by(read.folded)
         if pattern is not None:
-            places = read.places
-            for found in pattern.finditer(read.folded):
-                yield places[found.start()], places[bisect_right(places, places[found.end() - 1])]
+            yield from read.back(found.span() for found in pattern.finditer(read.folded))
 
     @cached_property
     def _ways(self) -> list[tuple[str, str]]:
@@ -137,17 +134,17 @@ class Names:
 NOBODY = Names()
 
 
+_BETWEEN = "\0x\0"
 _SIGNS = re.compile(r"[\W_]+")
 _ENOUGH = 200
 """Letters of a name that are looked for: who writes more must not make each text be read for minutes."""
 _BEGINNING = re.compile(r"[-.]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DOT = r"(?:\.|\s?[\[({<]\s?(?:\.|dot)\s?[\])}>]\s?)"
 
 
 def _part(part: str) -> str:
-    """What finds an id with and without its hyphens, or a domain with its dots in brackets."""
-    return part.replace("-", "-?") if _UUID.fullmatch(part) else _DOT.join(map(re.escape, part.split(".")))
+    """What finds an id with and without its hyphens, or a domain: `spelling` reads its dots in brackets."""
+    return part.replace("-", "-?") if _UUID.fullmatch(part) else re.escape(part)
 
 
 def _long_or_alone(found: str, letters: int) -> str:
