@@ -311,6 +311,28 @@ def test_a_plan_says_that_it_counts_what_an_alteration_may_refuse(
     assert words in person.types("plan").stdout
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "1 would go to SOC in another form in partenaires: 1 with their producer."),
+        ("fr", "Iraient sous une autre forme à SOC dans partenaires\N{NO-BREAK SPACE}: 1 (1 avec leur producteur)."),
+    ],
+)
+def test_a_plan_says_that_producers_are_unmasked(
+    person: Person, monkeypatch: pytest.MonkeyPatch, language: str, words: str
+) -> None:
+    """Nobody sees more objects or fewer, and yet they go under real names."""
+    edit(person, SOC, "[send]", "[send]\nattribution = 'anonymous'")
+    given(person)
+    for room in (change, terminal):
+        monkeypatch.setattr(room, "LANGUAGE", language)
+    edit(person, SOC, "attribution = 'anonymous'", "attribution = 'named'")
+    (effect,) = person.asks("plan")["effects"]
+    assert (effect["peer"], effect["more"], effect["fewer"]) == ("soc", {}, {})
+    assert (effect["reshaped"], effect["bared"]) == (1, {"transform.anonymous": 1})
+    assert words in person.types("plan").stdout
+
+
 def test_a_plan_shows_its_effects_before_they_are_there(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who would see how much more or less, under which labels; what begins and ends; and nothing has changed yet."""
     given(person)
@@ -319,7 +341,9 @@ def test_a_plan_shows_its_effects_before_they_are_there(person: Person, monkeypa
     edit(person, SHELF, "TLP:GREEN", "TLP:AMBER")
     edit(person, "agreements/circl.toml", "[receive]", "[send]\nceiling = 'TLP:CLEAR'\nonward = true\n[receive]")
     plan = person.asks("plan")
-    assert plan["effects"] == [{"peer": "soc", "channel": f"collection:{COLLECTION}", "more": {"2|0|": 1}, "fewer": {}}]
+    same = {"reshaped": 0, "bared": {}, "altered": {}, "renamed": 0}
+    seen = {"peer": "soc", "channel": f"collection:{COLLECTION}", "more": {"2|0|": 1}, "fewer": {}}
+    assert plan["effects"] == [seen | same]
     assert plan["not_looked_at"] == 0
     assert "1 more visible to SOC in partenaires (1 TLP:AMBER)" in person.types("plan").stdout
     assert sees(person) == 1

@@ -18,6 +18,7 @@ from exchange import errors, i18n
 from exchange.cli import COMMANDS
 from exchange.cli.inquiry import FACTS
 from exchange.policy import Basis, Verdict
+from exchange.policy.transform import ANONYMOUS, GRANULAR, PERSONAL, REDACT
 from exchange.sync.effects import Turning
 from exchange.sync.proof import LAWS
 
@@ -98,6 +99,7 @@ COUNTS = (
     | {"convert.joined", "convert.uuid", "convert.uuid_again", "convert.label_not_carried", "convert.no_form"}
     | {"convert.name_only", "convert.untrue_extension"}
 )
+ALTERATIONS = {ANONYMOUS, GRANULAR, PERSONAL, REDACT}
 # Message ids that the source puts together: their beginning → every ending there is.
 FORMED = {
     "cli.": {"in", "out", "collection", "target"} | {f"{name}.help" for name, _, _ in COMMANDS},
@@ -107,6 +109,8 @@ FORMED = {
     "cli.ledger.": {"offered", "delivered", "accepted", "refused", "recalled", "notice", "told", "taken"},
     "cli.erase.state_": {"asked", "approved", "erased", "dropped"},
     "cli.plan.turn_": set(get_args(Turning)),
+    "cli.plan.bared.": ALTERATIONS,
+    "cli.plan.altered.": ALTERATIONS,
     "cli.widen.state_": {"asked", "widened", "ended"},
     "cli.ledger.name.": {"handed", "fetched", "anchor", "widened"},
     "register.": {"recipient", "nature", "purpose", "basis", "reason", "period", "how", "widened"},

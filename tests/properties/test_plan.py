@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from random import Random
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -16,6 +18,7 @@ from exchange.store import Store, micros
 from exchange.store.tables import audience, listing, statement
 from exchange.store.work import NOTICES
 from exchange.sync.effects import effects
+from tests.contract.test_derived import under
 from tests.world import (
     CCC_IDENTITY,
     FOLDED,
@@ -163,6 +166,57 @@ def test_a_plan_counts_by_label(memory: Store) -> None:
     world.follow(wide)
     (back,) = effects(world.store, world.rules, Rules(narrow, NOW), NOW).found
     assert (back.more, back.fewer) == ({}, found.more)
+
+
+OPEN = {"attribution": "named", "personal": "allowed"}
+HIDDEN, NAMELESS, IMPERSONAL = {"attribution": "anonymous"}, {"redact": frozenset({"name"})}, {"personal": "strip"}
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "bared", "altered", "renamed"),
+    [
+        (HIDDEN, {}, {"transform.anonymous": 3}, {}, 0),
+        ({}, HIDDEN, {}, {"transform.anonymous": 3}, 0),
+        (IMPERSONAL, {}, {"transform.personal": 1}, {}, 0),
+        ({}, NAMELESS, {}, {"transform.redact": 3}, 0),
+        (HIDDEN, NAMELESS, {"transform.anonymous": 3}, {"transform.redact": 3}, 0),
+        (HIDDEN | IMPERSONAL, IMPERSONAL, {"transform.anonymous": 3}, {}, 0),
+        (NAMELESS, {"redact": frozenset({"name", "description"})}, {}, {}, 3),
+        (HIDDEN, HIDDEN | {"ceiling": Tlp.CLEAR}, {}, {}, 0),
+    ],
+)
+def test_a_plan_counts_what_would_go_in_another_form(
+    memory: Store, now: dict[str, Any], then: dict[str, Any], bared: Any, altered: Any, renamed: int
+) -> None:
+    """As many as then stand in the listing under another id: with their producer, for one, whom they hid before."""
+    world = World(memory, under(**OPEN | now))
+    known = {"type": "identity", "id": CCC_IDENTITY, "name": "Centre", "identity_class": "organization"}
+    world.give("ccc/alertes", {**malware("m", tlp=Tlp.RED), **known})
+    things = [
+        indicator(f"{n}.example", name="n", description=said, created_by_ref=CCC_IDENTITY)
+        for n, said in enumerate(("of a wave", "of another", "of jeanne.tremblay@ville.example"))
+    ]
+    world.give("ccc/alertes", *things)
+    before = set(world.listed("cert-ee"))
+    told = effects(world.store, world.rules, Rules(under(**OPEN | then), NOW), NOW).found
+    found = [each for each in told if (each.peer, each.channel) == ("cert-ee", f"collection:{SHARED}")]
+    world.follow(under(**OPEN | then))
+    changed = set(world.listed("cert-ee")) - before
+    assert len(before) == 3
+    assert [(each.bared, each.altered, each.renamed) for each in found if each.reshaped] == (
+        [(bared, altered, renamed)] if changed else []
+    )
+    assert [each.reshaped for each in found if each.reshaped] == ([len(changed)] if changed else [])
+    assert [each for each in found if each.more] == []
+
+
+def test_whoever_speaks_first_does_not_hide_that_another_is_unmasked(memory: Store) -> None:
+    """Of one id each word that goes both times is looked at, not the newest alone."""
+    world = World(memory, under(**OPEN | HIDDEN))
+    world.give("circl/x", indicator())
+    world.give("maison/misp", indicator(created_by_ref=NODE, modified=NOW + timedelta(seconds=1)))
+    told = effects(world.store, world.rules, Rules(under(**OPEN), NOW), NOW).found
+    assert [each.reshaped for each in told if (each.peer, each.channel[-36:]) == ("cert-ee", SHARED)] == [1]
 
 
 def test_what_is_too_much_to_be_looked_at_is_said(memory: Store) -> None:

@@ -42,7 +42,7 @@ from exchange.errors import UsageError
 from exchange.model.marking import Label
 from exchange.policy import Rules
 from exchange.store import PATIENCE, Store, accounts, configurations, moment, open_store
-from exchange.sync.effects import Effects, Turn, effects, turns
+from exchange.sync.effects import Effect, Effects, Turn, effects, turns
 from exchange.sync.terms import adopt, follows
 
 Why = Annotated[str, typer.Option("--why", help=say("cli.apply.why"))]
@@ -294,6 +294,9 @@ def _show_effects(expected: _Expected) -> None:
                 told = say(code, **fields, count=_number(sum(counted.values())), labels=_labels(counted))
                 colour = "bold yellow" if counted is each.more else "cyan"
                 out.print(f"[{colour}]{escape(told)}[/]", soft_wrap=True)
+        if each.reshaped:
+            told = say("cli.plan.reshaped", **fields, count=_number(each.reshaped), forms=_forms(each))
+            out.print(f"[{'bold yellow' if each.bared else 'cyan'}]{escape(told)}[/]", soft_wrap=True)
     if expected.effects.unseen:
         tell("cli.plan.unseen", count=_number(expected.effects.unseen))
     if expected.effects.altered:
@@ -302,6 +305,15 @@ def _show_effects(expected: _Expected) -> None:
         tell("cli.plan.same")
     elif expected.settings.terms.expiry or expected.before.terms.expiry:
         tell("cli.plan.expiry")
+
+
+def _forms(effect: Effect) -> str:
+    """How many would go how: first what would be hidden no longer."""
+    said = [say(f"cli.plan.bared.{code}", count=_number(count)) for code, count in effect.bared.items()]
+    said += [say(f"cli.plan.altered.{code}", count=_number(count)) for code, count in effect.altered.items()]
+    if effect.renamed:
+        said.append(say("cli.plan.renamed", count=_number(effect.renamed)))
+    return ", ".join(said)
 
 
 def _channels(settings: Settings) -> set[str]:

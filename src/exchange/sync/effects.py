@@ -1,19 +1,20 @@
 """What other terms would change for each partner, before they are adopted: only read, by class (RULES R35).
 
-It judges what is held under the terms that run and under those that are planned, as `sync.terms` would, and counts the
-objects that a partner would see besides, or no longer. Four things it does not look at one by one: what has grown too
-old by itself, what a twin folds away (it stays within reach by its id), what the second gate stops, and what must be
-altered and of which nothing can be made: it counts as seen, so the numbers are at most that. Only where the alteration
-itself changes may more be seen than is counted: what it refuses now and would no longer.
+It judges what is held under the terms that run and under those that are planned, as `sync.terms` would, and counts
+the objects that a partner would see besides, no longer, or in another form: with its producer, for one. Four things
+it does not look at one by one: what has grown too old by itself, what a twin folds away (it stays within reach by its
+id), what the second gate stops, and what must be altered and of which nothing can be made, or in which nothing is
+altered: it counts as seen, and as altered, so the numbers are at most that. Only where the alteration itself changes
+may more be seen than is counted: what it refuses now and would no longer.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from sqlalchemy import Connection
 from exchange.model.marking import Label
 from exchange.model.party import Terms
 from exchange.model.stix import CONTAINERS
-from exchange.policy import Audience, Basis, Rules
+from exchange.policy import Audience, Basis, Rules, Transform
 from exchange.store import Store, notices, statements
 from exchange.store.alike import Alike, alone, apart
 from exchange.store.columns import chunks
@@ -43,6 +44,14 @@ class Effect:
     """What it would see besides: label, as it would be judged → number of objects."""
     fewer: Mapping[str, int]
     """What it would no longer see: label, as it is judged now → number."""
+    reshaped: int = 0
+    """What it sees now and would see then, but in another form: each counts in one or more of the following."""
+    bared: Mapping[str, int] = field(default_factory=dict)
+    """Code of an alteration that would no longer be done to it → number."""
+    altered: Mapping[str, int] = field(default_factory=dict)
+    """Code of an alteration that would be done to it besides → number."""
+    renamed: int = 0
+    """What is altered for the same reasons, but otherwise, or for another class of recipients: under another id."""
 
 
 Turning = Literal[
@@ -123,6 +132,54 @@ def _places(rules: Rules) -> dict[tuple[str, str], Audience]:
     return {(peer, each.channel): each for each in rules.audiences for peer in each.members}
 
 
+class _Tally:
+    """What is counted for all who pass between the same two audiences."""
+
+    def __init__(self) -> None:
+        self.more: Counter[str] = Counter()
+        self.fewer: Counter[str] = Counter()
+        self.bared: Counter[str] = Counter()
+        self.altered: Counter[str] = Counter()
+        self.reshaped = self.renamed = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether anything changes."""
+        return bool(self.more or self.fewer or self.reshaped)
+
+    def reshape(self, now: _Seen, then: _Seen, count: int) -> None:
+        """So many are seen before and after: in which form?"""
+        # Where no word of it is seen both times, the newest of each time.
+        both = [(now.forms[each], then.forms[each]) for each in now.forms.keys() & then.forms.keys()]
+        pairs = [(old, new) for old, new in both or [(now.newest, then.newest)] if old != new]
+        if not pairs:
+            return
+        self.reshaped += count
+        codes = [(frozenset(_codes(old)), frozenset(_codes(new))) for old, new in pairs]
+        for counted, changed in (
+            (self.bared, frozenset[str]().union(*(old - new for old, new in codes))),
+            (self.altered, frozenset[str]().union(*(new - old for old, new in codes))),
+        ):
+            for code in changed:
+                counted[code] += count
+        self.renamed += count * any(old == new for old, new in codes)
+
+
+class _Seen(NamedTuple):
+    """What an audience sees of one id."""
+
+    label: str
+    """Of the newest that it may see."""
+    newest: Transform | None
+    """What is done to that."""
+    forms: Mapping[int, Transform | None]
+    """The place of each statement that it may see, in the group → what is done to it."""
+
+
+def _codes(transform: Transform | None) -> tuple[str, ...]:
+    return () if transform is None else transform.codes
+
+
 class _Count:
     """Adds up, for each pair of an audience now and an audience then that some peer passes between."""
 
@@ -143,8 +200,7 @@ class _Count:
             pair = ("" if old is None else old.key, "" if new is None else new.key)
             self._passing.setdefault(pair, []).append(place)
             self._audiences[pair] = (old, new)
-        self._more: dict[tuple[str, str], Counter[str]] = {pair: Counter() for pair in self._audiences}
-        self._fewer: dict[tuple[str, str], Counter[str]] = {pair: Counter() for pair in self._audiences}
+        self._tallies = {pair: _Tally() for pair in self._audiences}
 
     def add_class(self, each: Alike) -> None:
         """What is alone, is alike: judged once."""
@@ -180,29 +236,38 @@ class _Count:
         for pair, (old, new) in self._audiences.items():
             seen = None if old is None else self._seen(self._before, old, now)
             would = None if new is None else self._seen(self._after, new, then)
+            tally = self._tallies[pair]
             if seen is None and would is not None:
-                self._more[pair][would] += count
+                tally.more[would.label] += count
             elif would is None and seen is not None:
-                self._fewer[pair][seen] += count
+                tally.fewer[seen.label] += count
+            elif seen is not None and would is not None:
+                tally.reshape(seen, would, count)
 
-    def _seen(self, rules: Rules, audience: Audience, group: Sequence[Judged]) -> str | None:
-        """The label under which the audience sees the newest that it may see of one id; None: nothing of it."""
-        decided = [(item, item.decide(rules, audience)) for item in group]
-        shown = [item for item, decision in decided if decision.released]
-        if not shown:
+    def _seen(self, rules: Rules, audience: Audience, group: Sequence[Judged]) -> _Seen | None:
+        """What the audience sees of one id, and in which form; None: nothing of it."""
+        decided = [item.decide(rules, audience) for item in group]
+        forms = {place: each.transform for place, each in enumerate(decided) if each.released}
+        if not forms:
             return None
-        self.altered |= any(decision.transform is not None for _, decision in decided)
-        label = max(shown, key=lambda item: item.held.version).subject.label
-        return "" if label is None else label.to_text()
+        self.altered |= any(each.transform is not None for each in decided)
+        newest = max(forms, key=lambda place: group[place].held.version)
+        label = group[newest].subject.label
+        return _Seen("" if label is None else label.to_text(), forms[newest], forms)
 
     def told(self) -> list[Effect]:
         """The partners for whom something changes, in order."""
         found = [
-            Effect(peer=peer, channel=channel, more=dict(self._more[pair]), fewer=dict(self._fewer[pair]))
+            Effect(
+                peer=peer, channel=channel, more=dict(tally.more), fewer=dict(tally.fewer), reshaped=tally.reshaped,
+                bared=dict(sorted(tally.bared.items())), altered=dict(sorted(tally.altered.items())),
+                renamed=tally.renamed,
+            )
             for pair, places in self._passing.items()
+            for tally in (self._tallies[pair],)
             for peer, channel in places
-            if self._more[pair] or self._fewer[pair]
-        ]
+            if tally.any
+        ]  # fmt: skip
         return sorted(found, key=lambda each: (each.peer, each.channel))
 
 

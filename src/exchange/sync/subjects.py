@@ -50,9 +50,13 @@ class Judged:
         """
         return any(each.peer == audience.single or rules.decide(each, audience).lets_go for each in self.before)
 
+    def revokes_for_another(self, rules: Rules, audience: Audience) -> bool:
+        """Whether it revokes what to `audience` is somebody else's, which nobody but its creator may (R5, R7)."""
+        return self.held.revoked and self.is_beside(rules, audience)
+
     def decide(self, rules: Rules, audience: Audience) -> Decision:
         """May `audience` have it? Its own terms and, for an opinion, the owner's must both allow it."""
-        if self.held.revoked and self.is_beside(rules, audience):
+        if self.revokes_for_another(rules, audience):
             return deny(FOREIGN)
         decision = rules.decide(self.subject, audience)
         if self.above is None or not decision.released or set(audience.members) == {self.above.peer}:

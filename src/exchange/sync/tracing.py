@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from exchange.model.party import Terms
 from exchange.policy import Audience, Decision, Rules, Step, Transform, Verdict, gate, trace
 from exchange.policy.audience import collection_channel, target_channel
+from exchange.policy.verdict import BARRED
 from exchange.store import Store, audiences, derived, folds, listings, quarantine, sources, statements, traces
 from exchange.store.audiences import AudienceRow
 from exchange.store.clock import FOREVER, micros, moment
@@ -345,7 +346,10 @@ def _steps(look: Look, case: Case) -> tuple[Step, ...]:
     if item.held.source == NOTICES:
         return (Step(step="notice", verdict=case.verdict, reasons=case.reasons),)
     steps, last = list(trace(rules, item.subject, audience)), rules.decide(item.subject, audience)
-    if item.above is not None and last.released:
+    if item.revokes_for_another(rules, audience):  # decided of the whole chain, before anything is asked of this one
+        last = item.decide(rules, audience)
+        steps = [_step(BARRED, last)]
+    elif item.above is not None and last.released:
         own = item.decide(rules, audience)
         steps.append(_step("owner", None if own.released else own, owner=item.above.peer))
         last = own
