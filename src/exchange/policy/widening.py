@@ -7,7 +7,6 @@ nothing else does: PAP, policies, distribution and sharing groups stay.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -126,10 +125,10 @@ def make(
     made: dict[str, Any] | Refused | None = _without(document, left_out)
     if made is None:
         return Refused("widening.content")
-    if victim and right == "creator":
+    if victim:
         return Refused("transform.personal_stays")  # under a new id nothing would say any more whose it is
     if right == "pfc" and isinstance(made, dict):
-        made = apply(made, dataclasses.replace(UNNAMED, victim=victim), making) or made
+        made = apply(made, UNNAMED, making) or made
     return made if isinstance(made, Refused) else _finished(document, made, to, said, making)
 
 
