@@ -118,6 +118,21 @@ def test_what_reads_alike_is_counted_together(person: Person) -> None:
     assert [line[-1] for line in lines] == ["2"]
 
 
+@pytest.mark.parametrize(("language", "word"), [("en", "ever known"), ("fr", "jamais été connu")])
+def test_an_id_that_was_never_known_is_said_to_be_so(
+    person: Person, monkeypatch: pytest.MonkeyPatch, language: str, word: str
+) -> None:
+    """Not that there was nothing in this period, which is told of what is known."""
+    person.imports(ITEM)
+    monkeypatch.setattr(terminal, "LANGUAGE", language)
+    for unknown in ("pasunid", "indicator--00000000-0000-4000-8000-000000000000", "a.example"):
+        assert word in person.types("ledger", "--object", unknown, code=1).stdout
+        assert person.types("ledger", "--object", unknown, "--json", code=1).stdout.strip() == "[]"
+    known = ("ledger", "--object", ITEM["id"])
+    assert word not in person.types(*known).stdout
+    assert word not in person.types(*known, "--to", "2020-01-01").stdout
+
+
 def test_what_a_partner_can_see(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.imports(ITEM)
     (seen,) = person.asks("audience", "soc")["visible"]

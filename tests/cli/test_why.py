@@ -188,8 +188,18 @@ def test_how_it_stood_then(person: Person, language: str) -> None:
     person.imports(ITEM)
     words = told(person, ITEM["id"], "--peer", "soc", "--at", (at - timedelta(days=2)).date().isoformat())
     assert said(language, "they had no part in it", "ils n’y avaient aucune part") in words
-    words = told(person, ITEM["id"], "--peer", "soc", "--at", (at + timedelta(hours=1)).isoformat())
+    words = told(person, ITEM["id"], "--peer", "soc", "--at", datetime.now(UTC).date().isoformat())
     assert said(language, "it stood there, since", "il y figurait, depuis") in words
+
+
+@pytest.mark.parametrize("words", [("why", "x", "--peer", "soc"), ("audience", "soc")])
+def test_nobody_is_told_what_is_to_come(person: Person, language: str, words: tuple[str, ...]) -> None:
+    """Of a day or a time ahead; today is as it stands now."""
+    later = datetime.now(UTC) + timedelta(days=2)
+    for when in (later.isoformat(), later.date().isoformat()):
+        told = person.types(*words, "--at", when, code=64).stderr
+        assert said(language, "still to come", "est à venir") in told
+    assert person.asks("audience", "soc", "--at", datetime.now(UTC).date().isoformat())["visible"] == []
 
 
 def test_as_what_they_knew_it_is_told(person: Person, language: str) -> None:
@@ -201,6 +211,6 @@ def test_as_what_they_knew_it_is_told(person: Person, language: str) -> None:
     (trace,) = person.asks("why", ITEM["id"], "--peer", "soc")["traces"]
     (stay,) = trace["stays"]
     assert stay["stix_id"] == trace["altered"] != ITEM["id"]
-    words = told(person, ITEM["id"], "--peer", "soc", "--at", (datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    words = told(person, ITEM["id"], "--peer", "soc", "--at", datetime.now(UTC).date().isoformat())
     as_what = said(language, f"(as {stay['stix_id']}, version", f"(comme {stay['stix_id']}, version")
     assert words.count(as_what) == 2

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exchange.model.marking import Tlp
-from exchange.model.party import Receive, Send, Terms
+from exchange.model.party import Personal, Receive, Send, Terms
 from exchange.policy import Rules
 from exchange.store import Store
 from exchange.sync import approving
@@ -73,6 +73,22 @@ def test_what_is_stricter_than_we_agreed_to_take_is_let_go_by_a_person(desk: Des
     assert desk.waits() == []
 
 
+def test_an_approval_is_told_with_those_for_whom_it_changes_something(store: Store) -> None:
+    """Who gets it stripped, and has it, needs nobody's leave."""
+    given = careful(taken=Tlp.RED)
+    clauses: dict[str, Personal] = {"reader": "strip", "other": "hold"}
+    held = tuple(
+        replace(a, send=replace(a.send, personal=clauses.get(a.id))) if a.send else a for a in given.agreements
+    )
+    desk, made = Desk(store, replace(given, agreements=held)), indicator(description="of jeanne@ville.example")
+    desk.give("circl/osint", made)
+    assert len(desk.listed(READER)) == 1
+    (waiting,) = desk.waits()
+    assert (waiting.code, waiting.readers) == ("personal.review", ("ccc",))
+    desk.says(made)
+    assert desk.listed("ccc") == [made["id"]]
+
+
 def test_it_lasts_over_new_terms_and_ends_with_the_version(desk: Desk) -> None:
     made = indicator("a.example")
     desk.give("circl/osint", made)
@@ -102,6 +118,7 @@ def test_four_eyes_are_two_persons(store: Store) -> None:
     desk.says(made)
     desk.says(made)
     assert (desk.listed(READER), desk.listed("ccc")) == ([], [made["id"]])
+    assert [each.readers for each in desk.waits()] == [(READER,)]
     desk.says(made, "Luc")
     assert desk.listed(READER) == [made["id"]]
     desk.says(made, "Luc", "undone")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from policy_world import IEP, MARKS, NOW, PEERS, SITE, agreement, collection, target
 
+from exchange.i18n import LANGUAGES, text
 from exchange.model.lights import Pap, Pfc
 from exchange.model.marking import Label, Reach, Tlp
 from exchange.model.party import Agreement, Peer, Receive, Send, Terms
@@ -234,6 +235,19 @@ def test_words_that_bind_go_where_they_are_carried(types: list[str] | None, goes
         assert found.released or found.reasons == ("marking.not_carried",)
     clause = rules(takes(), gives(types=allowed))
     assert reasons(clause, bound) == (("release.agreement",) if goes else ("marking.not_carried",))
+
+
+def test_what_is_advised_where_words_are_not_carried_is_enough() -> None:
+    """Of a policy that names nobody the types alone are not; it goes where both are done that the advice names."""
+    unnamed, short = subject(Label(tlp=Tlp.GREEN, unnamed=True), named=True), frozenset({"indicator", "report"})
+    both = short | {"grouping"}
+    hidden = gives(name="elsewhere", peer="cert-ee", attribution="anonymous")
+    assert reasons(rules(takes(), gives(types=short), hidden), unnamed) == ("marking.not_carried",)
+    assert reasons(rules(takes(), gives(types=both), hidden), unnamed) == ("attribution.must_not",)
+    assert decided(rules(takes(), gives(types=both, attribution="anonymous"), hidden), unnamed).released
+    for language in LANGUAGES:
+        advice = text("marking.not_carried", language)
+        assert all(name in advice for name in ("`types`", "`report`", "`grouping`", "`send.attribution`"))
 
 
 def test_what_names_its_giver_to_nobody() -> None:

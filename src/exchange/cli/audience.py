@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from exchange.cli.period import gone_by
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
     AsJson,
@@ -29,7 +29,6 @@ from exchange.cli.terminal import (
     where_of,
 )
 from exchange.config import Settings
-from exchange.errors import UsageError
 from exchange.model.marking import Label
 from exchange.store import micros, offers
 from exchange.store.offers import Place, Seen
@@ -50,7 +49,7 @@ def audience(
     """What the partner can see now, or could see then: by collection, type and label, or object by object."""
     settings = load(folder)
     known = peer_of(settings, peer)
-    when = _moment(at)
+    when = gone_by(at) or now()
     with opened(settings) as store, store.reading() as tx:
         if named or as_csv:
             found = offers.seen(tx, known.id, micros(when))
@@ -72,19 +71,6 @@ def audience(
     tell("cli.audience.title", peer=known.name, at=when.strftime("%Y-%m-%d %H:%M:%S UTC"))
     _print_counts(counted, settings)
     return 0
-
-
-def _moment(given: str) -> datetime:
-    """A day means its end; a time is UTC unless it says otherwise."""
-    if not given:
-        return now()
-    try:
-        found = datetime.fromisoformat(given)
-    except ValueError:
-        raise UsageError("cli.audience.when", value=given[:40]) from None
-    if len(given) == len("2026-11-22"):
-        found = found.replace(hour=23, minute=59, second=59, microsecond=999_999)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _print_counts(counted: Iterable[Seen], settings: Settings) -> None:

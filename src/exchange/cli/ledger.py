@@ -67,15 +67,17 @@ def _tell_of(folder: Path, wanted: tuple[str, str, str, str], *, named: bool, as
     settings = load(folder)
     asked = asked_of(settings, *wanted)
     with opened(settings) as store:
+        unknown = bool(asked.object) and not accounting.is_known(store, asked.object)
         found = accounting.entries(store, asked, named=named or as_csv)
         if as_csv:
             sys.stdout.writelines(accounting.as_csv(found))
-            return 0
-        if as_json:
+        elif as_json:
             show_json(list(found))
-            return 0
-        _print(found, settings)
-    return 0
+        elif unknown:
+            tell("cli.ledger.unknown", id=asked.object)
+        else:
+            _print(found, settings)
+    return 1 if unknown else 0
 
 
 def _print(found: Iterator[Entry], settings: Settings) -> None:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from exchange.cli import trace
 from exchange.cli.flow import outcome_text
 from exchange.cli.layout import axes
+from exchange.cli.period import gone_by
 from exchange.cli.remains import print_erased
 from exchange.cli.terminal import (
     DEFAULT_FOLDER,
@@ -209,7 +210,7 @@ def why(
     if asked and not (peer or collection):
         return _to_all(asked, folder, as_json=as_json)
     settings = load(folder)
-    then = trace.moment_of(at)
+    then = gone_by(at)
     channel = tracing.channel_of(settings.terms, collection)
     if collection and not channel:
         known = ", ".join(sorted(each.alias for each in settings.terms.collections.values()))

@@ -1,4 +1,4 @@
-"""What is asked of the ledgers: of one partner, of one object, of some days."""
+"""What is asked of what was: of one partner, of one object, of some days, or how it stood at a moment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli.terminal import peer_of, say
+from exchange.cli.terminal import now, peer_of, say
 from exchange.config import Settings
 from exchange.errors import UsageError
 from exchange.store import micros
@@ -32,6 +32,26 @@ def asked_of(settings: Settings, peer: str, since: str, until: str, stix_id: str
         since=None if begin is None else micros(begin),
         until=None if after is None else micros(after),
     )
+
+
+def gone_by(given: str) -> datetime | None:
+    """A moment of the past, UTC unless it says otherwise; a day means its end, today means now. Nothing: None.
+
+    UsageError: no such moment, or one to come, of which nobody knows what will stand anywhere.
+    """
+    if not given:
+        return None
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        raise UsageError("cli.audience.when", value=given[:40]) from None
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    at = now()
+    if found > at:
+        raise UsageError("cli.audience.ahead", value=given[:40])
+    if len(given) == len("2026-11-22"):
+        found = min(at, found.replace(hour=23, minute=59, second=59, microsecond=999_999))
+    return found
 
 
 def in_order(since: str, until: str, begin: datetime | None, after: datetime | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from rich.markup import escape
@@ -12,7 +11,6 @@ from exchange.cli.audience import label_of
 from exchange.cli.layout import axes, clean, counts, cut, day, grid, heading
 from exchange.cli.terminal import LANGUAGE, ago, now, out, say, show_table, tell, where_of
 from exchange.config import Settings
-from exchange.errors import UsageError
 from exchange.i18n import spoken
 from exchange.policy import Step
 from exchange.sync.persons import Act
@@ -59,19 +57,6 @@ class Names(NamedTuple):
     asked: str
     peer: str
     collection: str
-
-
-def moment_of(given: str) -> datetime | None:
-    """A day means its end; a time is UTC unless it says otherwise; nothing: None."""
-    if not given:
-        return None
-    try:
-        found = datetime.fromisoformat(given)
-    except ValueError:
-        raise UsageError("cli.audience.when", value=given[:40]) from None
-    if len(given) == len("2026-11-22"):
-        found += timedelta(days=1, microseconds=-1)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def no_room(names: Names, settings: Settings) -> int:

@@ -23,6 +23,8 @@ from exchange.store import Store, derived, ledgers, offers, widenings
 from exchange.store.clock import micros, moment
 from exchange.store.ledgers import Fault, Heads, Walk
 from exchange.store.offers import Span
+from exchange.sync.explain import is_stix_id, search
+from exchange.sync.remains import erased_of
 
 log = structlog.get_logger()
 
@@ -88,6 +90,16 @@ def entries(store: Store, asked: Asked, *, named: bool) -> Iterator[Entry]:
         return
     found = chain(handed_over(store, asked, named=named), _fetched(store, asked, named=named))
     yield from _with_originals(store, found) if named else found
+
+
+def is_known(store: Store, stix_id: str) -> bool:
+    """Whether anything was ever known under this id: it is held, was erased, or some ledger tells of it."""
+    if not is_stix_id(stix_id):
+        return False
+    with store.reading() as tx:
+        if search(tx, stix_id, most=1):
+            return True
+    return bool(erased_of(store, stix_id)) or next(entries(store, Asked(object=stix_id), named=True), None) is not None
 
 
 def _original(found: Iterable[Entry], originals: Mapping[str, str]) -> Iterator[Entry]:

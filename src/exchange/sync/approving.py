@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping
 
 from exchange.model.marking import Label
-from exchange.policy import Rules
+from exchange.policy import Audience, Rules
 from exchange.policy.lifting import CEILING, CONFIRMED, PERSONAL
 from exchange.store import Store, approvals, reviews, statements, widenings
 from exchange.store.approvals import Word
@@ -22,7 +22,7 @@ from exchange.store.clock import micros
 from exchange.store.statements import Held
 from exchange.sync.accept import require
 from exchange.sync.listing import Lister
-from exchange.sync.subjects import judged
+from exchange.sync.subjects import Judged, judged
 from exchange.sync.widened import NEWER
 
 _STEP = 200
@@ -36,7 +36,7 @@ class Waiting:
     held: Held
     code: str
     readers: tuple[str, ...]
-    """The peers to whom it would go."""
+    """The peers to whom it would go, or would go otherwise than now: not those who have it without an approval."""
     asked: int
     """How many persons the most careful of their agreements asks for."""
     words: tuple[Mapping[str, object], ...]
@@ -99,8 +99,9 @@ def _waiting(tx: Connection, rules: Rules, held: Sequence[Held], now: datetime) 
         code = next((code for code in (CEILING, each.doubt, PERSONAL) if code and code in reasons), "")
         if not code or approvals.refused(tx, [(each.stix_id, each.source, each.version)], code):
             continue
-        free = replace(item, subject=replace(item.subject, approved=frozenset({("", CEILING, 99), ("", code, 99)})))
-        may = [a for a in rules.audiences if not a.home and free.decide(rules, a).released]
+        approved = item.subject.approved | {("", code, 99)}  # besides what was let go already
+        free = replace(item, subject=replace(item.subject, approved=approved))
+        may = [a for a in rules.audiences if not a.home and _gains(rules, item, free, a)]
         named = {name for audience in may for name in audience.agreements}
         asked = [a.send.approvals for a in rules.terms.agreements if a.id in named and a.send is not None]
         found.append(
@@ -110,6 +111,12 @@ def _waiting(tx: Connection, rules: Rules, held: Sequence[Held], now: datetime) 
             )
         )  # fmt: skip
     return found
+
+
+def _gains(rules: Rules, now: Judged, then: Judged, audience: Audience) -> bool:
+    """Whether the approval by which it is judged as `then` lets it go to them, or in another form than it goes now."""
+    before, after = now.decide(rules, audience), then.decide(rules, audience)
+    return after.released and not (before.released and before.transform == after.transform)
 
 
 def lapsed(store: Store) -> list[widenings.Word]:
