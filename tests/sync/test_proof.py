@@ -330,6 +330,17 @@ def test_what_says_nothing_but_informational_marks_is_not_made_stricter(memory: 
     assert Court(memory, given, Visitor).stricter(Case(moves=tuple(moves), at=NOW), 2, mark) is None
 
 
+def test_a_notice_of_what_is_stricter_now_is_no_leak(memory: Store) -> None:
+    """R8: whoever had it is told; its owner's stricter word takes away what another had given."""
+    base, owner = small_terms(), "identity--20000000-0000-4000-8000-000000000000"
+    peers = {**base.peers, "cert-ee": replace(base.peers["cert-ee"], identities=frozenset({owner}))}
+    room = collection(SALLE, "salle", (), writers=("maison",), ceiling=Tlp.RED)
+    given = replace(base, peers=peers, collections={SALLE: room}, agreements=())
+    thing = Thing(number=0, marks=("tlp:amber",), creator=owner)
+    moves = (Move(giver="maison", things=(thing,)), Move(giver="cert-ee", things=(replace(thing, version=1),)))
+    assert Court(memory, given, Visitor).stricter(Case(moves=moves, at=NOW), 0, "tlp:red") is None
+
+
 SPOILT: dict[str, tuple[Spoil, set[str]]] = {
     "the ceiling is off by one": (_ceiling_off_by_one, {"gates", "ceiling"}),
     "the ceiling is off by one, in the gate as well": (_ceiling_off_by_one_in_both, {"ceiling"}),

@@ -253,7 +253,9 @@ class Court:
 def _things(case: Case, items: Iterator[Mapping[str, Any]]) -> set[str]:
     """What is seen, by the ids of which it was made: one of two givers may stand for both, in a form of its own."""
     known = {trail(said(each, move)): id_of(each.number, kind_of(each)) for move in case.moves for each in move.things}
-    return {known.get(said_of(item), str(item.get("value", item["id"]))) for item in items}
+    # A notice tells whoever had something that it is gone, which is the one exception (R8).
+    told = (item for item in items if recall.EXTENSION not in item.get("extensions", {}))
+    return {known.get(said_of(item), str(item.get("value", item["id"]))) for item in told}
 
 
 def _paths(room: Room, kinds: Mapping[int, str]) -> Iterator[str]:

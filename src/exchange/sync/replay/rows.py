@@ -182,6 +182,12 @@ class Rows:
         made = self._forms.get((said.item.held.seq, transform.form))
         return transform.form if made is None or made.seq is not None else ""
 
+    def _is_refused(self, said: Said) -> bool:
+        """Whether what is to be altered for them cannot be: then nothing of it stands, and least of all the whole."""
+        transform = said.decision.transform
+        made = None if transform is None else self._forms.get((said.item.held.seq, transform.form))
+        return made is not None and bool(made.code)
+
     # --- as it stands, or was closed ---------------------------------------------------------------------------------
 
     def _open(self, case: Case, point: Point) -> Iterator[Mismatch]:
@@ -204,7 +210,7 @@ class Rows:
         said = self._decide(case, point)
         if said is None or not said.stands:
             return [case.differs("replay.overstayed", "", _reasons(said))]
-        if said.decision.released and self._form(said) != case.form:
+        if said.decision.released and (self._form(said) != case.form or self._is_refused(said)):
             return [case.differs("replay.overstayed", "", OTHER_FORM)]
         return list(self._alike(case, said))
 
